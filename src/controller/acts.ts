@@ -1,0 +1,151 @@
+/**
+ * Act: carries out what `next` decided. One function per act, each safe to repeat: the controller may be killed before
+ * or after any write in here.
+ */
+import { resumePatch } from '../release/hold.ts';
+import { type Act, foremost } from '../release/next.ts';
+import { outageSeconds } from '../release/phase.ts';
+import { probePod, runLabel, runnerFolder } from '../release/pods.ts';
+import { label } from '../release/profiles.ts';
+import { newDowngrade } from '../release/record.ts';
+import type { Pod, Release, Run, RunStatus } from '../release/release.ts';
+import { isCopy } from './answers.ts';
+import type { Writes } from './ports.ts';
+import { startRunner } from './runner.ts';
+
+export interface ActSettings {
+  /** Where the reverse scripts run. */
+  runner: 'Copy' | 'OldPod';
+  /** argv of the two programs of src/inside. */
+  commands: { probe: string[]; runner: string[] };
+  /** Fencing token of this leadership. */
+  token: number;
+}
+
+/** Carries out one act. Throws what the API server or the container answers; nothing is retried here. */
+export async function carryOut(act: Act, release: Release, writes: Writes, settings: ActSettings): Promise<void> {
+  const { namespace, name, run } = release;
+  switch (act.act) {
+    case 'rest':
+    case 'wait':
+      return;
+    case 'startRun':
+      return writes.createDowngrade(
+        newDowngrade({ namespace, release: name, to: act.to, heldSince: heldSince(release) }),
+      );
+    case 'createGate':
+      return writes.createGate(namespace, name);
+    case 'deleteGate':
+      return writes.deleteGate(namespace, name);
+    case 'unhold':
+      return writes.patchWorkload(act.workload.object, resumePatch(act.workload.kind, act.workload.object));
+    case 'learn':
+      return writes.learnImage(act.knowledge);
+    case 'endPods':
+      return each(act.pods, (pod) => writes.deletePod(namespace, pod.name, pod.uid));
+    case 'ungate':
+      return each(act.pods, (pod) => writes.ungatePod(namespace, pod.name, pod.uid));
+    case 'endMisfits':
+      return each(act.pods, (pod) => endMisfit(pod, namespace, writes));
+    case 'dismissHelpers':
+      return each(release.pods, (pod) => dismiss(pod, namespace, writes));
+    default:
+      return carryOutForRun(act, release, needed(run), writes, settings);
+  }
+}
+
+async function carryOutForRun(
+  act: Act,
+  release: Release,
+  run: Run,
+  writes: Writes,
+  settings: ActSettings,
+): Promise<void> {
+  const { namespace } = release;
+  const record = (status: Partial<RunStatus>) => writes.patchDowngradeStatus(namespace, run.name, { record: status });
+  switch (act.act) {
+    case 'record':
+      return record(act.status);
+    case 'startProbe': {
+      const wishing = release.workloads.filter((w) => w.image === run.to);
+      if (wishing.length === 0) return;
+      const wanted = { run: run.name, namespace, command: settings.commands.probe };
+      return writes.createPod(probePod(foremost(wishing), wanted));
+    }
+    case 'restartProbe':
+      return each(release.pods, async (p) => p.role === 'probe' && writes.deletePod(namespace, p.name, p.uid));
+    case 'restartRunner':
+      return each(release.pods, (p) => (p.role === 'runner' ? dismiss(p, namespace, writes) : undefined));
+    case 'startRunner':
+      return startRunner(release, run, writes, settings);
+    case 'isolateRunner':
+      return each(release.pods, async (p) => {
+        if (p.role === 'runner') await writes.labelPod(namespace, p.name, p.uid, { component: null });
+      });
+    case 'lookAgain':
+      return tellRunner(release, writes, 'look', release.now.toISOString());
+    case 'order':
+      return order(release, run, writes, settings.token);
+    case 'finish': {
+      const completed: Run = { ...run, status: { ...run.status, completedAt: release.now.toISOString() } };
+      const outage = outageSeconds(completed, release.now);
+      return record({
+        completedAt: release.now.toISOString(),
+        outcome: act.outcome,
+        ...(outage === undefined ? {} : { outageSeconds: outage }),
+      });
+    }
+    default:
+      throw new Error(`no way to carry out ${act.act}`);
+  }
+}
+
+/** The orders carry what was planned, on which database, and by whose authority; the same orders twice are one. */
+async function order(release: Release, run: Run, writes: Writes, token: number): Promise<void> {
+  const { plan } = run.status;
+  if (!plan) throw new Error(`downgrade ${run.name} has begun its schema step without a plan`);
+  const steps = plan.steps.map((s) =>
+    s.kind === 'core'
+      ? { kind: s.kind, toRevision: s.toRevision }
+      : { kind: s.kind, class: s.class, versionTable: s.versionTable, toRevision: s.toRevision },
+  );
+  await tellRunner(
+    release,
+    writes,
+    'orders.json',
+    JSON.stringify({ token, run: run.uid, identity: plan.identity, steps }),
+  );
+}
+
+async function tellRunner({ namespace, runner }: Release, writes: Writes, file: string, text: string): Promise<void> {
+  if (runner.state !== 'ready') throw new Error('the runner is not ready');
+  await writes.writeFile(namespace, runner.pod, runner.container, `${runnerFolder}/${file}`, text);
+}
+
+/** A copy is deleted. An old pod that still serves is given back; one that was taken out of service ends. */
+async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<void> {
+  if (pod.role === 'airflow' || pod.terminating) return;
+  const serving = pod.object.metadata.labels?.component !== undefined;
+  if (isCopy(pod) || !serving) return writes.deletePod(namespace, pod.name, pod.uid);
+  const container = pod.object.spec.containers[0]!.name;
+  await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
+  await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
+}
+
+async function endMisfit(pod: Pod, namespace: string, writes: Writes): Promise<void> {
+  if (pod.owner?.kind === 'Job') return writes.deleteJob(namespace, pod.owner.name);
+  return writes.deletePod(namespace, pod.name, pod.uid);
+}
+
+async function each(pods: Pod[], act: (pod: Pod) => unknown): Promise<void> {
+  for (const pod of pods) await act(pod);
+}
+
+function heldSince(release: Release): string {
+  return release.workloads.flatMap((w) => (w.hold ? [w.hold.since] : [])).sort()[0] ?? '';
+}
+
+function needed(run: Run | undefined): Run {
+  if (!run) throw new Error('this act needs a run');
+  return run;
+}

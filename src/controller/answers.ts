@@ -1,0 +1,150 @@
+/** What the probe and the runner have told so far, read from their pods. */
+import type { ContainerStatus } from '../release/objects.ts';
+import { runLabel, runnerFolder } from '../release/pods.ts';
+import type {
+  ImageKnowledge,
+  Inspection,
+  ManagerHead,
+  Pod,
+  ProbeState,
+  Run,
+  RunnerProgress,
+  RunnerResult,
+  RunnerState,
+} from '../release/release.ts';
+import type { Reads } from './ports.ts';
+
+/** Reasons with which kubelet says that a container will not start as things are; it goes on trying by itself. */
+const stuck = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+];
+
+export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<ProbeState> {
+  const pod = run && pods.find((p) => p.role === 'probe' && belongs(p, run) && !p.terminating);
+  if (!pod) return { state: 'absent' };
+  if (!pod.ended) return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is asking ${run.to}` };
+  const container = pod.object.spec.containers[0]!.name;
+  const log = await reads.podLog(pod.object.metadata.namespace!, pod.name, container);
+  return readProbe(log, run.to, pod, endedAt(pod) ?? now.toISOString());
+}
+
+interface ProbeLine {
+  airflowVersion: string;
+  coreHeads: string[];
+  managers: ManagerHead[];
+  error?: string;
+}
+
+const probeMark = 'DOWNDRAFT-PROBE ';
+
+function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState {
+  const line = log.split('\n').findLast((l) => l.startsWith(probeMark));
+  if (!line)
+    return { state: 'failed', at, message: `${image} started but said nothing: ${lastLine(log) || endReason(pod)}` };
+  const told = JSON.parse(line.slice(probeMark.length)) as ProbeLine;
+  if (told.error) return { state: 'failed', at, message: `${image} started but can't be asked: ${told.error}` };
+  const status = pod.object.status?.containerStatuses?.[0];
+  const knowledge: ImageKnowledge = {
+    image,
+    source: 'probe',
+    version: told.airflowVersion,
+    ...(told.coreHeads.length === 1 ? { coreHead: told.coreHeads[0]! } : {}),
+    managers: told.managers.map(({ class: name, versionTable, heads }) => ({ class: name, versionTable, heads })),
+    ...(status?.imageID ? { imageID: status.imageID } : {}),
+  };
+  return { state: 'told', knowledge };
+}
+
+/** Reads the runner's files. The pod alone is not enough: an old pod is there long before its runner is. */
+export async function observeRunner(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<RunnerState> {
+  const pod = run && pods.find((p) => p.role === 'runner' && belongs(p, run) && !p.terminating);
+  if (!pod) return { state: 'absent' };
+  if (pod.ended) {
+    const message = `pod/${pod.name} ended: ${endReason(pod)}`;
+    return { state: 'failed', message, at: endedAt(pod) ?? now.toISOString() };
+  }
+  const status = mainStatus(pod);
+  if (!status?.state?.running)
+    return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is starting` };
+  return readRunner(reads, pod, status, now);
+}
+
+async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: Date): Promise<RunnerState> {
+  const files = ['inspect.json', 'progress.json', 'result.json', 'pid'].map((f) => `${runnerFolder}/${f}`);
+  const namespace = pod.object.metadata.namespace!;
+  const [inspect, progress, result, alive] = await reads.runnerFiles(namespace, pod.name, status.name, files);
+  // An old pod runs Airflow whether or not a runner lives in it; a copy runs nothing else.
+  if (!alive && !isCopy(pod)) return { state: 'absent' };
+  if (!inspect)
+    return { state: 'starting', message: `pod/${pod.name} is importing Airflow and looking at the database` };
+  const inspection = JSON.parse(inspect) as Inspection & { error?: string };
+  if (inspection.error) return { state: 'failed', message: inspection.error, at: now.toISOString() };
+  return {
+    state: 'ready',
+    pod: pod.name,
+    container: status.name,
+    image: pod.image,
+    ...(status.imageID ? { imageID: status.imageID } : {}),
+    inspection,
+    ...(progress ? { progress: JSON.parse(progress) as RunnerProgress } : {}),
+    ...(result ? { result: JSON.parse(result) as RunnerResult } : {}),
+  };
+}
+
+/** True for a pod that downdraft made, false for an old pod that serves as runner. */
+export function isCopy(pod: Pod): boolean {
+  return pod.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
+}
+
+function belongs(pod: Pod, run: Run): boolean {
+  return pod.object.metadata.labels?.[runLabel] === run.name;
+}
+
+function mainStatus(pod: Pod): ContainerStatus | undefined {
+  const statuses = pod.object.status?.containerStatuses ?? [];
+  const main = pod.object.spec.containers[0]?.name;
+  return statuses.find((s) => s.name === main) ?? statuses[0];
+}
+
+/** A pod that kubelet or the scheduler can't bring up says so; both go on trying. */
+function notRunning(pod: Pod, now: Date): { state: 'failed'; message: string; at: string } | undefined {
+  const { status } = pod.object;
+  for (const s of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
+    const waiting = s.state?.waiting;
+    if (waiting?.reason && stuck.includes(waiting.reason))
+      return {
+        state: 'failed',
+        at: now.toISOString(),
+        message: `pod/${pod.name}: ${waiting.reason}: ${waiting.message ?? ''}`,
+      };
+  }
+  const unscheduled = status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
+  if (unscheduled?.reason === 'Unschedulable')
+    return {
+      state: 'failed',
+      at: now.toISOString(),
+      message: `pod/${pod.name} can't be scheduled: ${unscheduled.message}`,
+    };
+  return undefined;
+}
+
+function endReason(pod: Pod): string {
+  const ended = mainStatus(pod)?.state?.terminated;
+  if (ended)
+    return `${ended.reason ?? 'ended'} with exit code ${ended.exitCode}${ended.message ? `: ${ended.message}` : ''}`;
+  return pod.object.status?.message ?? pod.object.status?.reason ?? 'no reason given';
+}
+
+function endedAt(pod: Pod): string | undefined {
+  return (mainStatus(pod)?.state?.terminated as { finishedAt?: string } | undefined)?.finishedAt;
+}
+
+function lastLine(log: string): string {
+  return log.trimEnd().split('\n').at(-1)?.trim().slice(0, 200) ?? '';
+}

@@ -1,0 +1,67 @@
+/**
+ * What the controller needs of the world, split into looking and acting: only a function of Writes can change anything,
+ * so a test that wraps every one of them has found every write there is.
+ */
+import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import type { DowngradeObject } from '../release/record.ts';
+import type { DatabaseState, ImageKnowledge, Session } from '../release/release.ts';
+
+export interface ExecResult {
+  /** undefined: the stream ended without a status. The command may still be running. */
+  exitCode: number | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Reads {
+  /** Deployments and StatefulSets of one namespace, live. */
+  workloads(namespace: string): Promise<WorkloadObject[]>;
+  pods(namespace: string): Promise<PodObject[]>;
+  /** Maps each ReplicaSet of the namespace to the Deployment that owns it. */
+  replicaSetOwners(namespace: string): Promise<Record<string, string>>;
+  downgrades(namespace: string): Promise<DowngradeObject[]>;
+  /** Whether the gate's webhook configuration exists for this release. */
+  gateExists(namespace: string, release: string): Promise<boolean>;
+  /** A dry-run CREATE of a pod of the release: does it come back gated? */
+  gateInForce(namespace: string, release: string): Promise<boolean>;
+  podLog(namespace: string, pod: string, container: string): Promise<string>;
+  /**
+   * Texts of files in a container, in one exec; undefined where there is none. The last path is a pid file: its text
+   * comes back only while that process lives. Throws when it can't be told.
+   */
+  runnerFiles(namespace: string, pod: string, container: string, paths: string[]): Promise<(string | undefined)[]>;
+  /** Where the schema is, by the stored workload's own connection. Never throws: unreadable is an answer. */
+  database(workload: WorkloadObject, container: string): Promise<DatabaseState>;
+  /** Sessions on that database, without our own. */
+  sessions(workload: WorkloadObject, container: string): Promise<Session[]>;
+  learnedImages(): Promise<Record<string, ImageKnowledge>>;
+}
+
+export interface Writes {
+  createDowngrade(object: DowngradeObject): Promise<void>;
+  /** Merge patch of the status. */
+  patchDowngradeStatus(namespace: string, name: string, status: Record<string, unknown>): Promise<void>;
+  createPod(pod: PodObject): Promise<void>;
+  /** Deletes by uid, with the pod's own grace. Gone already is fine. */
+  deletePod(namespace: string, name: string, uid: string): Promise<void>;
+  /** Takes our scheduling gate off. */
+  ungatePod(namespace: string, name: string, uid: string): Promise<void>;
+  /** Merge patch of labels (null takes one off), bound to the uid. */
+  labelPod(namespace: string, name: string, uid: string, labels: Record<string, string | null>): Promise<void>;
+  /** Merge patch; carries metadata.resourceVersion, so a change in between is a conflict. */
+  patchWorkload(workload: WorkloadObject, patch: Record<string, unknown>): Promise<void>;
+  createGate(namespace: string, release: string): Promise<void>;
+  deleteGate(namespace: string, release: string): Promise<void>;
+  deleteJob(namespace: string, name: string): Promise<void>;
+  /** Writes a file in a container, whole or not at all. */
+  writeFile(namespace: string, pod: string, container: string, path: string, text: string): Promise<void>;
+  /** Starts a command in a container that outlives the stream. */
+  startDetached(namespace: string, pod: string, container: string, command: string[]): Promise<void>;
+  learnImage(knowledge: ImageKnowledge): Promise<void>;
+  event(event: {
+    object: { apiVersion: string; kind: string; namespace: string; name: string; uid?: string };
+    type: 'Normal' | 'Warning';
+    reason: string;
+    message: string;
+  }): Promise<void>;
+}

@@ -1,0 +1,90 @@
+/**
+ * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a wish that
+ * was withdrawn, a controller that was killed and a half-done downgrade found at start.
+ */
+import { type Act, next } from '../release/next.ts';
+import type { Reason } from '../release/reasons.ts';
+import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
+import type { Release } from '../release/release.ts';
+import { type ActSettings, carryOut } from './acts.ts';
+import { type ObserveSettings, observe } from './observe.ts';
+import type { Reads, Writes } from './ports.ts';
+import { differs, shownOf } from './report.ts';
+import { NoOldPod } from './runner.ts';
+
+export interface ReconcileSettings extends ActSettings, ObserveSettings {
+  log(fields: Record<string, unknown>, message: string): void;
+}
+
+/** No release needs more acts than this in one go; a decision that repeats itself is a fault of ours. */
+const actsAtOnce = 40;
+
+/**
+ * Brings one release as far as it can go now.
+ * Returns what it ended with: `rest` (nothing to do until something changes) or `wait` (look again soon).
+ */
+export async function reconcile(
+  key: { namespace: string; name: string },
+  reads: Reads,
+  writes: Writes,
+  settings: ReconcileSettings,
+): Promise<Act> {
+  for (let done = 0; done < actsAtOnce; done++) {
+    const release = await observe(reads, key, settings);
+    const act = next(release);
+    await report(release, act, reads, writes);
+    if (act.act === 'rest' || act.act === 'wait') return act;
+    settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
+    try {
+      await carryOut(act, release, writes, settings);
+    } catch (error) {
+      if (!(error instanceof NoOldPod)) throw error;
+      const wait: Act = { act: 'wait', reason: 'NoOldPod', message: error.message };
+      await report(release, wait, reads, writes);
+      return wait;
+    }
+    if (act.act === 'finish') await reportEnd(release, key, reads, writes);
+    if (act.act === 'startRunner' || act.act === 'startProbe')
+      return { act: 'wait', reason: 'RunnerStarting', message: '' };
+  }
+  return { act: 'wait', reason: 'Blocked', message: `more than ${actsAtOnce} acts in one go` };
+}
+
+/** Shows where the run is; an event marks each new reason. */
+async function report(release: Release, act: Act, reads: Reads, writes: Writes): Promise<void> {
+  const { run, namespace } = release;
+  if (!run) return;
+  const object = (await reads.downgrades(namespace)).find((d) => d.metadata.uid === run.uid);
+  if (object) await show(release, object, act, writes);
+}
+
+async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {
+  const object = (await reads.downgrades(key.namespace)).find((d) => d.metadata.uid === release.run?.uid);
+  if (object) await show(release, object, { act: 'rest' }, writes);
+}
+
+async function show(release: Release, object: DowngradeObject, act: Act, writes: Writes): Promise<void> {
+  const run = readRun(object);
+  const shown = shownOf(release, run, act, object.status);
+  if (!differs(object.status, shown)) return;
+  await writes.patchDowngradeStatus(release.namespace, run.name, shown);
+  if (object.status?.reason === shown.reason && object.status?.message === shown.message) return;
+  if (object.status?.reason === shown.reason && shown.reason === 'Downgrading') return;
+  const { metadata } = object;
+  await writes.event({
+    object: {
+      apiVersion: object.apiVersion,
+      kind: downgradeApi.kind,
+      namespace: metadata.namespace,
+      name: metadata.name,
+      ...(metadata.uid ? { uid: metadata.uid } : {}),
+    },
+    type: isTrouble(shown.conditions) ? 'Warning' : 'Normal',
+    reason: shown.reason as Reason,
+    message: shown.message,
+  });
+}
+
+function isTrouble(conditions: { type: string; status: string }[]): boolean {
+  return conditions.some((c) => c.type === 'Stalled' && c.status === 'True');
+}

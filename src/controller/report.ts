@@ -1,0 +1,122 @@
+/** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
+
+import { describeRevision } from '../release/heads.ts';
+import type { Act } from '../release/next.ts';
+import { outageSeconds, phaseOf, stepOf } from '../release/phase.ts';
+import { type Reason, reasons } from '../release/reasons.ts';
+import type { DowngradeObject } from '../release/record.ts';
+import type { Release, Run } from '../release/release.ts';
+
+export interface Condition {
+  type: string;
+  status: 'True' | 'False' | 'Unknown';
+  reason: string;
+  message: string;
+  lastTransitionTime: string;
+  observedGeneration: number;
+}
+
+/** The shown part of a Downgrade's status, beside its record. */
+export interface Shown {
+  observedGeneration: number;
+  phase: string;
+  step: string;
+  fromVersion: string;
+  toVersion: string;
+  outage: string;
+  outageSeconds?: number;
+  reason: Reason;
+  message: string;
+  conditions: Condition[];
+  [other: string]: unknown;
+}
+
+/** What a Downgrade shows while `act` is what comes next. `before` is what it shows now. */
+export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {
+  const { reason, message } = explain(run, act);
+  const outage = outageSeconds(run, release.now);
+  return {
+    observedGeneration: run.generation,
+    phase: phaseOf(run.status),
+    step: stepOf(run.status, message),
+    fromVersion: run.status.from?.version ?? tagOf(run.status.from?.image ?? ''),
+    toVersion: run.status.toVersion ?? tagOf(run.to),
+    outage: outage === undefined ? '' : `${outage}s`,
+    ...(outage === undefined ? {} : { outageSeconds: outage }),
+    reason,
+    message,
+    conditions: conditionsOf(release, run, reason, message, (before?.conditions as Condition[] | undefined) ?? []),
+  };
+}
+
+const stalledReasons: Reason[] = [
+  'TargetImageNotStarted',
+  'RunnerNotStarted',
+  'NoOldPod',
+  'RowsUnreadable',
+  'ProviderNotReversible',
+  'NotAnAncestor',
+  'RevisionUnknown',
+  'Blocked',
+  'DowngradeFailed',
+  'WaitingForWorkloads',
+  'DatabaseUnreadable',
+];
+
+function explain(run: Run, act: Act): { reason: Reason; message: string } {
+  const { outcome, plan } = run.status;
+  if (outcome) return { reason: outcome, message: ended(run, outcome) };
+  if (act.act === 'wait') return { reason: act.reason, message: act.message || reasons[act.reason][1] };
+  const phase = phaseOf(run.status);
+  if (phase === 'Planning') return { reason: 'ProbeRunning', message: plan ? 'planned' : 'asking the images' };
+  const reason = phase as Extract<Reason, 'Draining' | 'Downgrading' | 'Verifying' | 'Resuming'>;
+  return { reason, message: reasons[reason][1] };
+}
+
+function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string {
+  const core = run.status.plan?.steps.find((s) => s.kind === 'core');
+  if (outcome === 'Downgraded')
+    return `the database is at ${core ? describeRevision(core.toRevision) : "the target's heads"}${run.status.outageSeconds === undefined ? '' : `, after an outage of ${run.status.outageSeconds} s`}`;
+  return reasons[outcome][1];
+}
+
+/** kstatus' three and our own; a condition that does not change keeps its time. */
+function conditionsOf(release: Release, run: Run, reason: Reason, message: string, before: Condition[]): Condition[] {
+  const { status } = run;
+  const over = status.completedAt !== undefined;
+  const stalled = !over && stalledReasons.includes(reason);
+  const as = (type: string, value: boolean, why: string = reason, text = message): Condition => {
+    const next = value ? 'True' : 'False';
+    const old = before.find((c) => c.type === type);
+    const since = old?.status === next ? old.lastTransitionTime : release.now.toISOString();
+    return {
+      type,
+      status: next,
+      reason: why,
+      message: text,
+      lastTransitionTime: since,
+      observedGeneration: run.generation,
+    };
+  };
+  return [
+    as('Ready', over),
+    as('Reconciling', !over && !stalled),
+    as('Stalled', stalled),
+    as('Drained', Boolean(status.drainedAt), status.drainedAt ? 'Drained' : 'NotYet', ''),
+    as('Downgraded', Boolean(status.verifiedAt), status.verifiedAt ? 'Verified' : 'NotYet', ''),
+  ];
+}
+
+/** True when the two say different things; the running seconds of the outage alone are not worth a write. */
+export function differs(before: DowngradeObject['status'], shown: Shown): boolean {
+  const { outage: _, outageSeconds: __, conditions, ...rest } = shown;
+  const old = before ?? {};
+  if (Object.entries(rest).some(([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value))) return true;
+  const seconds = (text: unknown) => Number.parseInt(String(text || '0'), 10);
+  if (Math.abs(seconds(old.outage) - seconds(shown.outage)) >= 5) return true;
+  return JSON.stringify(old.conditions) !== JSON.stringify(conditions);
+}
+
+function tagOf(image: string): string {
+  return image.slice(image.lastIndexOf('/') + 1).split(':')[1] ?? image;
+}

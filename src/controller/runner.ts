@@ -1,0 +1,65 @@
+/**
+ * The runner: where the reverse scripts run, since only the newer image has them. By default a warm copy of an old pod,
+ * which has imported Airflow and looked at the database before anything is drained; with OldPod the old pod itself, by a
+ * command that outlives its stream.
+ */
+import { runLabel, runnerFolder, runnerPod } from '../release/pods.ts';
+import { label } from '../release/profiles.ts';
+import type { Pod, Release, Run } from '../release/release.ts';
+import type { ActSettings } from './acts.ts';
+import type { Writes } from './ports.ts';
+
+/** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left to copy. */
+export async function startRunner(release: Release, run: Run, writes: Writes, settings: ActSettings): Promise<void> {
+  const { namespace } = release;
+  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating);
+  const source = standing ?? sourceOf(release, run, settings.runner);
+  if (!source) throw new NoOldPod(run);
+  if (!standing && (settings.runner === 'Copy' || source.gated)) {
+    const wanted = { run: run.name, namespace, command: settings.commands.runner };
+    return writes.createPod(runnerPod(source.object, wanted));
+  }
+  // Labelled first: a controller that dies in between finds its choice again.
+  if (!standing)
+    await writes.labelPod(namespace, source.name, source.uid, { [label.role]: 'runner', [runLabel]: run.name });
+  await writes.startDetached(namespace, source.name, mainContainer(source), settings.commands.runner);
+}
+
+/** An old pod: one of the image that ran before, the API first, Ready before running before gated. */
+function sourceOf(release: Release, run: Run, mode: ActSettings['runner']): Pod | undefined {
+  const from = run.status.from?.image;
+  const old = release.pods.filter(
+    (p) => p.role === 'airflow' && !p.ended && !p.terminating && (from ? p.image === from : p.image !== run.to),
+  );
+  const service = ['api-server', 'webserver', 'scheduler', 'dag-processor', 'triggerer'];
+  const rank = (p: Pod) => {
+    const component = service.indexOf(p.component);
+    const state = isReady(p) ? 0 : p.gated ? 2 : 1;
+    return state * 10 + (component < 0 ? service.length : component);
+  };
+  const candidates = old.filter((p) => service.includes(p.component) && (mode === 'Copy' || isReady(p) || p.gated));
+  return candidates.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];
+}
+
+function isReady(pod: Pod): boolean {
+  return pod.object.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+}
+
+function mainContainer(pod: Pod): string {
+  return pod.object.spec.containers[0]!.name;
+}
+
+/** Nothing is left that has the reverse scripts. */
+export class NoOldPod extends Error {
+  readonly reason = 'NoOldPod';
+  constructor(run: Run) {
+    super(
+      `no pod of ${run.status.from?.image ?? `another version than ${run.to}`} is left to copy, and only that image has the reverse scripts; set the image back to it, wait until a pod runs, then set ${run.to} again`,
+    );
+  }
+}
+
+/** argv for the runner's program in its folder. */
+export function inFolder(command: string[]): string[] {
+  return ['env', `DOWNDRAFT_DIR=${runnerFolder}`, ...command];
+}

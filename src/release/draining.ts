@@ -1,0 +1,52 @@
+/**
+ * Draining: the intent is written, the gate closes, then the old pods end in waves, each with its own grace. From then
+ * on whatever asks for a pod of this release (a ReplicaSet, an autoscaler, a CronJob) gets one that stays Pending.
+ */
+import type { Act } from './next.ts';
+import { waveOf } from './profiles.ts';
+import type { Pod, Release, Run } from './release.ts';
+
+/** How long sessions of others may stay on the database before the run goes on and names them. */
+const sessionPatienceSeconds = 30;
+
+/** The next act of the drain; ends in the intent to begin the schema step. */
+export function draining(release: Release, run: Run): Act {
+  if (!run.status.drainStartedAt) return { act: 'record', status: { drainStartedAt: release.now.toISOString() } };
+  const emptying = drain(release);
+  if (emptying) return emptying;
+  if (!run.status.drainedAt) return { act: 'record', status: { drainedAt: release.now.toISOString() } };
+  const waited = (release.now.getTime() - Date.parse(run.status.drainedAt)) / 1000;
+  if (release.sessions.length > 0 && waited < sessionPatienceSeconds) {
+    const who = release.sessions.map((s) => `${s.user}@${s.client}${s.application ? ` (${s.application})` : ''}`);
+    return { act: 'wait', reason: 'SessionsRemain', message: `still on the database: ${who.slice(0, 5).join(', ')}` };
+  }
+  // Nobody writes any more: what the plan was made from is looked at once more, and planning.ts judges it again.
+  const { runner } = release;
+  if (runner.state === 'ready' && runner.inspection.at < run.status.drainedAt) return { act: 'lookAgain' };
+  return { act: 'record', status: { schemaStartedAt: release.now.toISOString() } };
+}
+
+/** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */
+export function drain(release: Release): Act | undefined {
+  if (release.gate === 'absent') return { act: 'createGate' };
+  if (release.gate === 'written')
+    return { act: 'wait', reason: 'Draining', message: 'waiting for the gate to be in force' };
+  if (release.runner.state === 'ready' && inService(release)) return { act: 'isolateRunner' };
+  const running = release.pods.filter((p) => p.role === 'airflow' && !p.gated && !p.ended);
+  if (running.length === 0) return undefined;
+  const wave = Math.min(...running.map((p) => waveOf(p.component)));
+  const due = running.filter((p) => waveOf(p.component) === wave && !p.terminating);
+  if (due.length > 0) return { act: 'endPods', pods: due };
+  const ending = running.filter((p) => p.terminating);
+  return { act: 'wait', reason: 'Draining', message: `waiting for ${ending.map(describe).join(', ')} to end` };
+}
+
+/** A runner that is an old pod still belongs to its ReplicaSet and Service until its component label is taken off. */
+function inService({ pods }: Release): boolean {
+  return pods.some((p) => p.role === 'runner' && p.object.metadata.labels?.component !== undefined);
+}
+
+function describe(pod: Pod): string {
+  const grace = pod.object.spec.terminationGracePeriodSeconds;
+  return `pod/${pod.name}${grace ? ` (grace ${grace} s)` : ''}`;
+}

@@ -1,0 +1,107 @@
+/**
+ * The few fields of Kubernetes objects that a decision needs, in the API's own names.
+ * Structural on purpose: what a review carries, what the client reads and what a test builds all fit.
+ */
+
+export interface Metadata {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  generation?: number;
+  resourceVersion?: string;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: { kind: string; name: string; uid: string; controller?: boolean }[];
+}
+
+export interface EnvironmentVariable {
+  name: string;
+  value?: string;
+  valueFrom?: {
+    secretKeyRef?: { name?: string; key: string; optional?: boolean };
+    configMapKeyRef?: { name?: string; key: string; optional?: boolean };
+    [other: string]: unknown;
+  };
+}
+
+export interface EnvironmentSource {
+  prefix?: string;
+  secretRef?: { name?: string; optional?: boolean };
+  configMapRef?: { name?: string; optional?: boolean };
+}
+
+export interface ContainerSpec {
+  name: string;
+  image?: string;
+  env?: EnvironmentVariable[];
+  envFrom?: EnvironmentSource[];
+  restartPolicy?: string;
+  volumeMounts?: { name: string; [other: string]: unknown }[];
+  [other: string]: unknown;
+}
+
+export interface PodSpec {
+  containers: ContainerSpec[];
+  initContainers?: ContainerSpec[];
+  schedulingGates?: { name: string }[];
+  volumes?: { name: string; [other: string]: unknown }[];
+  nodeName?: string;
+  terminationGracePeriodSeconds?: number;
+  [other: string]: unknown;
+}
+
+export interface WorkloadObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata: Metadata;
+  spec: {
+    replicas?: number;
+    paused?: boolean;
+    selector?: unknown;
+    updateStrategy?: { type?: string; rollingUpdate?: { partition?: number; [other: string]: unknown } };
+    template: { metadata?: Partial<Metadata>; spec: PodSpec };
+    [other: string]: unknown;
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    currentRevision?: string;
+    updateRevision?: string;
+    [other: string]: unknown;
+  };
+}
+
+export interface ContainerStatus {
+  name: string;
+  image?: string;
+  imageID?: string;
+  ready?: boolean;
+  restartCount?: number;
+  state?: {
+    waiting?: { reason?: string; message?: string };
+    running?: { startedAt?: string };
+    terminated?: { exitCode: number; reason?: string; message?: string };
+  };
+  lastState?: { terminated?: { exitCode: number; reason?: string; message?: string } };
+}
+
+export interface PodObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata: Metadata;
+  spec: PodSpec;
+  status?: {
+    phase?: string;
+    podIP?: string;
+    reason?: string;
+    message?: string;
+    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
+  };
+}

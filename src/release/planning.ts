@@ -1,0 +1,97 @@
+/**
+ * Planning: nothing is touched. The target image is asked (does it start, which heads does it need), a runner is started
+ * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
+ */
+import { type Act, verdictOn } from './next.ts';
+import { knowledgeOf, planDowngrade } from './plan.ts';
+import { nameOf, type Reason } from './reasons.ts';
+import type { Plan, Release, Run } from './release.ts';
+import { tidyGate } from './resuming.ts';
+
+/** The next act of planning; undefined when the plan stands and can be carried out. */
+export function planning(release: Release, run: Run): Act | undefined {
+  return (
+    askTarget(release, run) ??
+    askRunner(release) ??
+    learnRunning(release, run) ??
+    waitForAnswers(release, run) ??
+    settlePlan(release, run)
+  );
+}
+
+/** What the running image enforces is worth keeping: it tells at once that going back to it is harmless. */
+function learnRunning({ runner, images }: Release, run: Run): Act | undefined {
+  if (runner.state !== 'ready') return undefined;
+  const { image, imageID, inspection } = runner;
+  const from = { image, ...(imageID ? { imageID } : {}), version: inspection.airflowVersion };
+  if (run.status.from?.version === undefined) return { act: 'record', status: { from } };
+  if (images[image]?.source === 'probe') return undefined;
+  return { act: 'learn', knowledge: knowledgeOf(inspection, image, imageID) };
+}
+
+function askTarget({ probe, images }: Release, run: Run): Act | undefined {
+  if (run.status.target) return undefined;
+  if (probe.state === 'absent') return { act: 'startProbe' };
+  if (probe.state === 'told') {
+    if (images[run.to]?.source !== 'probe') return { act: 'learn', knowledge: probe.knowledge };
+    return { act: 'record', status: { target: probe.knowledge, toVersion: probe.knowledge.version } };
+  }
+  return undefined;
+}
+
+function askRunner({ runner }: Release): Act | undefined {
+  return runner.state === 'absent' ? { act: 'startRunner' } : undefined;
+}
+
+/** A pod that failed is tried again after this long, for as long as the wish stands. */
+const retrySeconds = 20;
+
+function waitForAnswers({ probe, runner, now }: Release, run: Run): Act | undefined {
+  const due = (at: string) => (now.getTime() - Date.parse(at)) / 1000 > retrySeconds;
+  if (!run.status.target) {
+    if (probe.state === 'failed' && due(probe.at)) return { act: 'restartProbe' };
+    if (probe.state === 'failed') return { act: 'wait', reason: 'TargetImageNotStarted', message: probe.message };
+    const message = probe.state === 'starting' ? probe.message : '';
+    return { act: 'wait', reason: 'ProbeRunning', message: message || `asking ${run.to}` };
+  }
+  if (runner.state === 'failed' && due(runner.at)) return { act: 'restartRunner' };
+  if (runner.state === 'failed') return { act: 'wait', reason: 'RunnerNotStarted', message: runner.message };
+  if (runner.state !== 'ready')
+    return { act: 'wait', reason: 'RunnerStarting', message: runner.state === 'starting' ? runner.message : '' };
+  return undefined;
+}
+
+function settlePlan(release: Release, run: Run): Act | undefined {
+  const { runner } = release;
+  const { target } = run.status;
+  if (runner.state !== 'ready' || !target) return undefined;
+  const plan = planDowngrade(runner.inspection, target);
+  if (!samePlan(plan, run.status.plan)) return { act: 'record', status: { plan } };
+  const other = release.workloads.filter((w) => verdictOn(release, w).verdict === 'allow');
+  if (other.length > 0)
+    return {
+      act: 'wait',
+      reason: 'WaitingForWorkloads',
+      message: `${other.map(nameOf).join(', ')} still ask for ${other[0]!.image}; set them to ${run.to} as well`,
+    };
+  const [first] = plan.blockers;
+  return first && blocked(release, run, first);
+}
+
+/**
+ * A plan that is blocked touches nothing; what a drain has closed already is opened again. Rows may go away by
+ * themselves, so the runner looks again once a minute.
+ */
+function blocked(release: Release, run: Run, first: Plan['blockers'][number]): Act {
+  if (run.status.drainStartedAt) return { act: 'record', status: { drainStartedAt: null, drainedAt: null } };
+  const opening = tidyGate(release);
+  if (opening) return opening;
+  const { runner, now } = release;
+  const stale = runner.state === 'ready' && now.getTime() - Date.parse(runner.inspection.at) > 60_000;
+  if (stale) return { act: 'lookAgain' };
+  return { act: 'wait', reason: first.reason as Reason, message: first.message };
+}
+
+function samePlan(a: Plan, b: Plan | undefined): boolean {
+  return b !== undefined && JSON.stringify(a) === JSON.stringify(b);
+}

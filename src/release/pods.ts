@@ -1,0 +1,105 @@
+/**
+ * The two pods that downdraft makes. Both are copies of what the release itself runs: same environment, volumes, service
+ * account and placement, so that they see the database and the configuration exactly as Airflow does; without probes,
+ * ports, sidecars and the container that waits for the schema.
+ */
+import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
+import { label, recognize, waitContainers } from './profiles.ts';
+import type { Workload } from './release.ts';
+
+/** Ours, so that it can be told which run a pod belongs to. */
+export const runLabel = 'downdraft.dev/run';
+
+/** Where runner and controller exchange files, inside the container. */
+export const runnerFolder = '/tmp/downdraft';
+
+interface Wanted {
+  /** Name of the Downgrade. */
+  run: string;
+  namespace: string;
+  command: string[];
+}
+
+/** A pod of the desired template that prints what its image needs. */
+export function probePod(workload: Workload, wanted: Wanted): PodObject {
+  const { template } = workload.object.spec;
+  return helperPod('probe', template.metadata?.labels ?? {}, template.spec, workload.container, workload.image, wanted);
+}
+
+/**
+ * The warm copy of an old pod. Takes the digest that kubelet reported for the old one, where it is a name that can be
+ * pulled, so that a tag pushed anew can't bring other reverse scripts.
+ */
+export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
+  const { metadata, spec, status } = source;
+  const container = recognize(metadata, spec)?.container ?? spec.containers[0]!.name;
+  const imageID = status?.containerStatuses?.find((c) => c.name === container)?.imageID ?? '';
+  const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
+  const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
+  return helperPod('runner', metadata.labels ?? {}, spec, container, image, wanted);
+}
+
+function helperPod(
+  role: 'probe' | 'runner',
+  labels: Record<string, string>,
+  spec: PodSpec,
+  container: string,
+  image: string,
+  { run, namespace, command }: Wanted,
+): PodObject {
+  const { tier = 'airflow', release = '' } = labels;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${run}-${role}`,
+      namespace,
+      // No component: NetworkPolicies go by tier and release, Services and selectors of workloads by all three.
+      labels: { tier, release, [label.role]: role, [runLabel]: run, 'app.kubernetes.io/managed-by': 'downdraft' },
+    },
+    spec: helperSpec(spec, container, image, command),
+  };
+}
+
+function helperSpec(spec: PodSpec, container: string, image: string, command: string[]): PodSpec {
+  const { nodeName, schedulingGates: _, priority: __, hostname: ___, subdomain: ____, ...rest } = spec;
+  const main = spec.containers.find((c) => c.name === container) ?? spec.containers[0]!;
+  const initContainers = (spec.initContainers ?? []).filter(
+    (c) => !waitContainers.includes(c.name) && c.restartPolicy !== 'Always',
+  );
+  const volumes = (spec.volumes ?? []).filter((v) => !isInjected(v.name));
+  return {
+    ...rest,
+    containers: [{ ...plain(main), image, command, args: [] }],
+    ...(initContainers.length > 0 ? { initContainers: initContainers.map(plain) } : { initContainers: [] }),
+    volumes,
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 5,
+    ...(nodeName ? { affinity: near(nodeName, spec.affinity) } : {}),
+  };
+}
+
+/** The API server injects the service account's token anew. */
+function isInjected(volume: string): boolean {
+  return volume.startsWith('kube-api-access-');
+}
+
+function plain(container: ContainerSpec): ContainerSpec {
+  const { livenessProbe: _, readinessProbe: __, startupProbe: ___, lifecycle: ____, ports: _____, ...rest } = container;
+  return { ...rest, volumeMounts: (container.volumeMounts ?? []).filter((m) => !isInjected(m.name)) };
+}
+
+/** Preferred, not required: the image is there already, but a full node must not stop a rescue. */
+function near(node: string, affinity: unknown): Record<string, unknown> {
+  const given = (affinity ?? {}) as { nodeAffinity?: Record<string, unknown> };
+  const preference = { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [node] }] };
+  const preferred =
+    (given.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution as unknown[] | undefined) ?? [];
+  return {
+    ...given,
+    nodeAffinity: {
+      ...given.nodeAffinity,
+      preferredDuringSchedulingIgnoredDuringExecution: [...preferred, { weight: 100, preference }],
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Every reason that a person can meet and every sentence they read, in one place. A reason is CamelCase and stable; a
+ * sentence may change. Each says what, what was seen, what is needed and what to do. The README's table is checked
+ * against `reasons`.
+ */
+
+/** Where a reason is met: the answer to a request, or a condition of the Downgrade. */
+type Where = 'allow' | 'hold' | 'deny' | 'run';
+
+export const reasons = {
+  NotAirflow: ['allow', 'not a workload of Airflow that uses the database'],
+  SameImage: ['allow', 'no image changed'],
+  NewDatabase: ['allow', 'the database is empty: nothing could be harmed'],
+  Fits: ['allow', 'the database is where the image needs it'],
+  Upgrade: ['allow', "the database is behind the image: the release's own migration Job takes it forward"],
+  DatabaseAhead: ['hold', 'the database is ahead of the image: it is taken back first'],
+  ProviderAhead: ['hold', "a provider's schema is ahead of what the image enforces: it is taken back first"],
+  ImageUnknown: ['hold', "the image's Airflow version or provider schemas are not known: the image is asked"],
+  RevisionUnknown: ['hold', 'the database is at a revision that is in no release we know: the running image is asked'],
+  DatabaseUnreadable: ['hold', 'the database could not be read: the old pods keep serving, downdraft goes on trying'],
+  VersionTableEmptied: ['deny', 'alembic_version is empty or gone although tables of Airflow exist'],
+  SeveralHeads: ['deny', 'a version table holds several heads'],
+  TargetTooOld: ['deny', 'the target is below Airflow 2.7.0'],
+  NotAnAncestor: ['deny', "the target's head is not on the way back from where the database is"],
+  DowngradeUnderWay: ['deny', 'the schema step has begun: the wish can no longer be withdrawn'],
+  HoldRemoved: ['deny', 'another admission webhook took the hold off again'],
+  WaitingForWorkloads: ['run', 'some workloads of the release still ask for another version'],
+  ProbeRunning: ['run', 'the target image is being asked for its heads and providers'],
+  TargetImageNotStarted: ['run', 'the target image could not be pulled or did not start: nothing was touched'],
+  RunnerStarting: ['run', 'the runner, a copy of an old pod, is starting'],
+  RunnerNotStarted: ['run', 'the runner could not be started: nothing was touched'],
+  NoOldPod: ['run', 'no pod of the version that has the reverse scripts is there to copy'],
+  RowsUnreadable: ['run', 'rows that the older version cannot read; converting them is not built yet'],
+  ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
+  Blocked: ['run', 'the plan has blockers'],
+  Draining: ['run', 'the old pods are being ended'],
+  SessionsRemain: ['run', 'other sessions are still on the database'],
+  Downgrading: ['run', 'the runner takes the schema back'],
+  DowngradeFailed: ['run', 'a step failed: the release stays drained and the database where it is'],
+  WithdrawnTooLate: ['run', 'the newer version is wanted again after the schema step has begun'],
+  Verifying: ['run', 'the heads in the database are compared with what the target image needs'],
+  Resuming: ['run', 'the hold is off; the pods of the target are awaited'],
+  Downgraded: ['run', 'the release runs on the older version'],
+  Reverted: ['run', 'the wish was withdrawn; the release runs as before'],
+  NotNeeded: ['run', 'the database fits the image after all'],
+} as const satisfies Record<string, readonly [Where, string]>;
+
+export type Reason = keyof typeof reasons;
+
+/** API servers cut a warning at 256 characters and advise 120. */
+export const warningLimit = 256;
+
+/** Cuts a sentence to `limit` characters, marking the cut. */
+export function shorten(text: string, limit = warningLimit): string {
+  return text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;
+}
+
+/** deployment/af-scheduler, as kubectl names it. */
+export function nameOf(workload: { kind: string; name: string }): string {
+  return `${workload.kind.toLowerCase()}/${workload.name}`;
+}

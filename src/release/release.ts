@@ -1,0 +1,249 @@
+/**
+ * The snapshot: what was observed of one release, in our words, frozen before anything is decided.
+ *
+ * A release is one installed instance of a chart: its workloads, their pods and one metadata database.
+ * Everything in release/ is pure; whatever it needs to know stands in these types.
+ */
+import type { PodObject, WorkloadObject } from './objects.ts';
+
+/** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
+export interface ImageKnowledge {
+  image: string;
+  source: 'probe' | 'tag' | 'annotation';
+  version: string;
+  /** The one core head of its scripts; missing when only a version is known that our table lacks. */
+  coreHead?: string;
+  /** The provider schemas that this image enforces at start; missing means not known, [] means none. */
+  managers?: ManagerHead[];
+  /** Kubelet's digest of what was probed. */
+  imageID?: string;
+}
+
+/** Not knowing is a result of its own: never a direction. */
+export interface ImageUnknown {
+  image: string;
+  source: 'unknown';
+  why: string;
+}
+
+export interface ManagerHead {
+  class: string;
+  versionTable: string;
+  heads: string[];
+}
+
+export type DatabaseState = DatabaseRead | { state: 'unreadable'; why: string };
+
+export interface DatabaseRead {
+  state: 'read';
+  /** Every table named alembic_version% in Airflow's schema, with all its rows. */
+  versionTables: Record<string, string[]>;
+  /** Whether tables of Airflow itself exist (told from an empty database). */
+  airflowTables: boolean;
+  identity: DatabaseIdentity;
+}
+
+/** Which database it really is, so that a step never runs on another one. */
+export interface DatabaseIdentity {
+  database: string;
+  oid: string;
+  cluster: string;
+}
+
+/** One session on the database that is not ours. */
+export interface Session {
+  pid: number;
+  user: string;
+  application: string;
+  client: string;
+  state: string;
+}
+
+/** Undone by resume; written at admission into the annotation downdraft.dev/hold. */
+export interface Hold {
+  since: string;
+  by: string;
+  /** Main image before the first held change. */
+  from: string;
+  before: { paused?: boolean | null; partition?: number | null };
+}
+
+export interface Workload {
+  kind: 'Deployment' | 'StatefulSet';
+  namespace: string;
+  name: string;
+  release: string;
+  component: string;
+  /** Which chart's conventions it follows. */
+  profile: string;
+  /** The main container and the image it will run. */
+  container: string;
+  image: string;
+  /** downdraft.dev/airflow-version, for images whose name does not say. */
+  declaredVersion?: string;
+  replicas: number;
+  hold?: Hold;
+  /** Whether the fields that hold it are really set. */
+  stopped: boolean;
+  /** All pods are of the desired template and Ready. */
+  settled: boolean;
+  object: WorkloadObject;
+}
+
+export interface Pod {
+  name: string;
+  uid: string;
+  /** What made it: the workload, Job or nothing. */
+  owner: { kind: string; name: string } | undefined;
+  component: string;
+  image: string;
+  gated: boolean;
+  terminating: boolean;
+  /** Succeeded or Failed: it will not run again. */
+  ended: boolean;
+  role: 'airflow' | 'runner' | 'probe';
+  object: PodObject;
+}
+
+/** The gate on every pod of a release that is being drained. */
+export type GateState = 'absent' | 'written' | 'inForce';
+
+export interface Release {
+  namespace: string;
+  name: string;
+  /** Only workloads whose pods use the database. */
+  workloads: Workload[];
+  pods: Pod[];
+  database: DatabaseState;
+  images: Record<string, ImageKnowledge | ImageUnknown>;
+  run: Run | undefined;
+  gate: GateState;
+  probe: ProbeState;
+  runner: RunnerState;
+  sessions: Session[];
+  now: Date;
+}
+
+/** The pod that asks the target image; its answer is kept in the run. */
+export type ProbeState =
+  | { state: 'absent' }
+  | { state: 'starting'; message: string }
+  | { state: 'failed'; message: string; at: string }
+  | { state: 'told'; knowledge: ImageKnowledge };
+
+/** The pod in which the reverse scripts run: a copy of an old pod, or an old pod itself. */
+export type RunnerState =
+  | { state: 'absent' }
+  | { state: 'starting'; message: string }
+  | { state: 'failed'; message: string; at: string }
+  | {
+      state: 'ready';
+      pod: string;
+      container: string;
+      image: string;
+      imageID?: string;
+      inspection: Inspection;
+      progress?: RunnerProgress;
+      result?: RunnerResult;
+    };
+
+export interface RunnerProgress extends Progress {
+  token: number;
+  run: string;
+}
+
+export type RunnerResult = { token: number; run: string } & (
+  | { ok: true; versionTables: Record<string, string[]> }
+  | { ok: false; error: { kind: string; message: string }; versionTables: Record<string, string[]> }
+);
+
+/** One unfinished Downgrade object, in our words. */
+export interface Run {
+  name: string;
+  uid: string;
+  generation: number;
+  release: string;
+  /** Desired image. */
+  to: string;
+  createdAt: string;
+  status: RunStatus;
+}
+
+/** Facts and intents that the record keeps. The phase is derived from them and never read back. */
+export interface RunStatus {
+  /** Image, digest and version that ran when the change was held. */
+  from?: { image: string; imageID?: string; version?: string };
+  toVersion?: string;
+  /** What the probe learned of the target image, in this run. */
+  target?: ImageKnowledge;
+  plan?: Plan;
+  drainStartedAt?: string | null;
+  drainedAt?: string | null;
+  schemaStartedAt?: string;
+  /** Fencing token of the last orders. */
+  token?: number;
+  progress?: Progress;
+  failure?: { reason: string; message: string };
+  verifiedAt?: string;
+  resumeStartedAt?: string;
+  completedAt?: string;
+  outcome?: 'Downgraded' | 'Reverted' | 'NotNeeded';
+  outageSeconds?: number;
+}
+
+export interface Plan {
+  identity: DatabaseIdentity;
+  steps: PlanStep[];
+  /** What stands in the way; a plan with blockers is not carried out. */
+  blockers: { reason: string; message: string }[];
+  /** What this version of downdraft does not do, in plain words, where it matters to this run. */
+  notYet: string[];
+}
+
+export type PlanStep =
+  | { kind: 'core'; from: string; toRevision: string; revisions: number; command: string }
+  | {
+      kind: 'manager';
+      class: string;
+      versionTable: string;
+      from: string;
+      toRevision: string;
+      revisions: number;
+      command: string;
+    };
+
+/** Where the runner is, from its progress file. */
+export interface Progress {
+  step: number;
+  steps: number;
+  kind: 'core' | 'manager';
+  done: number;
+  of: number;
+  revision: string;
+  message: string;
+}
+
+/** What the running image says of its own scripts and of the database (src/inside/runner.py, inspect.json). */
+export interface Inspection {
+  /** When it looked, ISO 8601. */
+  at: string;
+  airflowVersion: string;
+  core: { heads: string[]; chain: ChainLink[] };
+  managers: {
+    class: string;
+    versionTable: string;
+    heads: string[];
+    chain: ChainLink[];
+    command: 'fab-db' | 'db-manager' | null;
+    canDowngrade: boolean;
+  }[];
+  database: Omit<DatabaseRead, 'state'> & { backend: string };
+  /** Rows that versions before 3.2 can't read. */
+  rows: { table: string; column: string; count: number; examples: (string | number)[] }[];
+}
+
+export interface ChainLink {
+  revision: string;
+  down: string | string[] | null;
+  version?: string;
+}

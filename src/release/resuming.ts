@@ -1,0 +1,88 @@
+/**
+ * Resuming: every desired image fits the database. The gate stays closed until the last misfit pod is gone: each new pod
+ * of the desired image is let through by name, so that no autoscaler can start the other version in between.
+ */
+import { type Act, verdictOn } from './next.ts';
+import { nameOf } from './reasons.ts';
+import type { Pod, Release, Run, Workload } from './release.ts';
+import { judge } from './verdict.ts';
+
+/** The next act of resuming; ends in `finish`. */
+export function resuming(release: Release, run: Run): Act {
+  if (!run.status.resumeStartedAt) return { act: 'record', status: { resumeStartedAt: release.now.toISOString() } };
+  const dismissing = dismiss(release);
+  if (dismissing) return dismissing;
+  const held = release.workloads.find((w) => w.hold);
+  if (held) return { act: 'unhold', workload: held };
+  const letting = letGo(release);
+  if (letting) return letting;
+  const unsettled = release.workloads.filter((w) => !w.settled);
+  if (unsettled.length > 0)
+    return { act: 'wait', reason: 'Resuming', message: unsettled.map((w) => lastWords(release, w)).join('; ') };
+  if (release.gate !== 'absent') return { act: 'deleteGate' };
+  return { act: 'finish', outcome: outcomeOf(release, run) };
+}
+
+/** No run and nothing held: takes away what a crash may have left, and lets gated pods go that fit. */
+export function tidying(release: Release): Act {
+  return dismiss(release) ?? tidyGate(release) ?? { act: 'rest' };
+}
+
+/** Opens the gate: what fits is let go first, then the gate itself is taken away. */
+export function tidyGate(release: Release): Act | undefined {
+  const fitting = release.pods.filter((p) => p.gated && !p.terminating && podFits(release, p));
+  if (fitting.length > 0) return { act: 'ungate', pods: fitting };
+  return release.gate === 'absent' ? undefined : { act: 'deleteGate' };
+}
+
+/** Runner and probe end before anything of the desired version starts. */
+function dismiss({ pods }: Release): Act | undefined {
+  return pods.some((p) => p.role !== 'airflow' && !p.terminating) ? { act: 'dismissHelpers' } : undefined;
+}
+
+/**
+ * Gated pods: those that fit go; misfits of StatefulSets and Jobs are deleted (a StatefulSet waits for its gated pod for
+ * ever); misfits of a ReplicaSet stay, because the rollout itself replaces them and deleting one would only bring another.
+ */
+function letGo(release: Release): Act | undefined {
+  const gated = release.pods.filter((p) => p.gated && !p.terminating);
+  const fitting = gated.filter((p) => podFits(release, p));
+  if (fitting.length > 0) return { act: 'ungate', pods: fitting };
+  const misfits = gated.filter((p) => p.owner?.kind !== 'Deployment' && p.owner?.kind !== 'ReplicaSet');
+  const due = misfits.filter((p) => observed(release, p));
+  return due.length > 0 ? { act: 'endMisfits', pods: due } : undefined;
+}
+
+/** The StatefulSet's controller has seen that the hold is off, so it brings the pod back from the desired template. */
+function observed({ workloads }: Release, pod: Pod): boolean {
+  const owner = workloads.find((w) => w.kind === pod.owner?.kind && w.name === pod.owner.name);
+  if (!owner) return true;
+  const { metadata, status } = owner.object;
+  return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+}
+
+function podFits(release: Release, pod: Pod): boolean {
+  const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
+  const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
+  return judge({ workload, image, database: release.database, run: release.run }).verdict === 'allow';
+}
+
+function outcomeOf(release: Release, run: Run): 'Downgraded' | 'Reverted' | 'NotNeeded' {
+  if (run.status.verifiedAt) return 'Downgraded';
+  return release.workloads.some((w) => w.image === run.to) ? 'NotNeeded' : 'Reverted';
+}
+
+/** What the pods of an unsettled workload say themselves. */
+function lastWords(release: Release, workload: Workload): string {
+  const verdict = verdictOn(release, workload);
+  const pods = release.pods.filter((p) => p.owner?.name === workload.name && !p.gated && !p.terminating);
+  for (const { object } of pods) {
+    const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
+    for (const s of statuses) {
+      const waiting = s.state?.waiting;
+      if (waiting?.reason && waiting.reason !== 'PodInitializing' && waiting.reason !== 'ContainerCreating')
+        return `${nameOf(workload)} not Ready: ${s.name} ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ''}`;
+    }
+  }
+  return `${nameOf(workload)} not Ready yet${verdict.verdict === 'allow' ? '' : ` (${verdict.reason})`}`;
+}

@@ -1,0 +1,173 @@
+/**
+ * judge: may this image run on this database?  allow | hold | deny, the last two with a reason and a sentence.
+ *
+ * The list `checks`, in order, is the policy. A check that has nothing to say returns undefined and the next one is
+ * asked; what an earlier check established is handed on in the type, so none relies on the order unsaid.
+ */
+import {
+  compareProviderRevisions,
+  compareRevisions,
+  describeRevision,
+  headOf,
+  isLowestProviderRevision,
+  lowestSupported,
+} from './heads.ts';
+import { nameOf, type Reason } from './reasons.ts';
+import type { DatabaseRead, DatabaseState, ImageKnowledge, ImageUnknown, Run } from './release.ts';
+import { isBelow } from './versions.ts';
+
+export type Verdict =
+  | { verdict: 'allow'; reason: Reason }
+  | { verdict: 'hold' | 'deny'; reason: Reason; message: string };
+
+/** What is asked: this workload with this image, on this database, while this run (if any) is under way. */
+export interface Question {
+  workload: { kind: string; namespace: string; name: string; release: string };
+  image: ImageKnowledge | ImageUnknown;
+  database: DatabaseState;
+  run: Run | undefined;
+}
+
+/** Core table; every other alembic_version% table is a provider's. */
+export const coreTable = 'alembic_version';
+
+/** Judges one change. Pure; the answer depends on nothing but the question. */
+export function judge(question: Question): Verdict {
+  const { database, image } = question;
+  const early = withdrawnTooLate(question) ?? unreadable(question);
+  if (early) return early;
+  if (database.state !== 'read') throw new Error('unreadable database was not answered');
+  const state = emptied(question, database) ?? severalHeads(question, database);
+  if (state) return state;
+  const heads = database.versionTables[coreTable] ?? [];
+  const core = heads[0];
+  if (core === undefined) return { verdict: 'allow', reason: 'NewDatabase' };
+  if (image.source === 'unknown') return unknownImage(question, image, core);
+  return tooOld(question, image, core) ?? compareCore(question, image, core, database);
+}
+
+/** Once the reverse scripts run, only their end is a whole state; the way back is not built yet. */
+function withdrawnTooLate({ workload, image, run }: Question): Verdict | undefined {
+  if (!run?.status.schemaStartedAt || run.status.verifiedAt || image.image === run.to) return undefined;
+  const done = run.status.progress ? ` (${run.status.progress.done} of ${run.status.progress.of} revisions)` : '';
+  return {
+    verdict: 'deny',
+    reason: 'DowngradeUnderWay',
+    message:
+      `${nameOf(workload)}: the database is being taken back for ${run.to}${done} and can't turn round yet; ` +
+      `let it end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again`,
+  };
+}
+
+function unreadable({ workload, image, database }: Question): Verdict | undefined {
+  if (database.state === 'read') return undefined;
+  return {
+    verdict: 'hold',
+    reason: 'DatabaseUnreadable',
+    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; the old pods keep serving, no action needed unless it lasts`,
+  };
+}
+
+function emptied({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+  const rows = database.versionTables[coreTable];
+  if ((rows && rows.length > 0) || !database.airflowTables) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'VersionTableEmptied',
+    message: `${nameOf(workload)}: alembic_version is ${rows ? 'empty' : 'missing'} but tables of Airflow exist; migrating now would stamp an old schema as new. Put the revision back (INSERT INTO alembic_version) or restore a backup, then deploy again`,
+  };
+}
+
+function severalHeads({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+  const table = Object.entries(database.versionTables).find(([, rows]) => rows.length > 1);
+  if (!table) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'SeveralHeads',
+    message: `${nameOf(workload)}: ${table[0]} holds ${table[1].length} heads (${table[1].join(', ')}), one is needed; find out which one the schema is at and delete the others, then deploy again`,
+  };
+}
+
+function unknownImage({ workload }: Question, image: ImageUnknown, core: string): Verdict {
+  return {
+    verdict: 'hold',
+    reason: 'ImageUnknown',
+    message: `${nameOf(workload)}: which Airflow is in ${image.image} is not known (${image.why}) and the database is at ${describeRevision(core)}; downdraft asks the image. To be faster, annotate downdraft.dev/airflow-version`,
+  };
+}
+
+/** Reverse scripts below 2.7.0 are in no image of Airflow 3; an upgrade from there is still none of our business. */
+function tooOld({ workload }: Question, image: ImageKnowledge, core: string): Verdict | undefined {
+  if (!isBelow(image.version, lowestSupported)) return undefined;
+  const floor = headOf(lowestSupported);
+  if (!floor || !['same', 'ahead'].includes(compareRevisions(core, floor))) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'TargetTooOld',
+    message: `${nameOf(workload)}: image ${image.version} is below ${lowestSupported}, the lowest that a database at ${describeRevision(core)} can be taken back to; choose ${lowestSupported} or newer, or restore a backup made before the upgrade`,
+  };
+}
+
+function compareCore(question: Question, image: ImageKnowledge, core: string, database: DatabaseRead): Verdict {
+  const { workload } = question;
+  const needed = image.coreHead ?? headOf(image.version);
+  const relation = needed === undefined ? 'unknown' : needed === core ? 'same' : compareRevisions(core, needed);
+  if (relation === 'same') return compareProviders(question, image, database);
+  if (relation === 'behind') return { verdict: 'allow', reason: 'Upgrade' };
+  const at = `the database is at ${describeRevision(core)}`;
+  if (relation === 'ahead')
+    return {
+      verdict: 'hold',
+      reason: 'DatabaseAhead',
+      message: `${nameOf(workload)}: ${at}, image ${image.version} needs ${needed}`,
+    };
+  if (relation === 'unrelated')
+    return {
+      verdict: 'deny',
+      reason: 'NotAnAncestor',
+      message: `${nameOf(workload)}: ${at}, and ${needed}, which image ${image.version} needs, is not on the way back from there; choose a release that came before it, or restore a backup`,
+    };
+  return {
+    verdict: 'hold',
+    reason: needed === undefined ? 'ImageUnknown' : 'RevisionUnknown',
+    message: `${nameOf(workload)}: ${at}, image ${image.version} needs ${needed ?? 'a head that downdraft does not know'}; downdraft asks the images`,
+  };
+}
+
+/** Same core head; a provider that the image enforces may still be ahead, and then no pod of it ever starts. */
+function compareProviders(question: Question, image: ImageKnowledge, database: DatabaseRead): Verdict {
+  for (const [table, [revision]] of Object.entries(database.versionTables)) {
+    if (table === coreTable || revision === undefined) continue;
+    const verdict = compareProvider(question, image, table, revision);
+    if (verdict) return verdict;
+  }
+  return { verdict: 'allow', reason: 'Fits' };
+}
+
+function compareProvider(
+  { workload }: Question,
+  image: ImageKnowledge,
+  table: string,
+  revision: string,
+): Verdict | undefined {
+  if (image.managers === undefined) {
+    if (isLowestProviderRevision(table, revision)) return undefined;
+    return {
+      verdict: 'hold',
+      reason: 'ImageUnknown',
+      message: `${nameOf(workload)}: ${table} is at ${revision}, and which provider schemas ${tagOf(image.image)} enforces is not known yet; downdraft asks the image`,
+    };
+  }
+  const needed = image.managers.find((m) => m.versionTable === table)?.heads[0];
+  if (needed === undefined || needed === revision) return undefined;
+  if (compareProviderRevisions(table, revision, needed) === 'behind') return undefined;
+  return {
+    verdict: 'hold',
+    reason: 'ProviderAhead',
+    message: `${nameOf(workload)}: ${table} is at ${revision}, image ${image.version} needs ${needed}`,
+  };
+}
+
+function tagOf(image: string): string {
+  return `image ${image.slice(image.lastIndexOf('/') + 1)}`;
+}

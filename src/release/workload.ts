@@ -1,0 +1,79 @@
+/** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
+import { holdOf, isStopped } from './hold.ts';
+import type { PodObject, WorkloadObject } from './objects.ts';
+import { annotation, gateName, label, recognize } from './profiles.ts';
+import type { Pod, Workload } from './release.ts';
+
+/** Reads a Deployment or StatefulSet; undefined when it is no workload of Airflow that uses the database. */
+export function readWorkload(object: WorkloadObject): Workload | undefined {
+  const { kind, metadata, spec } = object;
+  if (kind !== 'Deployment' && kind !== 'StatefulSet') return undefined;
+  const recognized = recognize(metadata, spec?.template?.spec);
+  if (!recognized || recognized.job) return undefined;
+  const declaredVersion =
+    metadata.annotations?.[annotation.version] ?? spec.template.metadata?.annotations?.[annotation.version];
+  const hold = holdOf(object);
+  return {
+    kind,
+    namespace: metadata.namespace ?? 'default',
+    name: metadata.name,
+    release: recognized.release,
+    component: recognized.component,
+    profile: recognized.profile,
+    container: recognized.container,
+    image: imageOf(spec.template.spec.containers, recognized.container),
+    ...(declaredVersion === undefined ? {} : { declaredVersion }),
+    replicas: spec.replicas ?? 1,
+    ...(hold ? { hold } : {}),
+    stopped: isStopped(kind, object),
+    settled: isSettled(kind, object),
+    object,
+  };
+}
+
+function imageOf(containers: readonly { name: string; image?: string }[] | undefined, name: string): string {
+  return containers?.find((c) => c.name === name)?.image ?? '';
+}
+
+/** All replicas are of the desired template and Ready, and the controller has seen the newest change. */
+function isSettled(kind: string, { metadata, spec, status }: WorkloadObject): boolean {
+  const wanted = spec.replicas ?? 1;
+  if (!status || (status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
+  const updated = status.updatedReplicas ?? 0;
+  const total = status.replicas ?? 0;
+  const ready = status.readyReplicas ?? 0;
+  // A StatefulSet with OnDelete does not count updated pods the same way; Ready is all that can be said.
+  const current = kind === 'StatefulSet' && spec.updateStrategy?.type === 'OnDelete' ? true : updated >= wanted;
+  return current && total === wanted && ready >= wanted;
+}
+
+/**
+ * Reads a pod. `replicaSetOwners` maps a ReplicaSet to its Deployment. `container` names the main container where the
+ * pod's labels do not tell it.
+ */
+export function readPod(object: PodObject, replicaSetOwners: Readonly<Record<string, string>>): Pod {
+  const { metadata, spec, status } = object;
+  const recognized = recognize(metadata, spec);
+  const owner = metadata.ownerReferences?.find((o) => o.controller) ?? metadata.ownerReferences?.[0];
+  const deployment = owner?.kind === 'ReplicaSet' ? replicaSetOwners[owner.name] : undefined;
+  const role = metadata.labels?.[label.role];
+  return {
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    owner: deployment ? { kind: 'Deployment', name: deployment } : owner && { kind: owner.kind, name: owner.name },
+    component: recognized?.component ?? metadata.labels?.component ?? '',
+    image: imageOf(spec.containers, recognized?.container ?? spec.containers[0]?.name ?? ''),
+    gated: (spec.schedulingGates ?? []).some((g) => g.name === gateName),
+    terminating: metadata.deletionTimestamp !== undefined,
+    ended: status?.phase === 'Succeeded' || status?.phase === 'Failed',
+    role: role === 'runner' || role === 'probe' ? role : 'airflow',
+    object,
+  };
+}
+
+/** The release that a pod belongs to; undefined for pods that are none of Airflow's. */
+export function releaseOfPod(object: PodObject): string | undefined {
+  return object.metadata.labels?.[label.role]
+    ? object.metadata.labels.release
+    : recognize(object.metadata, object.spec)?.release;
+}
