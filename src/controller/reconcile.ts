@@ -32,7 +32,7 @@ export async function reconcile(
   for (let done = 0; done < actsAtOnce; done++) {
     const release = await observe(reads, key, settings);
     const act = next(release);
-    await report(release, act, reads, writes);
+    if (act.act === 'wait') await report(release, act, reads, writes);
     if (act.act === 'rest' || act.act === 'wait') return act;
     settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
     try {

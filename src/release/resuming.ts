@@ -61,10 +61,16 @@ function observed({ workloads }: Release, pod: Pod): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
+/**
+ * A pod may start when the database is where its image needs it. One that would take the database forward may only be
+ * of an image that the release wants: an old pod of the newer version must never do that after a downgrade.
+ */
 function podFits(release: Release, pod: Pod): boolean {
   const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
   const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
-  return judge({ workload, image, database: release.database, run: release.run }).verdict === 'allow';
+  const verdict = judge({ workload, image, database: release.database, run: release.run });
+  if (verdict.verdict !== 'allow') return false;
+  return verdict.reason === 'Fits' || release.workloads.some((w) => w.image === pod.image);
 }
 
 function outcomeOf(release: Release, run: Run): 'Downgraded' | 'Reverted' | 'NotNeeded' {

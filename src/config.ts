@@ -1,0 +1,219 @@
+/** Environment → Config. One table says what there is; the checks and `--help` are made from it. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+export interface Config {
+  namespace: string;
+  port: number;
+  service: string;
+  airflowRepositories: readonly string[];
+  runner: 'Copy' | 'OldPod';
+  budgetMs: number;
+  leaseSeconds: number;
+  pollMs: number;
+  logLevel: string;
+  identity: string;
+  kubeconfig: string | undefined;
+  kubecontext: string | undefined;
+  /** Base URL that webhook configurations point to instead of the Service. */
+  webhookUrl: string | undefined;
+  certHosts: readonly string[];
+}
+
+/** Where values come from; tests pass their own. */
+export interface Sources {
+  env: Record<string, string | undefined>;
+  /** The namespace that Kubernetes writes into every pod; undefined outside of one. */
+  podNamespace(): string | undefined;
+  hostname(): string;
+}
+
+/** Lists every wrong variable, one per line. main prints it and exits with code 2. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+interface Setting<T> {
+  variable: string;
+  meaning: string;
+  /** What holds when the variable is not set; a function where it depends on the place. Missing: undefined. */
+  initial?: string | ((sources: Sources) => string);
+  /** For --help, where `initial` is a function. */
+  initially?: string;
+  /** Turns text into the value; throws with what is expected. */
+  read(text: string): T;
+}
+
+type Settings = { [Key in keyof Config]: Setting<Config[Key]> };
+
+const settings: Settings = {
+  namespace: {
+    variable: 'DOWNDRAFT_NAMESPACE',
+    meaning: 'namespace of downdraft itself',
+    initial: ({ podNamespace }) => podNamespace() ?? 'downdraft',
+    initially: "the pod's, else downdraft",
+    read: dnsLabel,
+  },
+  port: {
+    variable: 'DOWNDRAFT_PORT',
+    meaning: 'port that the webhook listens on',
+    initial: '8443',
+    read: portNumber,
+  },
+  service: {
+    variable: 'DOWNDRAFT_SERVICE',
+    meaning: "name of the webhook's Service",
+    initial: 'downdraft',
+    read: dnsLabel,
+  },
+  airflowRepositories: {
+    variable: 'DOWNDRAFT_AIRFLOW_REPOSITORIES',
+    meaning: 'repositories whose tags are Airflow versions, by commas; without a registry: on any',
+    initial: 'apache/airflow',
+    read: list,
+  },
+  runner: {
+    variable: 'DOWNDRAFT_RUNNER',
+    meaning: 'where the reverse scripts run: Copy (of an old pod) or OldPod',
+    initial: 'Copy',
+    read: oneOf('Copy', 'OldPod'),
+  },
+  budgetMs: {
+    variable: 'DOWNDRAFT_BUDGET_SECONDS',
+    meaning: 'time in which one review is answered; 0.1 to 4, less than the timeoutSeconds of the webhooks',
+    initial: '3',
+    read: (text) => between(0.1, 4)(text) * 1000,
+  },
+  leaseSeconds: {
+    variable: 'DOWNDRAFT_LEASE_SECONDS',
+    meaning: 'after how long without a sign another replica leads',
+    initial: '15',
+    read: between(3, 300),
+  },
+  pollMs: {
+    variable: 'DOWNDRAFT_POLL_MS',
+    meaning: 'how often a release under way is looked at',
+    initial: '500',
+    read: between(50, 60_000),
+  },
+  logLevel: {
+    variable: 'DOWNDRAFT_LOG_LEVEL',
+    meaning: 'trace, debug, info, warn, error, fatal or silent',
+    initial: 'info',
+    read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+  },
+  identity: {
+    variable: 'DOWNDRAFT_IDENTITY',
+    meaning: 'name of this replica in the lease',
+    initial: ({ env, hostname }) => env.POD_NAME || hostname(),
+    initially: 'POD_NAME, else the host name',
+    read: (text) => text,
+  },
+  kubeconfig: {
+    variable: 'DOWNDRAFT_KUBECONFIG',
+    meaning: 'kubeconfig file; only outside a cluster',
+    read: (text) => text,
+  },
+  kubecontext: {
+    variable: 'DOWNDRAFT_KUBECONTEXT',
+    meaning: 'context of that file; only outside a cluster',
+    read: (text) => text,
+  },
+  webhookUrl: {
+    variable: 'DOWNDRAFT_WEBHOOK_URL',
+    meaning: 'base URL by which the API server reaches us instead of the Service; only outside a cluster',
+    read: httpsUrl,
+  },
+  certHosts: {
+    variable: 'DOWNDRAFT_CERT_HOSTS',
+    meaning: 'further host names and addresses of the serving certificate, by commas',
+    initial: '',
+    read: list,
+  },
+};
+
+/** Reads the configuration, frozen. Throws ConfigError naming every wrong variable at once. */
+export function readConfig(sources: Sources = processSources()): Config {
+  const wrong: string[] = [];
+  const values = Object.entries(settings).map(([key, setting]) => {
+    const given = sources.env[setting.variable] || undefined;
+    try {
+      const text = given ?? initialOf(setting, sources);
+      return [key, text === undefined ? undefined : setting.read(text)];
+    } catch (error) {
+      wrong.push(`${setting.variable} is "${given}", expected ${(error as Error).message}`);
+      return [key, undefined];
+    }
+  });
+  if (wrong.length > 0) throw new ConfigError(wrong.join('\n'));
+  return Object.freeze(Object.fromEntries(values) as Config);
+}
+
+/** The text of --help. */
+export function configHelp(): string {
+  const width = Math.max(...Object.values(settings).map((s) => s.variable.length));
+  const lines = Object.values(settings).map((s) => {
+    const initial = s.initially ?? (typeof s.initial === 'string' && s.initial ? s.initial : undefined);
+    return `  ${s.variable.padEnd(width)}  ${s.meaning}${initial ? ` (default: ${initial})` : ''}`;
+  });
+  return ['Environment variables:', ...lines, ''].join('\n');
+}
+
+function processSources(): Sources {
+  return { env: process.env, podNamespace, hostname };
+}
+
+function podNamespace(): string | undefined {
+  try {
+    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim() || undefined;
+  } catch {
+    return undefined; // not in a pod, or one without a service account
+  }
+}
+
+function initialOf(setting: Setting<unknown>, sources: Sources): string | undefined {
+  return typeof setting.initial === 'function' ? setting.initial(sources) : setting.initial;
+}
+
+function dnsLabel(text: string): string {
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw new Error('a name of lower-case letters, digits and dashes');
+}
+
+/** Kubernetes itself sets DOWNDRAFT_PORT=tcp://… in pods beside a Service of our name. */
+function portNumber(text: string): number {
+  const links = text.startsWith('tcp://') ? '; Kubernetes set this one: give the pod enableServiceLinks: false' : '';
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  throw new Error(`a port number${links}`);
+}
+
+function between(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (value >= least && value <= most) return value;
+    throw new Error(`a number from ${least} to ${most}`);
+  };
+}
+
+function oneOf<const T extends string>(...choices: T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((c) => c === text);
+    if (choice !== undefined) return choice;
+    throw new Error(`one of ${choices.join(', ')}`);
+  };
+}
+
+function list(text: string): readonly string[] {
+  return Object.freeze(
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  );
+}
+
+function httpsUrl(text: string): string {
+  if (URL.parse(text)?.protocol === 'https:') return text;
+  throw new Error('a URL that begins with https://');
+}

@@ -1,0 +1,237 @@
+/** The whole loop on a world in memory: every path of next, and a controller that is killed at every write. */
+import { describe, expect, it } from 'vitest';
+import type { Writes } from '../../src/controller/ports.ts';
+import { reconcile } from '../../src/controller/reconcile.ts';
+import { hold } from '../../src/release/hold.ts';
+import { makeWorkloads } from '../make/release.ts';
+import { makeHold } from '../make/workload.ts';
+import { makeWorld, type World } from '../make/world.ts';
+
+const key = { namespace: 'air', name: 'af' };
+const newer = 'apache/airflow:3.2.1';
+const older = 'apache/airflow:3.1.8';
+
+interface Options {
+  runner?: 'Copy' | 'OldPod';
+  writes?: Writes;
+}
+
+/** One look of a controller. */
+async function look(world: World, { runner = 'Copy', writes = world.writes }: Options = {}) {
+  return reconcile(key, world.reads, writes, {
+    repositories: ['apache/airflow'],
+    now: () => world.now,
+    runner,
+    commands: { probe: ['probe'], runner: ['runner'] },
+    token: 1,
+    log: () => {},
+  });
+}
+
+/** Sets an image as the webhook leaves it: held, unless it fits. */
+function setImage(world: World, image: string, { held = true } = {}) {
+  world.workloads = world.workloads.map((w) => {
+    const changed = structuredClone(w);
+    for (const c of [...changed.spec.template.spec.containers, ...(changed.spec.template.spec.initContainers ?? [])])
+      c.image = image;
+    return held ? hold(w.kind!, changed, w, makeHold({ since: world.now.toISOString() })) : changed;
+  });
+}
+
+/** Ticks and looks until `done`, and fails when it takes unreasonably long. */
+async function until(world: World, done: () => boolean, options: Options = {}) {
+  for (let i = 0; i < 150; i++) {
+    if (done()) return;
+    await look(world, options);
+    world.tick();
+  }
+  throw new Error(`not reached: ${JSON.stringify(world.downgrades.at(-1)?.status, null, 1)}`);
+}
+
+function running(version: string) {
+  const world = makeWorld(makeWorkloads());
+  for (let i = 0; i < 5; i++) world.tick();
+  expect(world.pods.every((p) => p.spec.containers[0]!.image === version && p.status?.phase === 'Running')).toBe(true);
+  return world;
+}
+
+const outcomes = (world: World) => world.downgrades.map((d) => d.status?.record?.outcome);
+const isDone = (world: World) => () => world.downgrades.length > 0 && outcomes(world).every(Boolean);
+
+function expectClean(world: World, image: string) {
+  expect(world.harm).toEqual([]);
+  expect(world.gates.size).toBe(0);
+  expect(world.pods.map((p) => p.spec.containers[0]!.image)).toEqual(world.pods.map(() => image));
+  expect(world.pods).toHaveLength(4);
+  for (const w of world.workloads) {
+    expect(w.metadata.annotations).toEqual({});
+    expect(w.spec.paused).toBeUndefined();
+    expect(w.spec.updateStrategy?.rollingUpdate?.partition ?? 0).toBe(0);
+    expect(w.spec.replicas).toBe(1);
+  }
+}
+
+describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
+  it('S0-3: a held release ends on the older version, core and FAB, with nothing of ours left', async () => {
+    const world = running(newer);
+    setImage(world, older);
+    await until(world, isDone(world), { runner });
+    for (let i = 0; i < 3; i++) world.tick();
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expect(world.database).toMatchObject({
+      versionTables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['6709f7a774b9'] },
+    });
+    expectClean(world, older);
+    expect(await look(world, { runner })).toEqual({ act: 'rest' });
+  });
+
+  it('S4-16: rows that the older version cannot read block the plan, and it goes on when they are gone', async () => {
+    const world = running(newer);
+    world.unreadableRows = 2;
+    setImage(world, older);
+    await until(world, () => world.downgrades[0]?.status?.reason === 'RowsUnreadable', { runner });
+    expect(world.downgrades[0]!.status!.message).toMatch(/2 rows of trigger\.kwargs/);
+    expect(
+      world.pods.filter((p) => p.spec.containers[0]!.image === newer && p.status?.phase === 'Running').length,
+    ).toBeGreaterThanOrEqual(4);
+    world.unreadableRows = 0;
+    await until(world, isDone(world), { runner });
+    expect(outcomes(world)).toEqual(['Downgraded']);
+  });
+
+  it('a wish withdrawn in mid-drain brings the newer version back', async () => {
+    const world = running(newer);
+    setImage(world, older);
+    await until(world, () => Boolean(world.downgrades[0]?.status?.record?.drainStartedAt), { runner });
+    setImage(world, newer);
+    await until(world, isDone(world), { runner });
+    for (let i = 0; i < 3; i++) world.tick();
+    expect(outcomes(world)).toEqual(['Reverted']);
+    expectClean(world, newer);
+  });
+});
+
+describe('reconcile', () => {
+  it('rows that appear during the drain are found before the schema step, and the old pods come back', async () => {
+    const world = running(newer);
+    setImage(world, older);
+    await until(world, () => Boolean(world.downgrades[0]?.status?.record?.drainStartedAt));
+    world.unreadableRows = 1;
+    await until(world, () => world.downgrades[0]?.status?.reason === 'RowsUnreadable');
+    await until(
+      world,
+      () => world.gates.size === 0 && world.pods.filter((p) => p.status?.phase === 'Running').length >= 4,
+    );
+    expect(world.harm).toEqual([]);
+    expect(world.downgrades[0]!.status!.record!.schemaStartedAt).toBeUndefined();
+  });
+
+  it('an image that cannot be pulled touches nothing, says why, and setting the image back ends it', async () => {
+    const world = running(newer);
+    world.broken.add(older);
+    setImage(world, older);
+    await until(world, () => world.downgrades[0]?.status?.reason === 'TargetImageNotStarted');
+    expect(world.downgrades[0]!.status!.message).toMatch(/ImagePullBackOff: not found/);
+    expect(world.gates.size).toBe(0);
+    setImage(world, newer);
+    await until(world, isDone(world));
+    expect(outcomes(world)).toEqual(['Reverted']);
+    expectClean(world, newer);
+  });
+
+  it('waits until every workload of the release asks for the older version', async () => {
+    const world = running(newer);
+    const [, ...others] = world.workloads;
+    setImage(world, older);
+    world.workloads = [world.workloads[0]!, ...others];
+    await until(world, () => world.downgrades[0]?.status?.reason === 'WaitingForWorkloads');
+    expect(world.downgrades[0]!.status!.message).toContain('deployment/af-scheduler');
+    expect(world.gates.size).toBe(0);
+    setImage(world, older);
+    await until(world, isDone(world));
+    expectClean(world, older);
+  });
+
+  it('G22: a failed step leaves the release drained, with the error; a deleted runner tries again', async () => {
+    const world = running(newer);
+    world.stepFails = 'canceling statement due to lock timeout';
+    setImage(world, older);
+    await until(world, () => world.downgrades[0]?.status?.reason === 'DowngradeFailed');
+    expect(world.downgrades[0]!.status!.message).toBe('canceling statement due to lock timeout');
+    expect(world.gates.size).toBe(1);
+    expect(world.harm).toEqual([]);
+    world.pods = world.pods.filter((p) => !p.metadata.name.endsWith('-runner'));
+    await until(world, isDone(world));
+    expectClean(world, older);
+  });
+
+  it('S1-15: a database that cannot be read starts nothing', async () => {
+    const world = running(newer);
+    world.database = { state: 'unreadable', why: 'connection refused' };
+    setImage(world, older);
+    expect(await look(world)).toMatchObject({ act: 'wait', reason: 'DatabaseUnreadable' });
+    expect(world.downgrades).toEqual([]);
+  });
+
+  it('a held workload whose image fits after all is let go without a run', async () => {
+    const world = running(newer);
+    setImage(world, newer);
+    world.learned[newer] = (await import('../make/release.ts')).makeImage('3.2.1');
+    for (let i = 0; i < 3; i++) {
+      await look(world);
+      world.tick();
+    }
+    expect(world.downgrades).toEqual([]);
+    expectClean(world, newer);
+  });
+});
+
+describe('a controller killed before and after every write', () => {
+  class Killed extends Error {}
+
+  /** Wraps every write there is, so that none can be missed; counts them and dies at the one that is due. */
+  function dying(writes: Writes, due: number, when: 'before' | 'after', count: { n: number }): Writes {
+    return Object.fromEntries(
+      Object.entries(writes).map(([name, write]) => [
+        name,
+        async (...args: unknown[]) => {
+          const mine = count.n++;
+          if (mine === due && when === 'before') throw new Killed(name);
+          await (write as (...a: unknown[]) => Promise<void>)(...args);
+          if (mine === due && when === 'after') throw new Killed(name);
+        },
+      ]),
+    ) as unknown as Writes;
+  }
+
+  async function runThrough(due: number, when: 'before' | 'after', runner: 'Copy' | 'OldPod') {
+    const world = running(newer);
+    setImage(world, older);
+    const count = { n: 0 };
+    const writes = dying(world.writes, due, when, count);
+    for (let i = 0; i < 150 && !isDone(world)(); i++) {
+      await look(world, { runner, writes }).catch((error) => {
+        if (!(error instanceof Killed)) throw error;
+      });
+      world.tick();
+    }
+    for (let i = 0; i < 3; i++) world.tick();
+    return { world, writes: count.n };
+  }
+
+  it.each(['Copy', 'OldPod'] as const)(
+    'G20, G28: always ends in the same place (%s)',
+    async (runner) => {
+      const { writes } = await runThrough(-1, 'before', runner);
+      expect(writes).toBeGreaterThan(20);
+      console.info(`${writes} writes, each killed before and after`);
+      for (let due = 0; due < writes; due++)
+        for (const when of ['before', 'after'] as const) {
+          const { world } = await runThrough(due, when, runner);
+          expect([due, when, outcomes(world)]).toEqual([due, when, ['Downgraded']]);
+          expectClean(world, older);
+        }
+    },
+    120_000,
+  );
+});

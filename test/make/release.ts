@@ -1,0 +1,96 @@
+/** The snapshot and its parts. Revisions are the real ones: 3.2.1 needs 1d6611b6ab7c, 3.1.8 needs 509b94a1042d. */
+
+import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../../src/release/release.ts';
+import { readWorkload } from '../../src/release/workload.ts';
+import { makeDeployment, makeStatefulSet } from './workload.ts';
+
+/** Core and FAB revisions by the Airflow version whose image needs them. */
+export const revisionsOf = {
+  '3.2.1': { core: '1d6611b6ab7c', fab: '02ca36b0235b' },
+  '3.1.8': { core: '509b94a1042d', fab: '6709f7a774b9' },
+} as const;
+
+/** A database as 3.2.1 (or the named version) leaves it; `tables` overrides or adds version tables. */
+export function makeDatabase(
+  shape: { version?: keyof typeof revisionsOf; tables?: Record<string, string[]>; airflowTables?: boolean } = {},
+): DatabaseRead {
+  const { core, fab } = revisionsOf[shape.version ?? '3.2.1'];
+  return {
+    state: 'read',
+    versionTables: shape.tables ?? { alembic_version: [core], alembic_version_fab: [fab] },
+    airflowTables: shape.airflowTables ?? true,
+    identity: { database: 'airflow', oid: '16384', cluster: '7300000000000000001' },
+  };
+}
+
+/** What a probe learned of apache/airflow:<version>. */
+export function makeImage(version: keyof typeof revisionsOf, shape: Partial<ImageKnowledge> = {}): ImageKnowledge {
+  const { core, fab } = revisionsOf[version];
+  return {
+    image: `apache/airflow:${version}`,
+    source: 'probe',
+    version,
+    coreHead: core,
+    managers: [
+      {
+        class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
+        versionTable: 'alembic_version_fab',
+        heads: [fab],
+      },
+    ],
+    imageID: `docker.io/apache/airflow@sha256:${version.replaceAll('.', '').padEnd(64, '0')}`,
+    ...shape,
+  };
+}
+
+/** A run of release af to 3.1.8. */
+export function makeRun(shape: Partial<Run> = {}): Run {
+  return {
+    name: 'af-x7k2q',
+    uid: 'uid-af-x7k2q',
+    generation: 1,
+    release: 'af',
+    to: 'apache/airflow:3.1.8',
+    createdAt: '2026-11-21T12:00:01Z',
+    status: {},
+    ...shape,
+  };
+}
+
+/** A workload in our words; throws when the object is none of Airflow's. */
+export function makeWorkload(object: WorkloadObject = makeDeployment()): Workload {
+  const workload = readWorkload(object);
+  if (!workload) throw new Error(`${object.kind} ${object.metadata.name} is no workload of Airflow`);
+  return workload;
+}
+
+/** The objects of release af: api-server, scheduler and dag-processor as Deployments, triggerer as a StatefulSet. */
+export function makeWorkloads(
+  shape: { image?: string; held?: boolean; settled?: boolean; release?: string } = {},
+): WorkloadObject[] {
+  const deployments = ['api-server', 'scheduler', 'dag-processor'].map((component) =>
+    makeDeployment({ component, ...shape }),
+  );
+  return [...deployments, makeStatefulSet({ component: 'triggerer', ...shape })];
+}
+
+/** A whole release: by default 3.2.1 on its own database, settled, nothing under way. */
+export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject[] } = {}): Release {
+  const { objects = makeWorkloads(), ...rest } = shape;
+  return {
+    namespace: 'air',
+    name: 'af',
+    workloads: objects.map(makeWorkload),
+    pods: [],
+    database: makeDatabase(),
+    images: { 'apache/airflow:3.2.1': makeImage('3.2.1'), 'apache/airflow:3.1.8': makeImage('3.1.8') },
+    run: undefined,
+    gate: 'absent',
+    probe: { state: 'absent' },
+    runner: { state: 'absent' },
+    sessions: [],
+    now: new Date('2026-11-21T12:01:00Z'),
+    ...rest,
+  };
+}

@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import type { DatabaseState, ImageKnowledge, ImageUnknown, Run } from '../../src/release/release.ts';
+import { judge } from '../../src/release/verdict.ts';
+import { makeDatabase, makeImage, makeRun } from '../make/release.ts';
+
+const workload = { kind: 'Deployment', namespace: 'air', name: 'af-scheduler', release: 'af' };
+const tagged = (version: string, coreHead?: string): ImageKnowledge => ({
+  image: `apache/airflow:${version}`,
+  source: 'tag',
+  version,
+  ...(coreHead ? { coreHead } : {}),
+});
+const unknown: ImageUnknown = { image: 'acme/airflow:prod-42', source: 'unknown', why: 'its name does not tell' };
+const core = (...rows: string[]) => makeDatabase({ tables: { alembic_version: rows } });
+
+type Row = [string, ImageKnowledge | ImageUnknown, DatabaseState, string, string, Run?];
+
+const rows: Row[] = [
+  [
+    'S0-11: an empty database is left to the migration Job',
+    tagged('3.1.8'),
+    makeDatabase({ tables: {}, airflowTables: false }),
+    'allow',
+    'NewDatabase',
+  ],
+  ['S0-12: the same heads fit', makeImage('3.2.1'), makeDatabase(), 'allow', 'Fits'],
+  [
+    'S0-13: an upgrade is left to the release itself',
+    makeImage('3.2.1'),
+    makeDatabase({ version: '3.1.8' }),
+    'allow',
+    'Upgrade',
+  ],
+  [
+    'S0-13: an upgrade known by its tag alone is allowed too',
+    tagged('3.2.1'),
+    makeDatabase({ version: '3.1.8' }),
+    'allow',
+    'Upgrade',
+  ],
+  ['S0-1: a database ahead of the image is held', makeImage('3.1.8'), makeDatabase(), 'hold', 'DatabaseAhead'],
+  [
+    'G1: ahead is told from our own chain, not from the target’s map',
+    tagged('3.1.8'),
+    makeDatabase(),
+    'hold',
+    'DatabaseAhead',
+  ],
+  [
+    'S0-16: two patch releases apart is a downgrade too',
+    tagged('3.1.7'),
+    makeDatabase({ version: '3.1.8' }),
+    'hold',
+    'DatabaseAhead',
+  ],
+  [
+    'S3-14: a provider that the image enforces is ahead',
+    makeImage('3.1.8'),
+    makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
+    'hold',
+    'ProviderAhead',
+  ],
+  [
+    'G9: same core head and providers not known: the image is asked',
+    tagged('3.2.2'),
+    makeDatabase(),
+    'hold',
+    'ImageUnknown',
+  ],
+  [
+    'a provider at its very first revision can not be ahead of any image',
+    tagged('3.1.8'),
+    makeDatabase({ version: '3.1.8' }),
+    'allow',
+    'Fits',
+  ],
+  [
+    'a provider that the image does not enforce may be ahead',
+    makeImage('3.1.8', { managers: [] }),
+    makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
+    'allow',
+    'Fits',
+  ],
+  [
+    'a provider behind is taken forward by the release itself',
+    makeImage('3.2.1'),
+    makeDatabase({ tables: { alembic_version: ['1d6611b6ab7c'], alembic_version_fab: ['6709f7a774b9'] } }),
+    'allow',
+    'Fits',
+  ],
+  ['G3: an image whose name does not tell is asked', unknown, makeDatabase(), 'hold', 'ImageUnknown'],
+  [
+    'G6: a revision in no release is never a direction',
+    makeImage('3.1.8'),
+    core('deadbeef0000'),
+    'hold',
+    'RevisionUnknown',
+  ],
+  [
+    'G8: an emptied version table beside tables of Airflow is denied',
+    tagged('3.1.8'),
+    core(),
+    'deny',
+    'VersionTableEmptied',
+  ],
+  [
+    'G8: a dropped version table beside tables of Airflow is denied',
+    tagged('3.2.1'),
+    makeDatabase({ tables: {} }),
+    'deny',
+    'VersionTableEmptied',
+  ],
+  [
+    'G7: several heads are denied with their names',
+    tagged('3.1.8'),
+    core('1d6611b6ab7c', '509b94a1042d'),
+    'deny',
+    'SeveralHeads',
+  ],
+  ['G12: a target below 2.7.0 is denied', tagged('2.6.3'), makeDatabase(), 'deny', 'TargetTooOld'],
+  ['an upgrade from 2.5 to 2.6 is none of our business', tagged('2.6.3'), core('290244fb8b83'), 'hold', 'ImageUnknown'],
+  [
+    'S1-15: an unreadable database is held, never taken for fresh',
+    tagged('3.1.8'),
+    { state: 'unreadable', why: 'connection refused' },
+    'hold',
+    'DatabaseUnreadable',
+  ],
+  [
+    'a wish withdrawn after the schema step has begun is denied',
+    makeImage('3.2.1'),
+    makeDatabase(),
+    'deny',
+    'DowngradeUnderWay',
+    makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } }),
+  ],
+  [
+    'the target itself may be set again in mid-run',
+    makeImage('3.1.8'),
+    makeDatabase(),
+    'hold',
+    'DatabaseAhead',
+    makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } }),
+  ],
+  [
+    'once verified, the newer version may be wanted again: an upgrade',
+    makeImage('3.2.1'),
+    makeDatabase({ version: '3.1.8' }),
+    'allow',
+    'Upgrade',
+    makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z', verifiedAt: '2026-11-21T12:00:40Z' } }),
+  ],
+];
+
+describe('judge', () => {
+  it.each(rows)('%s', (_, image, database, verdict, reason, run) => {
+    expect(judge({ workload, image, database, run })).toMatchObject({ verdict, reason });
+  });
+
+  it('says what, what was seen and what is needed', () => {
+    const verdict = judge({ workload, image: tagged('3.1.8'), database: makeDatabase(), run: undefined });
+    expect(verdict).toMatchObject({
+      message: 'deployment/af-scheduler: the database is at 3.2.x (1d6611b6ab7c), image 3.1.8 needs 509b94a1042d',
+    });
+  });
+
+  it('a denial says what to do', () => {
+    for (const [, image, database, verdict, , run] of rows.filter((r) => r[3] === 'deny')) {
+      const said = judge({ workload, image, database, run });
+      expect(said.verdict).toBe(verdict);
+      expect('message' in said && said.message).toMatch(/; (choose|find|let it end)|Put the revision back/);
+    }
+  });
+});
