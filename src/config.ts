@@ -82,7 +82,7 @@ const settings: Settings = {
     variable: 'DOWNDRAFT_BUDGET_SECONDS',
     meaning: 'time in which one review is answered; 0.1 to 4, less than the timeoutSeconds of the webhooks',
     initial: '3',
-    read: (text) => between(0.1, 4)(text) * 1000,
+    read: (text) => Math.round(between(0.1, 4)(text) * 1000),
   },
   leaseSeconds: {
     variable: 'DOWNDRAFT_LEASE_SECONDS',

@@ -1,0 +1,71 @@
+/**
+ * Pods are held by a scheduling gate, which can only be set when they are created: they stay Pending, run nothing and wake
+ * no cluster autoscaler, until the controller takes the gate off or deletes them.
+ *
+ * /gate   pods of the migration and create-user Jobs, while the database does not fit their image
+ * /drain  every pod of a release that is being drained; the controller's webhook configuration says which release
+ */
+import fastJsonPatch from 'fast-json-patch';
+import { foremost } from '../release/next.ts';
+import type { PodObject } from '../release/objects.ts';
+import { annotation, gateName, label, recognize } from '../release/profiles.ts';
+import type { Workload } from '../release/release.ts';
+import { readWorkload } from '../release/workload.ts';
+import { judgeWithin } from './observe.ts';
+import type { Ports } from './ports.ts';
+import { type Answer, allowed, patched, type ReviewRequest } from './review.ts';
+
+/** Gates a Job's pod unless its image fits the database of its release. */
+export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer> {
+  const pod = podOf(request);
+  const recognized = pod && recognize(pod.metadata, pod.spec);
+  if (!pod || !recognized?.job) return allowed('NotAirflow');
+  const { release } = recognized;
+  const { namespace } = request;
+  const name = request.name || pod.metadata.name || `${release}-${recognized.component}`;
+  const subject = {
+    workload: { kind: 'Pod', namespace, name, release },
+    image: pod.spec.containers.find((c) => c.name === recognized.container)?.image ?? '',
+    declaredVersion: pod.metadata.annotations?.[annotation.version],
+    connection: async (signal: AbortSignal) => {
+      const stored = await ports.releaseWorkloads(namespace, release, signal);
+      const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
+      return workloads.length > 0 ? foremost(workloads).object : undefined;
+    },
+  };
+  const verdict = await judgeWithin(subject, ports);
+  if (verdict.verdict === 'allow') return allowed(verdict.reason);
+  const warnings = [`downdraft holds ${verdict.message}`];
+  return patched(gatePatch(pod), { verdict: 'hold', reason: verdict.reason }, warnings);
+}
+
+/** Image of the pod by whose dry-run CREATE the controller proves that the gate is in force. It has no component. */
+const trialImage = 'downdraft.dev/none';
+
+/** Gates every pod that uses the database; asks nobody. Runner and probe are let through by their role. */
+export function drain(request: ReviewRequest): Answer {
+  const pod = podOf(request);
+  if (!pod || pod.metadata.labels?.[label.role] !== undefined) return allowed('NotAirflow');
+  const trial = pod.spec.containers?.[0]?.image === trialImage;
+  if (!trial && !recognize(pod.metadata, pod.spec)) return allowed('NotAirflow');
+  const release = pod.metadata.labels?.release;
+  const warnings = [`downdraft holds the pods of release ${release} while its database is taken back`];
+  return patched(gatePatch(pod), { verdict: 'hold', reason: 'Draining' }, warnings);
+}
+
+function podOf({ operation, kind, subResource, object }: ReviewRequest): PodObject | undefined {
+  if (operation !== 'CREATE' || kind !== 'Pod' || subResource !== '') return undefined;
+  return object.metadata && object.spec ? (object as unknown as PodObject) : undefined;
+}
+
+/** Adds the gate and the label by which gated pods are found; empty when both are there. */
+function gatePatch(pod: PodObject) {
+  const gates = pod.spec.schedulingGates ?? [];
+  const schedulingGates = gates.some((g) => g.name === gateName) ? gates : [...gates, { name: gateName }];
+  const labels = { ...pod.metadata.labels, [label.gated]: 'true' };
+  return fastJsonPatch.compare(pod, {
+    ...pod,
+    metadata: { ...pod.metadata, labels },
+    spec: { ...pod.spec, schedulingGates },
+  });
+}

@@ -1,0 +1,34 @@
+/**
+ * What a review needs of the world; main passes it in. All of it only looks: a review changes nothing (sideEffects: None).
+ *
+ * Every function takes the signal of the review's time budget and may be abandoned when that fires.
+ */
+import type { WorkloadObject } from '../release/objects.ts';
+import type { DatabaseState, ImageKnowledge, Run } from '../release/release.ts';
+
+export interface Ports {
+  /** The Deployment or StatefulSet as the API server has it stored, before this change; undefined when there is none. */
+  storedWorkload(
+    kind: 'Deployment' | 'StatefulSet',
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<WorkloadObject | undefined>;
+  /** The stored Deployments and StatefulSets of a release, `kind` filled in; [] when there are none. */
+  releaseWorkloads(namespace: string, release: string, signal: AbortSignal): Promise<WorkloadObject[]>;
+  /** Where the schema is, by that stored workload's own connection. */
+  database(workload: WorkloadObject, container: string, signal: AbortSignal): Promise<DatabaseState>;
+  /** The release's unfinished Downgrade. */
+  run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
+  /** What images have told of themselves, by image reference. */
+  learnedImages(signal: AbortSignal): Promise<Record<string, ImageKnowledge>>;
+  /** Why this replica can't judge yet, for /readyz; undefined when it can. */
+  notReady(): string | undefined;
+  now(): Date;
+  settings: {
+    /** Repositories of images whose tag is the Airflow version. */
+    repositories: readonly string[];
+    /** Time for everything that leaves the process, per review. Shorter than the webhook's own timeoutSeconds. */
+    budgetMs: number;
+  };
+}

@@ -1,0 +1,113 @@
+/** AdmissionReview v1: what comes in, and the four answers: allowed, patched, denied, errored. */
+import type { Operation } from 'fast-json-patch';
+import { type Reason, shorten } from '../release/reasons.ts';
+
+/** The part of a request that is looked at. Anyone who reaches the port can send one: it names things, it proves nothing. */
+export interface ReviewRequest {
+  uid: string;
+  kind: string;
+  group: string;
+  subResource: string;
+  name: string;
+  namespace: string;
+  operation: string;
+  username: string;
+  dryRun: boolean;
+  /** {} when the request has none. */
+  object: Record<string, unknown>;
+  oldObject: Record<string, unknown>;
+}
+
+/** For the API server's audit log, and for ours. */
+export interface Audit {
+  verdict: 'allow' | 'hold' | 'deny' | 'error';
+  reason: Reason | 'NotJudged';
+}
+
+export interface Answer {
+  allowed: boolean;
+  audit: Audit;
+  patch: Operation[];
+  warnings: string[];
+  /** Only when not allowed. */
+  status?: { code: number; message: string };
+}
+
+/** The body is no AdmissionReview that could be answered; goes out as HTTP 400. */
+export class MalformedReview extends Error {
+  override name = 'MalformedReview';
+}
+
+/** Takes a parsed body apart; throws MalformedReview when there is no uid to answer to. */
+export function readReview(body: unknown): ReviewRequest {
+  if (!isRecord(body)) throw new MalformedReview('the body is no JSON object; an AdmissionReview is expected');
+  if (body.kind !== 'AdmissionReview' || body.apiVersion !== 'admission.k8s.io/v1')
+    throw new MalformedReview('the body is no AdmissionReview of admission.k8s.io/v1');
+  const { request } = body;
+  if (!isRecord(request)) throw new MalformedReview('the AdmissionReview has no request');
+  if (textOf(request.uid) === '') throw new MalformedReview('the AdmissionReview has no request.uid');
+  const kind = isRecord(request.kind) ? request.kind : {};
+  const userInfo = isRecord(request.userInfo) ? request.userInfo : {};
+  return {
+    uid: textOf(request.uid),
+    kind: textOf(kind.kind),
+    group: textOf(kind.group),
+    subResource: textOf(request.subResource),
+    name: textOf(request.name),
+    namespace: textOf(request.namespace),
+    operation: textOf(request.operation),
+    username: textOf(userInfo.username),
+    dryRun: request.dryRun === true,
+    object: isRecord(request.object) ? request.object : {},
+    oldObject: isRecord(request.oldObject) ? request.oldObject : {},
+  };
+}
+
+/** Let through as it is. */
+export function allowed(reason: Reason): Answer {
+  return { allowed: true, audit: { verdict: 'allow', reason }, patch: [], warnings: [] };
+}
+
+/** Let through changed. An empty patch is no change; the warnings are said all the same. */
+export function patched(patch: Operation[], audit: Audit, warnings: string[]): Answer {
+  return { allowed: true, audit, patch, warnings };
+}
+
+/** The rule says no. */
+export function denied(reason: Reason, message: string): Answer {
+  const status = { code: 403, message: `downdraft: ${message}` };
+  return { allowed: false, audit: { verdict: 'deny', reason }, patch: [], warnings: [], status };
+}
+
+/** It could not be judged; that is not the same as denied, so the code says whose fault it is (4xx theirs, 5xx ours). */
+export function errored(code: number, message: string): Answer {
+  const status = { code, message: `downdraft: could not judge: ${message}` };
+  return { allowed: false, audit: { verdict: 'error', reason: 'NotJudged' }, patch: [], warnings: [], status };
+}
+
+/** The AdmissionReview that goes out; the one place where the uid is copied. */
+export function respond(uid: string, answer: Answer) {
+  const { patch, warnings, status, audit } = answer;
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: {
+      uid,
+      allowed: answer.allowed,
+      ...(status ? { status } : {}),
+      ...(patch.length > 0
+        ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
+        : {}),
+      ...(warnings.length > 0 ? { warnings: warnings.map((text) => shorten(text)) } : {}),
+      auditAnnotations: { verdict: audit.verdict, reason: audit.reason },
+    },
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

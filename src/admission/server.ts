@@ -1,0 +1,86 @@
+/**
+ * The HTTPS server of the webhooks: bytes ↔ AdmissionReview, limits, logging. What is decided stands in the four files
+ * beside it. The object of a review is never checked against a schema, since such a check may change it.
+ */
+import type { ServerOptions } from 'node:https';
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import { drain, gate } from './gate.ts';
+import { mutate } from './mutate.ts';
+import type { Ports } from './ports.ts';
+import { type Answer, errored, MalformedReview, type ReviewRequest, readReview, respond } from './review.ts';
+import { validate } from './validate.ts';
+
+/** Path → what answers it. The webhook configurations in manifests/webhooks.yaml name these paths. */
+export const webhooks = { '/mutate': mutate, '/validate': validate, '/gate': gate, '/drain': drain } as const;
+
+/**
+ * API servers take objects of up to 3 MiB; a review carries the object and the old object, and 1 MiB is left for who asks
+ * and for the options: 2 × 3 + 1. fastify's own limit of 1 MiB would refuse ordinary large objects.
+ */
+const bodyLimit = 7 * 1024 * 1024;
+
+/** From the first byte to the last; the API server itself gives up after timeoutSeconds, at most 30. */
+const requestTimeout = 30_000;
+
+export type AdmissionServer = Pick<FastifyInstance, 'inject' | 'listen' | 'close' | 'ready'> & {
+  server: FastifyInstance['server'];
+};
+
+/** Builds the server; the caller lets it listen. `tls` may be left out only where something else ends TLS (tests). */
+export function buildServer(
+  ports: Ports,
+  { logger, tls }: { logger: FastifyBaseLogger | undefined; tls?: ServerOptions },
+): AdmissionServer {
+  const app = Fastify({
+    bodyLimit,
+    requestTimeout,
+    keepAliveTimeout: 90_000,
+    logController: new LogController({ disableRequestLogging: true }),
+    // A key "__proto__" in a body is dropped while parsing; the patch is made of the rest and leaves it as it was.
+    onProtoPoisoning: 'remove',
+    onConstructorPoisoning: 'ignore',
+    ...(logger ? { loggerInstance: logger } : {}),
+    https: tls ? { minVersion: 'TLSv1.2', ...tls } : null,
+  });
+  app.get('/healthz', async () => 'ok');
+  app.get('/readyz', async (_request, reply) => {
+    const why = ports.notReady();
+    return why === undefined ? 'ok' : reply.code(503).send(why);
+  });
+  for (const [path, webhook] of Object.entries(webhooks))
+    app.post(path, async ({ body, log }) => {
+      const request = readReview(body);
+      return respond(request.uid, await answer(request, webhook, ports, log));
+    });
+  app.setErrorHandler<FastifyError | MalformedReview>((error, request, reply) => {
+    const { code, text } = refusal(error);
+    request.log.warn({ code, path: request.url, error: error.message }, 'request refused');
+    return reply.code(code).type('text/plain').send(text);
+  });
+  return app as unknown as AdmissionServer;
+}
+
+type Webhook = (request: ReviewRequest, ports: Ports) => Answer | Promise<Answer>;
+
+async function answer(request: ReviewRequest, webhook: Webhook, ports: Ports, log: FastifyBaseLogger): Promise<Answer> {
+  const began = performance.now();
+  const { uid, operation, kind, namespace, name, dryRun } = request;
+  const about = { uid, operation, kind, namespace, name, dryRun };
+  try {
+    const given = await webhook(request, ports);
+    log.info({ ...about, ...given.audit, ms: Math.round(performance.now() - began) }, 'reviewed');
+    return given;
+  } catch (error) {
+    log.error({ ...about, err: error }, 'review failed');
+    return errored(500, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** What is said to a client whose request has no uid to answer to. */
+function refusal(error: FastifyError | MalformedReview): { code: number; text: string } {
+  if (error instanceof MalformedReview) return { code: 400, text: error.message };
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return { code: 413, text: `the body is larger than ${bodyLimit} bytes, more than an AdmissionReview can have` };
+  if (error.statusCode && error.statusCode < 500) return { code: error.statusCode, text: error.message };
+  return { code: 500, text: 'the request could not be read' };
+}

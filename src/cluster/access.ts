@@ -1,0 +1,24 @@
+/** Our own rights, asked of the API server. */
+import type { Client } from './client.ts';
+
+export interface Right {
+  verb: string;
+  group: string;
+  resource: string;
+  subresource?: string;
+  /** Missing: in the whole cluster. */
+  namespace?: string;
+}
+
+/** Of these rights, the ones we don't have. Throws ApiError when it can't be told. */
+export async function mayI(client: Client, rights: Right[]): Promise<Right[]> {
+  const answers = await Promise.all(rights.map((right) => allowed(client, right)));
+  return rights.filter((_, at) => !answers[at]);
+}
+
+async function allowed(client: Client, resourceAttributes: Right): Promise<boolean> {
+  const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } };
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+  const { status } = await client.request<{ status?: { allowed?: boolean } }>('POST', path, { body });
+  return status?.allowed === true;
+}

@@ -1,0 +1,185 @@
+/**
+ * Raw JSON over the Kubernetes API. The library does kubeconfig, authentication and TLS (token files and exec plugins
+ * are read anew when they expire, client certificates too); its typed models drop fields they don't know, so they are
+ * not used.
+ */
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { setTimeout as wait } from 'node:timers/promises';
+import { KubeConfig } from '@kubernetes/client-node';
+import { ApiError, errorOf } from './errors.ts';
+import { limit, send, textOf } from './transport.ts';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+export type Query = Record<string, string | number | boolean | string[] | undefined>;
+
+export interface RequestOptions {
+  query?: Query;
+  body?: unknown;
+  contentType?: string;
+  accept?: string;
+  /** For the whole exchange, retries too. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface ConnectOptions {
+  /** A file. Without it: the Pod's service account, or what KUBECONFIG or the home folder says. */
+  kubeconfig?: string;
+  context?: string;
+  /** Told of every request that is sent, each try of it. */
+  onRequest?: (method: Method | 'EXEC', path: string) => void;
+}
+
+export interface Client {
+  readonly server: string;
+  /** The context's own namespace; in a Pod, the Pod's. */
+  readonly namespace: string | undefined;
+  /** Throws ApiError when the answer is not 2xx, another Error when there is none in time. */
+  request<T>(method: Method, path: string, options?: RequestOptions): Promise<T>;
+  /** GET of something that is not JSON (a log). */
+  text(path: string, options?: RequestOptions): Promise<string>;
+  /** GET whose body does not end soon; timeoutMs is for the headers. The body must be read or destroyed. */
+  stream(path: string, options?: RequestOptions): Promise<IncomingMessage>;
+  /** Address, headers, certificates and agent for a WebSocket; told to onRequest as EXEC. */
+  socket(path: string, query: Query): Promise<{ url: URL; options: https.RequestOptions }>;
+  /** Ends the kept connections. */
+  close(): void;
+}
+
+const defaultTimeoutMs = 10_000;
+const tries = 4;
+/** The API server closes an idle connection after 90 s; ours go first, so that a write never meets a closing one. */
+const idleMs = 60_000;
+
+/** Reads the configuration and returns a client; nothing is dialled yet. Throws when no cluster is configured. */
+export function connect(options: ConnectOptions = {}): Client {
+  const config = configOf(options);
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw new Error(`no cluster in the kubeconfig for context ${config.getCurrentContext() || '(none)'}`);
+  const context = config.getContextObject(config.getCurrentContext());
+  const agents = [http, https].map(({ Agent }) => new Agent({ keepAlive: true, timeout: idleMs }));
+  const agent = cluster.server.startsWith('http:') ? agents[0] : agents[1];
+
+  /** The library's own agent keeps no connection alive; only where it tunnels through a proxy is it needed. */
+  async function authorized(headers: Record<string, string>): Promise<https.RequestOptions> {
+    const applied: https.RequestOptions = { headers };
+    await config.applyToHTTPSOptions(applied);
+    return cluster?.proxyUrl ? applied : { ...applied, agent };
+  }
+
+  async function open(
+    method: Method,
+    path: string,
+    request: RequestOptions,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    // Node gives a DELETE with a body no length of its own accord, and the body would be read as the next request.
+    const length = {
+      'Content-Type': request.contentType ?? 'application/json',
+      'Content-Length': `${Buffer.byteLength(body ?? '')}`,
+    };
+    const accept = request.accept ?? 'application/json';
+    const sent = {
+      ...(await authorized({ Accept: accept, 'User-Agent': 'downdraft', ...(body === undefined ? {} : length) })),
+      method,
+    };
+    options.onRequest?.(method, path);
+    const response = await send(urlOf(cluster?.server ?? '', path, request.query), sent, body, signal);
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
+  }
+
+  async function exchange(method: Method, path: string, request: RequestOptions = {}): Promise<string> {
+    const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
+    const once = async () => await textOf(await open(method, path, request, signal), signal);
+    try {
+      return await (method === 'GET' ? patiently(once, signal) : once());
+    } catch (error) {
+      throw named(error, method, path);
+    } finally {
+      clear();
+    }
+  }
+
+  return {
+    server: cluster.server,
+    namespace: context?.namespace,
+    request: async <T>(method: Method, path: string, request?: RequestOptions) =>
+      JSON.parse(await exchange(method, path, request)) as T,
+    text: async (path, request) => await exchange('GET', path, { accept: '*/*', ...request }),
+    async stream(path, request = {}) {
+      const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
+      const stop = () => response?.destroy();
+      let response: IncomingMessage | undefined;
+      try {
+        response = await open('GET', path, request, signal);
+        request.signal?.addEventListener('abort', stop, { once: true });
+        response.once('close', () => request.signal?.removeEventListener('abort', stop));
+        if (request.signal?.aborted) stop();
+        return response;
+      } catch (error) {
+        throw named(error, 'GET', path);
+      } finally {
+        clear();
+      }
+    },
+    async socket(path, query) {
+      options.onRequest?.('EXEC', path);
+      return { url: urlOf(cluster.server, path, query), options: await authorized({ 'User-Agent': 'downdraft' }) };
+    },
+    close: () => {
+      for (const each of agents) each.destroy();
+    },
+  };
+}
+
+function configOf({ kubeconfig, context }: ConnectOptions): KubeConfig {
+  const config = new KubeConfig();
+  if (kubeconfig) config.loadFromFile(kubeconfig);
+  else if (process.env.KUBERNETES_SERVICE_HOST && !process.env.KUBECONFIG) config.loadFromCluster();
+  else config.loadFromDefault();
+  if (context) config.setCurrentContext(context);
+  return config;
+}
+
+/** A server behind a path (Rancher's, `kubectl proxy`'s) keeps it. */
+function urlOf(server: string, path: string, query: Query = {}): URL {
+  const url = new URL(server.replace(/\/+$/, '') + path);
+  for (const [key, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    for (const each of Array.isArray(value) ? value : [String(value)]) url.searchParams.append(key, each);
+  }
+  return url;
+}
+
+/** Reads only: asks again when the server says when (429 and 5xx with Retry-After), or has closed a kept connection. */
+async function patiently<T>(once: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once();
+    } catch (error) {
+      const seconds = attempt < tries ? retryAfter(error) : undefined;
+      if (seconds === undefined) throw error;
+      // Ends early, with the first error, when the time is up.
+      await wait(seconds * 1000, undefined, { signal }).catch(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+function retryAfter(error: unknown): number | undefined {
+  if (error instanceof ApiError)
+    return error.status === 429 || error.status >= 500 ? error.retryAfterSeconds : undefined;
+  const { code, reused } = error as { code?: string; reused?: boolean };
+  return reused && code === 'ECONNRESET' ? 0 : undefined;
+}
+
+/** The same error, with what was asked in front. The query is left out: it may be long, and a command stands in it. */
+function named(error: unknown, method: Method, path: string): unknown {
+  if (error instanceof ApiError || !(error instanceof Error)) return error;
+  return new Error(`${method} ${path}: ${error.message || (error as NodeJS.ErrnoException).code}`, { cause: error });
+}

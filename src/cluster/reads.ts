@@ -1,0 +1,129 @@
+/** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
+import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import { gateName } from '../release/profiles.ts';
+import type { ImageKnowledge } from '../release/release.ts';
+import type { Client } from './client.ts';
+import { notFound } from './errors.ts';
+import { gateConfigurationName, gateTrialPod } from './gate.ts';
+import { learnedImages } from './learned.ts';
+import { list, metadataOnly } from './lists.ts';
+import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
+import { runnerFiles } from './runnerfiles.ts';
+
+/** A Downgrade as it is stored. */
+export interface StoredDowngrade {
+  apiVersion?: string;
+  kind?: string;
+  metadata: {
+    name: string;
+    namespace: string;
+    uid?: string;
+    resourceVersion?: string;
+    creationTimestamp?: string;
+    generation?: number;
+  };
+  spec: { release: string; to: string };
+  status?: Record<string, unknown>;
+}
+
+export interface ReadsOptions {
+  client: Client;
+  /** Downdraft's own namespace. */
+  namespace: string;
+}
+
+const logLines = 2000;
+const logBytes = 1024 * 1024;
+
+/** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
+export function clusterReads({ client, namespace: own }: ReadsOptions) {
+  return {
+    async workloads(namespace: string): Promise<WorkloadObject[]> {
+      const kinds = ['deployments', 'statefulsets'].map((resource) =>
+        list<WorkloadObject>(client, apps(namespace, resource)),
+      );
+      return (await Promise.all(kinds)).flatMap(({ items }) => items);
+    },
+    pods: async (namespace: string): Promise<PodObject[]> =>
+      (await list<PodObject>(client, core(namespace, 'pods'))).items,
+    replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
+    downgrades: async (namespace: string): Promise<StoredDowngrade[]> =>
+      (await list<StoredDowngrade>(client, downgradesOf(namespace))).items,
+    gateExists: async (namespace: string, release: string): Promise<boolean> =>
+      (await found(
+        client,
+        `${configurations('MutatingWebhookConfiguration')}/${gateConfigurationName(namespace, release)}`,
+      )) !== undefined,
+    gateInForce: async (namespace: string, release: string) => await gateInForce(client, namespace, release),
+    /** The end of a container's log: 2000 lines, 1 MiB at most. */
+    podLog: async (namespace: string, pod: string, container: string): Promise<string> =>
+      await client.text(core(namespace, `pods/${pod}/log`), {
+        query: { container, tailLines: logLines, limitBytes: logBytes },
+      }),
+    runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
+      await runnerFiles(client, namespace, pod, container, paths),
+    learnedImages: async (): Promise<Record<string, ImageKnowledge>> => await learnedImages(client, own),
+  };
+}
+
+/** The stored Deployment or StatefulSet; undefined when there is none. */
+export async function getWorkload(
+  client: Client,
+  kind: string,
+  namespace: string,
+  name: string,
+): Promise<WorkloadObject | undefined> {
+  return await found<WorkloadObject>(client, workloadPath(kind, namespace, name));
+}
+
+/** Values of a Secret, decoded; undefined when there is none. */
+export async function getSecret(
+  client: Client,
+  namespace: string,
+  name: string,
+): Promise<Record<string, string> | undefined> {
+  const secret = await found<{ data?: Record<string, string> }>(client, core(namespace, `secrets/${name}`));
+  if (!secret) return undefined;
+  return Object.fromEntries(
+    Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+  );
+}
+
+/** Values of a ConfigMap; undefined when there is none. */
+export async function getConfigMap(
+  client: Client,
+  namespace: string,
+  name: string,
+): Promise<Record<string, string> | undefined> {
+  const map = await found<{ data?: Record<string, string> }>(client, core(namespace, `configmaps/${name}`));
+  return map && (map.data ?? {});
+}
+
+async function found<T>(client: Client, path: string): Promise<T | undefined> {
+  try {
+    return await client.request<T>('GET', path);
+  } catch (error) {
+    if (notFound(error)) return undefined;
+    throw error;
+  }
+}
+
+async function replicaSetOwners(client: Client, namespace: string): Promise<Record<string, string>> {
+  type Owned = { metadata: { name: string; ownerReferences?: { kind: string; name: string; controller?: boolean }[] } };
+  const { items } = await list<Owned>(client, apps(namespace, 'replicasets'), { accept: metadataOnly });
+  const owners: Record<string, string> = {};
+  for (const { metadata } of items) {
+    const owner = metadata.ownerReferences?.find(
+      (reference) => reference.controller && reference.kind === 'Deployment',
+    );
+    if (owner) owners[metadata.name] = owner.name;
+  }
+  return owners;
+}
+
+async function gateInForce(client: Client, namespace: string, release: string): Promise<boolean> {
+  const query = { ...byUs, dryRun: 'All' };
+  const body = gateTrialPod(namespace, release);
+  const pod = await client.request<PodObject>('POST', core(namespace, 'pods'), { body, query });
+  return pod.spec.schedulingGates?.some((gate) => gate.name === gateName) ?? false;
+}

@@ -1,0 +1,49 @@
+/** One Secret of downdraft's own, read and replaced as a whole. */
+import type { Client } from './client.ts';
+import { conflict, notFound } from './errors.ts';
+import { byUs, core } from './paths.ts';
+
+export interface StoredSecret {
+  data: Record<string, string>;
+  resourceVersion: string;
+}
+
+/** The Secret's entries, decoded; undefined when there is none. */
+export async function readStoredSecret(
+  client: Client,
+  namespace: string,
+  name: string,
+): Promise<StoredSecret | undefined> {
+  try {
+    const secret = await client.request<{ metadata: { resourceVersion: string }; data?: Record<string, string> }>(
+      'GET',
+      core(namespace, `secrets/${name}`),
+    );
+    const decoded = Object.entries(secret.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString('utf8')]);
+    return { data: Object.fromEntries(decoded), resourceVersion: secret.metadata.resourceVersion };
+  } catch (error) {
+    if (notFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Creates the Secret (no resourceVersion) or replaces the one that was read; 'conflict' when someone was faster. */
+export async function writeStoredSecret(
+  client: Client,
+  namespace: string,
+  name: string,
+  data: Record<string, string>,
+  resourceVersion: string | undefined,
+): Promise<'written' | 'conflict'> {
+  const labels = { 'app.kubernetes.io/managed-by': 'downdraft' };
+  const metadata = { name, namespace, labels, ...(resourceVersion ? { resourceVersion } : {}) };
+  const body = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, stringData: data };
+  const path = core(namespace, resourceVersion ? `secrets/${name}` : 'secrets');
+  try {
+    await client.request(resourceVersion ? 'PUT' : 'POST', path, { body, query: byUs });
+    return 'written';
+  } catch (error) {
+    if (conflict(error)) return 'conflict';
+    throw error;
+  }
+}

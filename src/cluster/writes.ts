@@ -1,0 +1,133 @@
+/** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
+import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import { gateName, label } from '../release/profiles.ts';
+import type { ImageKnowledge } from '../release/release.ts';
+import type { Client } from './client.ts';
+import { ApiError, conflict, notFound } from './errors.ts';
+import { type EventWords, eventOf } from './events.ts';
+import { startDetached, writeFile } from './files.ts';
+import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
+import { learnImage } from './learned.ts';
+import { batch, byUs, configurations, core, downgradesOf, mergePatch, workloadPath } from './paths.ts';
+import type { StoredDowngrade } from './reads.ts';
+
+export interface WritesOptions {
+  client: Client;
+  /** Downdraft's own namespace. */
+  namespace: string;
+  /** How the API server reaches our webhook; asked anew for each gate, since the CA may change. */
+  gateReach: () => GateClientConfig;
+  /** This replica's name, for events. */
+  instance: string;
+}
+
+/** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
+export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
+  const gates = configurations('MutatingWebhookConfiguration');
+  return {
+    createDowngrade: async (object: StoredDowngrade): Promise<void> =>
+      await create(client, downgradesOf(object.metadata.namespace), {
+        apiVersion: 'downdraft.dev/v1alpha1',
+        kind: 'Downgrade',
+        ...object,
+      }),
+    patchDowngradeStatus: async (namespace: string, name: string, status: Record<string, unknown>): Promise<void> =>
+      await patch(client, `${downgradesOf(namespace)}/${name}/status`, { status }),
+    createPod: async (pod: PodObject): Promise<void> =>
+      await create(client, core(pod.metadata.namespace ?? 'default', 'pods'), {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        ...pod,
+      }),
+    deletePod: async (namespace: string, name: string, uid: string): Promise<void> => {
+      // 409: another pod has that name by now.
+      const goneOrOther = (error: unknown) => notFound(error) || conflict(error);
+      await remove(client, core(namespace, `pods/${name}`), { preconditions: { uid } }, goneOrOther);
+    },
+    ungatePod: async (namespace: string, name: string, uid: string) => await ungatePod(client, namespace, name, uid),
+    labelPod: async (
+      namespace: string,
+      name: string,
+      uid: string,
+      labels: Record<string, string | null>,
+    ): Promise<void> => await patch(client, core(namespace, `pods/${name}`), { metadata: { uid, labels } }),
+    patchWorkload: async ({ kind, metadata }: WorkloadObject, body: Record<string, unknown>): Promise<void> =>
+      await patch(client, workloadPath(kind, metadata.namespace ?? 'default', metadata.name), body),
+    createGate: async (namespace: string, release: string): Promise<void> =>
+      await create(client, gates, gateConfiguration(namespace, release, gateReach())),
+    deleteGate: async (namespace: string, release: string): Promise<void> =>
+      await remove(client, `${gates}/${gateConfigurationName(namespace, release)}`, {}, notFound),
+    /** With its pods, which the garbage collector takes. */
+    deleteJob: async (namespace: string, name: string): Promise<void> =>
+      await remove(client, batch(namespace, `jobs/${name}`), { propagationPolicy: 'Background' }, notFound),
+    writeFile: async (namespace: string, pod: string, container: string, path: string, text: string): Promise<void> =>
+      await writeFile(client, namespace, pod, container, path, text),
+    startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
+      await startDetached(client, namespace, pod, container, command),
+    learnImage: async (knowledge: ImageKnowledge): Promise<void> => await learnImage(client, own, knowledge),
+    event: async (words: EventWords): Promise<void> => {
+      const path = `/apis/events.k8s.io/v1/namespaces/${words.object.namespace}/events`;
+      await client.request('POST', path, { body: eventOf(words, instance, new Date()), query: byUs });
+    },
+  };
+}
+
+async function create(client: Client, path: string, body: unknown): Promise<void> {
+  try {
+    await client.request('POST', path, { body, query: byUs });
+  } catch (error) {
+    if (!conflict(error)) throw error;
+  }
+}
+
+async function patch(client: Client, path: string, body: unknown): Promise<void> {
+  await client.request('PATCH', path, { body, contentType: mergePatch, query: byUs });
+}
+
+/** The API server calls a patch with another uid invalid (422: field is immutable); here it is what it means, a conflict. */
+async function patchPod(client: Client, namespace: string, name: string, body: unknown): Promise<void> {
+  try {
+    await patch(client, core(namespace, `pods/${name}`), body);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 422 && error.message.includes('metadata.uid'))) throw error;
+    throw new ApiError(409, 'Conflict', error.message);
+  }
+}
+
+async function remove(
+  client: Client,
+  path: string,
+  body: Record<string, unknown>,
+  fine: (error: unknown) => boolean,
+): Promise<void> {
+  try {
+    await client.request('DELETE', path, { body: { apiVersion: 'v1', kind: 'DeleteOptions', ...body } });
+  } catch (error) {
+    if (!fine(error)) throw error;
+  }
+}
+
+const ungateTries = 3;
+
+/** Reads, then writes what was read less our gate, bound to that reading; gates of others stay. Gone, replaced or ungated: fine. */
+async function ungatePod(client: Client, namespace: string, name: string, uid: string): Promise<void> {
+  const path = core(namespace, `pods/${name}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const pod = await client.request<PodObject>('GET', path);
+      const gates = pod.spec.schedulingGates ?? [];
+      if (pod.metadata.uid !== uid) return;
+      const others = gates.filter((gate) => gate.name !== gateName);
+      if (others.length === gates.length && pod.metadata.labels?.[label.gated] === undefined) return;
+      const { resourceVersion } = pod.metadata;
+      const metadata = { uid, resourceVersion, labels: { [label.gated]: null } };
+      return await patchPod(client, namespace, name, {
+        metadata,
+        spec: { schedulingGates: others.length > 0 ? others : null },
+      });
+    } catch (error) {
+      if (notFound(error)) return;
+      if (!conflict(error) || attempt === ungateTries) throw error;
+    }
+  }
+}

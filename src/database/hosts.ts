@@ -1,0 +1,82 @@
+/** Which hosts a database URL names, and under which names a pod of the release would find them. */
+import { BlockList, isIP, isIPv6 } from 'node:net';
+
+export interface DatabaseHost {
+  /** As written in the URL. */
+  host: string;
+  port: number;
+  /** Names to resolve, in order: the next one is for when the first does not exist. */
+  names: string[];
+}
+
+const mostHosts = 16;
+
+/** Addresses that mean the pod itself. */
+const inside = new BlockList();
+inside.addSubnet('127.0.0.0', 8);
+inside.addSubnet('0.0.0.0', 8);
+inside.addAddress('::1', 'ipv6');
+inside.addAddress('::', 'ipv6');
+
+/**
+ * Hosts in the order to try: from `hostaddr=` or `host=` in the query (libpq prefers both to the URL's own), else from
+ * the URL, several with commas. A single port counts for all. Nothing not understood is repeated in the sentence.
+ */
+export function hostsOf(
+  authority: string,
+  query: URLSearchParams,
+  namespace: string,
+): { hosts: DatabaseHost[] } | { unreadable: string } {
+  const overriding = query.getAll('hostaddr').length > 0 ? query.getAll('hostaddr') : query.getAll('host');
+  const listed = (overriding.length > 0 ? overriding : [authority]).flatMap((list) => list.split(','));
+  if (listed.length > mostHosts) return { unreadable: `the connection URL names more than ${mostHosts} hosts` };
+  const written = listed.map(hostAndPort);
+  const ports = portsOf(written, query);
+  const hosts: DatabaseHost[] = [];
+  for (const [index, entry] of written.entries()) {
+    const refused = refusedHost(entry?.host);
+    if (!entry || refused) return { unreadable: refused ?? 'the connection URL has a host that is not understood' };
+    const port = Number(ports[index] ?? ports[0] ?? 5432);
+    if (!(Number.isInteger(port) && port > 0 && port < 65536))
+      return { unreadable: 'the connection URL has a port that is not a number from 1 to 65535' };
+    hosts.push({ host: entry.host, port, names: namesOf(entry.host, namespace) });
+  }
+  return { hosts };
+}
+
+function hostAndPort(text: string): { host: string; port?: string } | undefined {
+  if (isIPv6(text)) return { host: text };
+  const match = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:]*))(?::(?<port>.*))?$/.exec(text)?.groups;
+  return match && { host: match.ipv6 ?? match.host ?? '', ...(match.port && { port: match.port }) };
+}
+
+/** libpq: one port for all hosts, or one for each. */
+function portsOf(written: ({ port?: string } | undefined)[], query: URLSearchParams): (string | undefined)[] {
+  const asked = query.getAll('port').flatMap((list) => list.split(','));
+  if (asked.length > 0) return asked.map((port) => port || undefined);
+  const ports = written.map((entry) => entry?.port);
+  const set = ports.filter((port) => port !== undefined);
+  return set.length === 1 && ports.at(-1) === set[0] ? written.map(() => set[0]) : ports.map((port) => port ?? '5432');
+}
+
+function refusedHost(host: string | undefined): string | undefined {
+  if (host === undefined) return undefined;
+  if (host === '' || host.startsWith('/') || host.startsWith('@'))
+    return 'the database is reached by a unix socket, which only exists inside the pod';
+  const kind = isIP(host);
+  if (kind === 0 && !/^[\w.-]+$/.test(host))
+    return 'the connection URL has a host that is not understood: write @ in user and password as %40, : as %3A, / as %2F';
+  const local = kind === 0 ? /^localhost\.?$|\.localhost\.?$|^127\.[\d.]*$/i.test(host) : isInside(host, kind);
+  return local ? `the database is at ${host}, which is only reachable inside the pod` : undefined;
+}
+
+function isInside(address: string, kind: number): boolean {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped) return inside.check(mapped);
+  return inside.check(address, kind === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** A name without a dot is a Service of the pod's own namespace before it is anything else. */
+function namesOf(host: string, namespace: string): string[] {
+  return isIP(host) !== 0 || host.includes('.') ? [host] : [`${host}.${namespace}.svc`, host];
+}

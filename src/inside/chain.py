@@ -1,0 +1,170 @@
+"""What this image's own migration scripts say: core and provider chains, heads, managers.
+
+Put before probe.py or runner.py by scripts.ts and run as text inside an Airflow image (2.7 to 3.3, Python 3.8 and
+newer), so: standard library and Airflow only, no imports between these files. Nothing here connects to a database.
+"""
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import sys
+from urllib.parse import unquote
+
+# "python -c" puts the working directory first, where a folder named airflow would hide the real one.
+sys.path[:] = [entry for entry in sys.path if entry]
+
+# Managers of images that don't list their providers' (before 3.2).
+KNOWN_MANAGERS = (
+    "airflow.providers.fab.auth_manager.models.db.FABDBManager",
+    "airflow.providers.edge3.models.db.EdgeDBManager",
+)
+
+
+def one_line(error):
+    """An error as one line without secrets: no URL's password, no row's values (DETAIL, parameters)."""
+    cause = getattr(error, "orig", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    said = lines[0] if lines else type(cause).__name__
+    statement = getattr(error, "statement", None)
+    if statement:
+        said += " (in: %s)" % " ".join(statement.split())[:160]
+    return masked(said)[:600]
+
+
+def masked(text):
+    """Text without passwords: in any URL, and that of the metadata connection wherever it stands."""
+    text = re.sub(r"(://[^:/@\s]*):[^\s]*@", r"\1:***@", text)
+    settings = sys.modules.get("airflow.settings")
+    connection = getattr(settings, "SQL_ALCHEMY_CONN", None) or ""
+    password = re.match(r"[^:]+://[^:/@]*:(.*)@", connection)
+    for secret in (password.group(1), unquote(password.group(1))) if password else ():
+        # Hiding a password of one letter would make every message unreadable, and hide nothing.
+        text = text.replace(secret, "***") if len(secret) > 3 else text
+    return text
+
+
+@contextlib.contextmanager
+def stdout_to_stderr():
+    """Airflow, its plugins and local settings may print; what we print ourselves must stay alone on stdout."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def airflow_version():
+    """The version of the Airflow that is imported, 3.1.8."""
+    import airflow
+
+    return airflow.__version__
+
+
+def core_scripts():
+    """Alembic's ScriptDirectory of Airflow's own scripts. airflow.utils.db._get_script_object is there from 2.7 to 3.3."""
+    from airflow.utils import db
+
+    return db._get_script_object()
+
+
+def import_class(path):
+    """The class of a dotted path. Throws ImportError or AttributeError."""
+    module, _, name = path.strip().rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def class_path(cls):
+    """The dotted path of a class."""
+    return cls.__module__ + "." + cls.__qualname__
+
+
+def enforced_managers():
+    """Manager classes without whose heads this image does not start: those `airflow db check-migrations` asks.
+
+    2.x has no such managers; from 3.0 on airflow.utils.db_manager.RunDBManager collects them from configuration, the
+    auth manager and (3.2) installed providers.
+    """
+    try:
+        from airflow.utils.db_manager import RunDBManager
+    except ImportError:
+        # Only "this Airflow has no managers" may pass; a manager that can't be imported may not.
+        if importlib.util.find_spec("airflow.utils.db_manager") is None:
+            return []
+        raise
+    return list(RunDBManager()._managers)
+
+
+def installed_managers(enforced):
+    """The enforced managers and all others that this image has, without doubles."""
+    found = {class_path(cls): cls for cls in enforced}
+    if importlib.util.find_spec("airflow.utils.db_manager") is None:
+        return []
+    for path in KNOWN_MANAGERS:
+        if path in found or not is_installed(path):
+            continue
+        found[path] = import_class(path)
+    return list(found.values())
+
+
+def is_installed(path):
+    """Whether the module of a dotted class path can be found, without running more of it than its parents."""
+    try:
+        return importlib.util.find_spec(path.rpartition(".")[0]) is not None
+    except ImportError:
+        return False
+
+
+def manager_scripts(cls):
+    """Alembic's ScriptDirectory of a manager; needs no session."""
+    return cls(None).get_script_object()
+
+
+def manager_heads(cls):
+    """What a manager is and where its scripts end; heads come from the scripts on disk, not from a map."""
+    package, version = package_of(cls.__module__)
+    return {
+        "class": class_path(cls),
+        "versionTable": cls.version_table_name,
+        "heads": sorted(manager_scripts(cls).get_heads()),
+        "package": package,
+        "packageVersion": version,
+    }
+
+
+def package_of(module):
+    """Name and version of the installed package that a module came with, or (None, None).
+
+    Airflow's providers are named after their modules: airflow.providers.fab is apache-airflow-providers-fab.
+    """
+    parts = module.split(".")
+    if parts[:2] == ["airflow", "providers"]:
+        names = ["apache-airflow-providers-" + "-".join(parts[2:end]) for end in range(len(parts), 2, -1)]
+    else:
+        by_module = getattr(importlib.metadata, "packages_distributions", dict)()
+        names = by_module.get(parts[0], [])
+    for name in names:
+        try:
+            return name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None, None
+
+
+def chain_of(scripts):
+    """Every revision of a ScriptDirectory, newest first. The version is the script's own label, where it has one."""
+    links = []
+    for script in scripts.walk_revisions():
+        down = script.down_revision
+        link = {"revision": script.revision, "down": list(down) if isinstance(down, tuple) else down}
+        for name, value in vars(script.module).items():
+            if name.endswith("_version") and isinstance(value, str):
+                link["version"] = value
+        links.append(link)
+    return links

@@ -1,0 +1,73 @@
+"""Makes inspect.json: this image's chains, the database's state, the rows that stand in the way.
+
+Put between database.py and guard.py.
+"""
+import datetime
+import hashlib
+
+INSPECT_TIMEOUT_SECONDS = int(os.environ.get("DOWNDRAFT_INSPECT_TIMEOUT_SECONDS", "300"))
+
+
+def inspect_all():
+    """inspect.json and the managers by class path. One read-only transaction, ended and closed."""
+    enforced = enforced_managers()
+    core = core_scripts()
+    chain = chain_of(core)
+    heads = sorted(core.get_heads())
+    with engine().connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = '%ds'" % INSPECT_TIMEOUT_SECONDS)
+        database = describe_database(connection)
+        unreadable = unreadable_rows(connection) if writes_new_form(chain, heads) else []
+    managers = [
+        cls
+        for cls in installed_managers(enforced)
+        if cls in enforced or cls.version_table_name in database["versionTables"]
+    ]
+    told = {
+        "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "airflowVersion": airflow_version(),
+        "core": {"heads": heads, "chain": chain},
+        "managers": [describe_manager(cls) for cls in managers],
+        "database": database,
+        "rows": unreadable,
+        "fernetFingerprint": fernet_fingerprint(),
+    }
+    return told, {class_path(cls): cls for cls in managers}
+
+
+def describe_manager(cls):
+    """One entry of `managers`."""
+    described = manager_heads(cls)
+    described["chain"] = chain_of(manager_scripts(cls))
+    described["command"] = command_of(cls)
+    described["canDowngrade"] = can_reverse(cls)
+    return described
+
+
+def command_of(cls):
+    """The airflow command with which a person would reverse this manager; None when no command takes it."""
+    from airflow.configuration import conf
+
+    if cls.version_table_name == "alembic_version_fab":
+        return "fab-db"
+    listed = [entry.strip() for entry in (conf.get("database", "external_db_managers", fallback="") or "").split(",")]
+    has_command = is_installed("airflow.cli.commands.db_manager_command.downgrade")
+    return "db-manager" if has_command and class_path(cls) in listed and can_reverse(cls) else None
+
+
+def can_reverse(cls):
+    """Whether a manager has a downgrade of its own. In the base class (3.0 to 3.3) it only says NotImplementedError."""
+    from airflow.utils.db_manager import BaseDBManager
+
+    own = cls.downgrade is not BaseDBManager.downgrade
+    return own or "NotImplementedError" not in BaseDBManager.downgrade.__code__.co_names
+
+
+def fernet_fingerprint():
+    """Tells whether two images hold the same Fernet key, without telling the key; None without one."""
+    from airflow.configuration import conf
+
+    key = conf.get("core", "fernet_key", fallback="")
+    return hashlib.sha256(key.encode()).hexdigest()[:12] if key else None

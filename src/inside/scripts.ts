@@ -1,0 +1,50 @@
+/**
+ * The Python that runs inside an Airflow image, as text, and the command that starts it there.
+ *
+ * Nothing is installed into an image: the text travels as an argument of `sh -c`, in a pod's command or through exec.
+ */
+import { readFileSync } from 'node:fs';
+
+const joined = new Map<string, string>();
+
+/** The program that prints what an image is (probe.py). Read once. Throws when a file of ours is missing. */
+export function probeScript(): string {
+  return join('chain.py', 'probe.py');
+}
+
+/** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
+export function runnerScript(): string {
+  return join('chain.py', 'database.py', 'inspection.py', 'guard.py', 'steps.py', 'runner.py');
+}
+
+function join(...names: string[]): string {
+  const key = names.join();
+  let text = joined.get(key);
+  if (text === undefined) {
+    text = names.map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('\n');
+    joined.set(key, text);
+  }
+  return text;
+}
+
+// The `airflow` on the PATH names the Python that has it; images with several Pythons have it in only one.
+// Backquotes and not $(…): in a pod's command Kubernetes takes $(…) for a variable of its own.
+const findPython = `
+own=\`command -v airflow 2>/dev/null | xargs -r head -n 1 2>/dev/null | sed -n 's/^#! *\\([^ ]*python[^ ]*\\) *$/\\1/p'\`
+for python in "$own" python3 python; do
+  [ -n "$python" ] || continue
+  if "$python" -c 'import importlib.util as u, sys; sys.path[:] = [p for p in sys.path if p]; sys.exit(u.find_spec("airflow") is None)' 2>/dev/null; then
+    exec "$python" -u -c "$1"
+  fi
+done
+echo "downdraft: no Python of this image can import airflow (tried: $own python3 python)" >&2
+exit 127
+`.trim();
+
+/**
+ * The argv that runs a script with the image's own Python: that of its `airflow` executable, else python3, else python.
+ * Ends with 127 and one line on stderr when none of them can import airflow.
+ */
+export function shellCommand(script: string): string[] {
+  return ['sh', '-c', findPython, 'downdraft', script];
+}

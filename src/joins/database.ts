@@ -1,0 +1,61 @@
+/** The database of a stored workload: its connection as its own pod would resolve it, then one look. */
+import type { Client } from '../cluster/client.ts';
+import { getConfigMap, getSecret } from '../cluster/reads.ts';
+import { connectionOf, referencesOf } from '../database/connection.ts';
+import { readDatabase } from '../database/read.ts';
+import { readSessions } from '../database/sessions.ts';
+import { type ConnectionSettings, parseDatabaseUrl } from '../database/url.ts';
+import type { WorkloadObject } from '../release/objects.ts';
+import type { DatabaseState, Session } from '../release/release.ts';
+
+/** Where the schema is; never throws for what the world does, unreadable is an answer. */
+export async function databaseOf(
+  client: Client,
+  workload: WorkloadObject,
+  container: string,
+  timeoutMs: number,
+): Promise<DatabaseState> {
+  const found = await settingsOf(client, workload, container);
+  if ('unreadable' in found) return { state: 'unreadable', why: found.unreadable };
+  return readDatabase(found, { timeoutMs });
+}
+
+/** Sessions of others on that database. Throws when it can't be asked. */
+export async function sessionsOf(
+  client: Client,
+  workload: WorkloadObject,
+  container: string,
+  timeoutMs: number,
+): Promise<Session[]> {
+  const found = await settingsOf(client, workload, container);
+  if ('unreadable' in found) throw new Error(found.unreadable);
+  return readSessions(found, { timeoutMs });
+}
+
+async function settingsOf(
+  client: Client,
+  workload: WorkloadObject,
+  container: string,
+): Promise<ConnectionSettings | { unreadable: string }> {
+  const namespace = workload.metadata.namespace ?? 'default';
+  const spec = workload.spec.template.spec.containers.find((c) => c.name === container);
+  if (!spec) return { unreadable: `${workload.metadata.name} has no container ${container}` };
+  const references = referencesOf(spec);
+  const [secrets, configMaps] = await Promise.all([
+    contents(references.secrets, (name) => getSecret(client, namespace, name)),
+    contents(references.configMaps, (name) => getConfigMap(client, namespace, name)),
+  ]);
+  const connection = connectionOf(spec, {
+    secret: (name) => secrets.get(name),
+    configMap: (name) => configMaps.get(name),
+  });
+  if ('unreadable' in connection) return connection;
+  const settings = parseDatabaseUrl(connection.url, namespace);
+  if ('unreadable' in settings) return settings;
+  return connection.schema ? { ...settings, schema: connection.schema } : settings;
+}
+
+async function contents(names: string[], read: (name: string) => Promise<Record<string, string> | undefined>) {
+  const found = await Promise.all(names.map(async (name) => [name, await read(name)] as const));
+  return new Map(found);
+}

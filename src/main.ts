@@ -1,0 +1,139 @@
+/**
+ * The one place that reads the configuration, builds the clients, joins the parts, starts and stops.
+ *
+ * Every replica serves the webhook; the one that holds the Lease also runs the controller. A replica stops in this order:
+ * it gives the Lease back, takes no new reviews, ends those it has, leaves.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { type Ports as CertificatePorts, keepCertificates, type Serving } from '../certs/keeper.ts';
+import { buildServer } from './admission/server.ts';
+import { type Client, connect } from './cluster/client.ts';
+import { patchCaBundle } from './cluster/configurations.ts';
+import type { GateClientConfig } from './cluster/gate.ts';
+import { elect } from './cluster/lease.ts';
+import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
+import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
+import { admissionPorts } from './joins/admission.ts';
+import { runController } from './joins/controller.ts';
+
+/** Name of the webhook configurations in manifests/webhooks.yaml. */
+const configurationName = 'downdraft';
+
+async function main(): Promise<void> {
+  if (process.argv.includes('--help')) return void process.stdout.write(configHelp());
+  const config = readConfig();
+  const logger = pino({ level: config.logLevel, base: { instance: config.identity } });
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+
+  const client = connect({
+    ...(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {}),
+    ...(config.kubecontext ? { context: config.kubecontext } : {}),
+  });
+  const state: { serving: Serving | undefined; published: boolean } = { serving: undefined, published: false };
+  const onError = (error: unknown) => logger.warn({ err: error }, 'could not renew the certificates, trying again');
+  state.serving = await keepCertificates(certificatePorts(client, config), {
+    serviceName: config.service,
+    namespace: config.namespace,
+    hosts: config.certHosts,
+    everyMs: 60_000,
+    signal: stopping.signal,
+    onError,
+    onChange: async (serving) => {
+      state.serving = serving;
+      (app.server as unknown as { setSecureContext(c: unknown): void }).setSecureContext(serving);
+      await publishCa(client, serving.caBundle);
+    },
+  });
+
+  const notReady = () => (state.published ? undefined : 'the webhook configurations do not carry our CA yet');
+  const ports = admissionPorts(client, config, notReady);
+  const { cert, key } = state.serving;
+  const app = buildServer(ports, { logger, tls: { cert, key } });
+  await app.listen({ port: config.port, host: '::' });
+  logger.info({ port: config.port, namespace: config.namespace, runner: config.runner }, 'webhook is listening');
+  void keepPublished(client, state, stopping.signal, logger);
+
+  await lead(client, config, () => gateReach(config, state.serving!.caBundle), stopping.signal, logger);
+  await app.close();
+  client.close();
+  logger.info('stopped');
+}
+
+/** Stands for election until the signal; runs the controller while elected. */
+async function lead(
+  client: Client,
+  config: Config,
+  reach: () => GateClientConfig,
+  signal: AbortSignal,
+  logger: pino.Logger,
+): Promise<void> {
+  let term: AbortController | undefined;
+  await elect(client, {
+    namespace: config.namespace,
+    name: 'downdraft',
+    identity: config.identity,
+    durationSeconds: config.leaseSeconds,
+    renewSeconds: (config.leaseSeconds * 2) / 3,
+    retrySeconds: Math.min(2, config.leaseSeconds / 5),
+    signal,
+    onStarted: (token, leads) => {
+      term = new AbortController();
+      logger.info({ token }, 'leading');
+      runController(client, config, { token, leads, signal: term.signal }, reach, logger);
+    },
+    onStopped: () => {
+      term?.abort();
+      logger.info('leading no longer');
+    },
+    onError: (error) => logger.warn({ err: error }, 'could not stand for election, trying again'),
+  });
+}
+
+function gateReach(config: Config, caBundle: string): GateClientConfig {
+  if (config.webhookUrl) return { url: `${config.webhookUrl}/drain`, caBundle };
+  return { service: { namespace: config.namespace, name: config.service, path: '/drain', port: 443 }, caBundle };
+}
+
+/** Looks again every minute: a configuration that was deleted and applied anew comes without a CA. */
+async function keepPublished(
+  client: Client,
+  state: { serving: Serving | undefined; published: boolean },
+  signal: AbortSignal,
+  logger: pino.Logger,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await publishCa(client, state.serving!.caBundle);
+      state.published = true;
+    } catch (error) {
+      logger.warn({ err: error }, 'could not bring the CA into the webhook configurations, trying again');
+    }
+    await delay(state.published ? 60_000 : 1_000, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Every replica does it: all write the same, and none needs to lead for the webhook to be reached. */
+async function publishCa(client: Client, caBundle: string): Promise<void> {
+  for (const kind of ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'] as const)
+    await patchCaBundle(client, configurationName, kind, caBundle);
+}
+
+function certificatePorts(client: Client, config: Config): CertificatePorts {
+  return {
+    read: () => readStoredSecret(client, config.namespace, 'downdraft-certs'),
+    write: (data, resourceVersion) =>
+      writeStoredSecret(client, config.namespace, 'downdraft-certs', data, resourceVersion),
+    now: () => new Date(),
+  };
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigError) {
+    process.stderr.write(`downdraft: ${error.message}\n`);
+    process.exit(2);
+  }
+  process.stderr.write(`downdraft: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/** Folder of src → what its files may import. `type` arrows count as well. A folder may always import itself and node:*. */
+const allowed: Record<string, { folders: string[]; packages: string[] }> = {
+  release: { folders: [], packages: ['@renovatebot/pep440'] },
+  admission: { folders: ['release'], packages: ['fastify', 'fast-json-patch'] },
+  controller: { folders: ['release'], packages: [] },
+  cluster: { folders: ['release'], packages: ['@kubernetes/client-node', 'ws'] },
+  database: { folders: ['release'], packages: ['pg'] },
+  inside: { folders: [], packages: [] },
+  joins: {
+    folders: ['admission', 'controller', 'cluster', 'database', 'inside', 'release', ''],
+    packages: ['pino'],
+  },
+  '': { folders: ['admission', 'cluster', 'joins', 'certs'], packages: ['pino'] },
+  certs: { folders: [], packages: ['selfsigned'] },
+};
+
+/** What is no decision and no part of the running product. */
+const exempt = ['src/release/generate/'];
+
+function files(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((f) => f.isFile() && f.name.endsWith('.ts'))
+    .map((f) => join(f.parentPath, f.name));
+}
+
+function folderOf(file: string): string {
+  if (file.startsWith('certs/')) return 'certs';
+  const [, ...rest] = file.split('/');
+  return rest.length > 1 ? rest[0]! : '';
+}
+
+const sources = [...files('src'), ...files('certs')].filter((f) => !exempt.some((e) => f.startsWith(e)));
+
+describe('imports point one way', () => {
+  it.each(sources)('%s', (file) => {
+    const folder = folderOf(file);
+    const rule = allowed[folder];
+    if (!rule) throw new Error(`${folder}/ is a folder that test/house/imports.test.ts does not know`);
+    for (const [, path] of readFileSync(file, 'utf8').matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)/g)) {
+      if (!path || path.startsWith('node:')) continue;
+      if (!path.startsWith('.')) {
+        expect(rule.packages, `${file} imports ${path}`).toContain(path);
+        continue;
+      }
+      const target = folderOf(join(file, '..', path));
+      if (target !== folder) expect(rule.folders, `${file} imports ${path}`).toContain(target);
+    }
+  });
+
+  it('the core has no I/O: no node module but hashing', () => {
+    for (const file of sources.filter((f) => f.startsWith('src/release/')))
+      for (const [, path] of readFileSync(file, 'utf8').matchAll(/from '(node:[^']+)'/g))
+        expect([file, path]).toEqual([file, 'node:crypto']);
+  });
+});

@@ -1,0 +1,127 @@
+/**
+ * The levels of test, fast ones first. Rules and door need nothing; cluster needs Go for its binaries; node and stories
+ * need root on Debian.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Level {
+  name: string;
+  question: string;
+  /** Paths below test/ whose *.test.ts files belong to it. */
+  paths: string[];
+  /** Test files that another level has. */
+  except?: string[];
+  /** One file at a time: they share a machine of 2 cores with a cluster. */
+  serial: boolean;
+  /** Needs a real node. */
+  node: boolean;
+}
+
+const coreStories = ['test/stories/downgrade.test.ts'];
+
+export const levels = {
+  rules: {
+    name: 'rules',
+    question: 'is every verdict, plan and phase right?',
+    paths: ['test/release', 'test/controller', 'test/house', 'test/config.test.ts'],
+    except: ['test/release/heads-stale.test.ts'],
+    serial: false,
+    node: false,
+  },
+  door: {
+    name: 'door',
+    question: 'is the wire right, also for hostile input?',
+    paths: [
+      'test/admission',
+      'test/certs',
+      'test/database',
+      'test/manifests',
+      'test/inside',
+      'test/release/heads-stale.test.ts',
+    ],
+    except: ['test/admission/matchconditions.test.ts'],
+    serial: false,
+    node: false,
+  },
+  cluster: {
+    name: 'cluster',
+    question: 'is it called when it must be and only then; does the loop survive?',
+    paths: [
+      'test/cluster/cluster.test.ts',
+      'test/cluster-client',
+      'test/admission/matchconditions.test.ts',
+      'test/loop',
+    ],
+    serial: true,
+    node: false,
+  },
+  node: {
+    name: 'node',
+    question: 'does the test cluster itself hold?',
+    paths: ['test/cluster/node.test.ts'],
+    serial: true,
+    node: true,
+  },
+  core: {
+    name: 'core stories',
+    question: 'does Airflow run on the older version afterwards?',
+    paths: coreStories,
+    serial: true,
+    node: true,
+  },
+  stories: {
+    name: 'stories',
+    question: 'and whatever happens in between?',
+    paths: ['test/stories'],
+    serial: true,
+    node: true,
+  },
+} satisfies Record<string, Level>;
+
+export interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Runs the tests of one level, showing what they do, and counts them. A level without a single test counts as failed. */
+export async function runLevel(level: Level, extra: string[] = []): Promise<Count> {
+  const folder = await mkdtemp(join(tmpdir(), 'downdraft-test-'));
+  const report = join(folder, 'report.json');
+  const except = (level.except ?? []).flatMap((file) => ['--exclude', file]);
+  const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${report}`];
+  const args = ['run', '--config', 'test/vitest.config.ts', ...level.paths, ...except, ...reporters, ...extra];
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      const env = { ...process.env, DOWNDRAFT_SERIAL: level.serial ? '1' : '0' };
+      spawn(join(root, 'node_modules/.bin/vitest'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env })
+        .once('error', reject)
+        .once('close', resolve);
+    });
+    return await countOf(report, code);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function countOf(report: string, code: number | null): Promise<Count> {
+  const text = await readFile(report, 'utf8').catch(() => undefined);
+  if (text === undefined) return { passed: 0, failed: 1, skipped: 0 };
+  const told = JSON.parse(text) as {
+    numPassedTests: number;
+    numFailedTests: number;
+    numPendingTests: number;
+    numTodoTests: number;
+    numFailedTestSuites: number;
+  };
+  const { numPassedTests: passed, numPendingTests, numTodoTests } = told;
+  // A file that could not even be loaded has no tests to fail.
+  const failed = told.numFailedTests || (code === 0 ? 0 : Math.max(1, told.numFailedTestSuites));
+  return { passed, failed: passed + failed === 0 ? 1 : failed, skipped: numPendingTests + numTodoTests };
+}
