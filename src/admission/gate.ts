@@ -15,7 +15,10 @@ import { judgeWithin } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, patched, type ReviewRequest } from './review.ts';
 
-/** Gates a Job's pod unless its image fits the database of its release. */
+/**
+ * Gates a Job's pod while its release is held and its image does not fit. Without a held workload there is no run that
+ * would ever let the pod go, and a fresh install or an upgrade must not wait for anyone.
+ */
 export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer> {
   const pod = podOf(request);
   const recognized = pod && recognize(pod.metadata, pod.spec);
@@ -30,7 +33,7 @@ export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer
     connection: async (signal: AbortSignal) => {
       const stored = await ports.releaseWorkloads(namespace, release, signal);
       const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
-      return workloads.length > 0 ? foremost(workloads).object : undefined;
+      return workloads.some((w) => w.hold) ? foremost(workloads).object : undefined;
     },
   };
   const verdict = await judgeWithin(subject, ports);

@@ -15,7 +15,7 @@ export interface Subject {
   workload: Question['workload'];
   image: string;
   declaredVersion: string | undefined;
-  /** Looks up the workload whose connection is used; undefined when nothing is there yet that could be harmed. */
+  /** Looks up the workload whose connection is used; undefined when nothing of the release waits. */
   connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
 }
 
@@ -29,7 +29,7 @@ export async function judgeWithin(subject: Subject, ports: Ports): Promise<Verdi
       look('whether a downgrade is under way', ports.run(workload.namespace, workload.release, signal), signal, ports),
       look('what is known of images', ports.learnedImages(signal), signal, ports),
     ]);
-    if (!stored) return { verdict: 'allow', reason: 'NewDatabase' };
+    if (!stored) return { verdict: 'allow', reason: 'NothingHeld' };
     const database = await look('the database', ports.database(stored, containerOf(stored), signal), signal, ports);
     const known = knowImage(image, {
       learned: Object.hasOwn(learned, image) ? learned[image] : undefined,

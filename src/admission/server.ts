@@ -68,7 +68,8 @@ async function answer(request: ReviewRequest, webhook: Webhook, ports: Ports, lo
   const about = { uid, operation, kind, namespace, name, dryRun };
   try {
     const given = await webhook(request, ports);
-    log.info({ ...about, ...given.audit, ms: Math.round(performance.now() - began) }, 'reviewed');
+    const says = given.status?.message ?? given.warnings[0];
+    log.info({ ...about, ...given.audit, says, ms: Math.round(performance.now() - began) }, 'reviewed');
     return given;
   } catch (error) {
     log.error({ ...about, err: error }, 'review failed');

@@ -116,8 +116,9 @@ async function converse(socket: WebSocket, request: ExecRequest, deadline: numbe
     if (socket.readyState === 3) resolve();
   });
   socket.on('pong', () => dead.refresh());
-  socket.on('message', (bytes) => {
+  socket.on('message', (message) => {
     dead.refresh();
+    const bytes = message as Buffer;
     const from = bytes[0];
     if (from === channel.stdout || from === channel.stderr) output[from].add(bytes.subarray(1));
     if (from !== channel.status || bytes.length < 2) return;

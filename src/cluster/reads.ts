@@ -1,6 +1,7 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
 import { gateName } from '../release/profiles.ts';
+import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { Client } from './client.ts';
 import { notFound } from './errors.ts';
@@ -9,22 +10,6 @@ import { learnedImages } from './learned.ts';
 import { list, metadataOnly } from './lists.ts';
 import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
-
-/** A Downgrade as it is stored. */
-export interface StoredDowngrade {
-  apiVersion?: string;
-  kind?: string;
-  metadata: {
-    name: string;
-    namespace: string;
-    uid?: string;
-    resourceVersion?: string;
-    creationTimestamp?: string;
-    generation?: number;
-  };
-  spec: { release: string; to: string };
-  status?: Record<string, unknown>;
-}
 
 export interface ReadsOptions {
   client: Client;
@@ -47,8 +32,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     pods: async (namespace: string): Promise<PodObject[]> =>
       (await list<PodObject>(client, core(namespace, 'pods'))).items,
     replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
-    downgrades: async (namespace: string): Promise<StoredDowngrade[]> =>
-      (await list<StoredDowngrade>(client, downgradesOf(namespace))).items,
+    downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
+      (await list<DowngradeObject>(client, downgradesOf(namespace))).items,
     gateExists: async (namespace: string, release: string): Promise<boolean> =>
       (await found(
         client,

@@ -1,6 +1,7 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
 import { gateName, label } from '../release/profiles.ts';
+import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { Client } from './client.ts';
 import { ApiError, conflict, notFound } from './errors.ts';
@@ -9,7 +10,6 @@ import { startDetached, writeFile } from './files.ts';
 import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
 import { learnImage } from './learned.ts';
 import { batch, byUs, configurations, core, downgradesOf, mergePatch, workloadPath } from './paths.ts';
-import type { StoredDowngrade } from './reads.ts';
 
 export interface WritesOptions {
   client: Client;
@@ -25,12 +25,8 @@ export interface WritesOptions {
 export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
   const gates = configurations('MutatingWebhookConfiguration');
   return {
-    createDowngrade: async (object: StoredDowngrade): Promise<void> =>
-      await create(client, downgradesOf(object.metadata.namespace), {
-        apiVersion: 'downdraft.dev/v1alpha1',
-        kind: 'Downgrade',
-        ...object,
-      }),
+    createDowngrade: async (object: DowngradeObject): Promise<void> =>
+      await create(client, downgradesOf(object.metadata.namespace), object),
     patchDowngradeStatus: async (namespace: string, name: string, status: Record<string, unknown>): Promise<void> =>
       await patch(client, `${downgradesOf(namespace)}/${name}/status`, { status }),
     createPod: async (pod: PodObject): Promise<void> =>
@@ -50,7 +46,7 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
       name: string,
       uid: string,
       labels: Record<string, string | null>,
-    ): Promise<void> => await patch(client, core(namespace, `pods/${name}`), { metadata: { uid, labels } }),
+    ): Promise<void> => await patchPod(client, namespace, name, { metadata: { uid, labels } }),
     patchWorkload: async ({ kind, metadata }: WorkloadObject, body: Record<string, unknown>): Promise<void> =>
       await patch(client, workloadPath(kind, metadata.namespace ?? 'default', metadata.name), body),
     createGate: async (namespace: string, release: string): Promise<void> =>

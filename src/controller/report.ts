@@ -1,11 +1,12 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
-
 import { describeRevision } from '../release/heads.ts';
 import type { Act } from '../release/next.ts';
 import { outageSeconds, phaseOf, stepOf } from '../release/phase.ts';
+import { planInWords } from '../release/plan.ts';
 import { type Reason, reasons } from '../release/reasons.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
+import { same } from '../release/same.ts';
 
 export interface Condition {
   type: string;
@@ -27,6 +28,8 @@ export interface Shown {
   outageSeconds?: number;
   reason: Reason;
   message: string;
+  /** The plan in words: each step, what stands in the way, what is not done. */
+  plan: string[];
   conditions: Condition[];
   [other: string]: unknown;
 }
@@ -45,6 +48,7 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
     ...(outage === undefined ? {} : { outageSeconds: outage }),
     reason,
     message,
+    plan: planInWords(run.status.plan),
     conditions: conditionsOf(release, run, reason, message, (before?.conditions as Condition[] | undefined) ?? []),
   };
 }
@@ -111,10 +115,10 @@ function conditionsOf(release: Release, run: Run, reason: Reason, message: strin
 export function differs(before: DowngradeObject['status'], shown: Shown): boolean {
   const { outage: _, outageSeconds: __, conditions, ...rest } = shown;
   const old = before ?? {};
-  if (Object.entries(rest).some(([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value))) return true;
+  if (Object.entries(rest).some(([key, value]) => !same(old[key], value))) return true;
   const seconds = (text: unknown) => Number.parseInt(String(text || '0'), 10);
   if (Math.abs(seconds(old.outage) - seconds(shown.outage)) >= 5) return true;
-  return JSON.stringify(old.conditions) !== JSON.stringify(conditions);
+  return !same(old.conditions, conditions);
 }
 
 function tagOf(image: string): string {

@@ -6,6 +6,7 @@ import { Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { Client, type ClientConfig } from 'pg';
 import { type Failure, failureOf } from './failure.ts';
+import { distrust } from './framing.ts';
 import type { DatabaseHost } from './hosts.ts';
 import { addressOf, type ConnectionSettings, type Encryption } from './url.ts';
 
@@ -103,6 +104,7 @@ async function tryToConnect(
   const client = new Client(clientConfig(settings, attempt, socket));
   // What fails is told by the promise in hand; pg tells it a second time here, and unheard that would end the process.
   client.on('error', () => undefined);
+  distrust(client, socket);
   const limit = guard(socket, limitMs);
   try {
     await client.connect();

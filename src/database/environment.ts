@@ -69,26 +69,29 @@ export function substituted(
   return { value: value + text.slice(end) };
 }
 
-/** Which Secrets and ConfigMaps `variableOf` may look at for these names, with what their values mention. */
+/** Which Secrets and ConfigMaps these variables may come from, with those that their values mention. */
 export function referencesTo(container: ContainerSpec, names: string[]): References {
+  const byName = Map.groupBy(container.env ?? [], ({ name }) => name);
   const wanted = new Set(names);
-  for (const name of wanted) for (const mentioned of mentionedBy(container, name)) wanted.add(mentioned);
+  for (const name of wanted)
+    for (const { value } of byName.get(name) ?? [])
+      for (const mentioned of mentionedIn(value ?? '')) wanted.add(mentioned);
+  const entries = [...wanted].flatMap((name) => byName.get(name) ?? []).filter(({ value }) => !value);
   const sources = (container.envFrom ?? []).filter((source) =>
     [...wanted].some((name) => name.startsWith(source.prefix ?? '')),
   );
-  const entries = (container.env ?? []).filter((entry) => wanted.has(entry.name) && !entry.value);
   const secrets = [...entries.map((e) => e.valueFrom?.secretKeyRef?.name), ...sources.map((s) => s.secretRef?.name)];
   const maps = [...entries.map((e) => e.valueFrom?.configMapKeyRef?.name), ...sources.map((s) => s.configMapRef?.name)];
   return { secrets: named(secrets), configMaps: named(maps) };
 }
 
-function mentionedBy(container: ContainerSpec, name: string): string[] {
-  const values = (container.env ?? []).filter((entry) => entry.name === name).map((entry) => entry.value ?? '');
-  return values.flatMap((value) => [...value.matchAll(/\$[({]?([\w.-]+)/g)].map((match) => match[1]!));
+/** Kubernetes' `$(NAME)`, Airflow's `${NAME}` and `$NAME`. */
+function mentionedIn(value: string): string[] {
+  return [...value.matchAll(/\$[({]?([\w.-]+)/g)].map((match) => match[1]!);
 }
 
 function named(names: (string | undefined)[]): string[] {
-  return [...new Set(names.filter((name) => name !== undefined && name !== ''))] as string[];
+  return [...new Set(names.filter((name) => name !== undefined && name !== ''))].sort() as string[];
 }
 
 /** Kubelet also knows a variable for each Service of the namespace; those we can't tell from the pod's spec. */
@@ -122,7 +125,9 @@ function referred(lookup: Lookup, { name, valueFrom }: EnvironmentVariable): Var
   return { unknown: `${kind} ${object}, from which ${name} comes, is missing or can't be read` };
 }
 
-function contentOf(source: EnvironmentSource, lookup: Lookup) {
+type Content = { values: Record<string, string> } | { unknown: string } | undefined;
+
+function contentOf(source: EnvironmentSource, lookup: Lookup): Content {
   const { prefix, secretRef, configMapRef } = source;
   const reference = secretRef ?? configMapRef;
   if (!reference) return undefined;

@@ -5,6 +5,7 @@
  * our SQL, must surface.
  */
 import { DatabaseError } from 'pg';
+import { notPostgres } from './framing.ts';
 
 /** Where to go on: another name of the host, the other encryption, another host, or nowhere (the login was refused). */
 export type Retry = 'name' | 'encryption' | 'host' | 'none';
@@ -59,6 +60,8 @@ function ofTls(error: NodeJS.ErrnoException): Failure | undefined {
 
 /** What the pg library itself says; it has no codes. */
 function ofClient(error: Error): Failure | undefined {
+  if (error.message === notPostgres || /^Received unexpected \w+ message/.test(error.message))
+    return { what: notPostgres, retry: 'host' };
   if (/^Connection terminated|is not queryable$/.test(error.message))
     return { what: 'the connection was closed', retry: 'host' };
   if (/client password must be a/.test(error.message))
@@ -72,12 +75,15 @@ function refusedBy(error: DatabaseError, { user, database }: Login): Failure | u
   const code = error.code ?? '';
   const said = oneLine(error.message);
   if (code === '28P01') return { what: `password authentication failed for user ${user}`, retry: 'none' };
+  if (code === '08P01' && /authentication failed|no such user/.test(said))
+    return { what: `login refused for user ${user}: ${said}`, retry: 'none' };
+  if (code === '08P01' && /no such database/.test(said)) return { what: said, retry: 'none' };
   if (code.startsWith('28')) return { what: `login refused for user ${user}: ${said}`, retry: 'encryption' };
   if (code === '3D000') return { what: `database ${database} does not exist`, retry: 'none' };
   // 22023 is about the role or search path that the URL's options ask for.
   if (code === '42501' || code === '22023') return { what: said, retry: 'none' };
   if (code === '57014') return { what: 'the query was cancelled (statement timeout)', retry: 'none' };
-  if (code === '') return { what: 'the server did not answer as PostgreSQL does', retry: 'host' };
+  if (code === '') return { what: notPostgres, retry: 'host' };
   return /^(08|53|57|58|XX|F0)/.test(code) ? { what: `the server says: ${said}`, retry: 'host' } : undefined;
 }
 

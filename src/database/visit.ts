@@ -8,6 +8,7 @@
 import { type Client, DatabaseError, escapeLiteral, type QueryResult } from 'pg';
 import { connect, DatabaseUnreadable, type Deadline, guard, leftMs, sentence } from './connect.ts';
 import { failureOf } from './failure.ts';
+import { notPostgres } from './framing.ts';
 import type { ConnectionSettings } from './url.ts';
 
 export interface Limits {
@@ -45,6 +46,7 @@ async function ask(client: Client, settings: ConnectionSettings, deadline: Deadl
   const opening = `begin read only; ${localSettings(settings, leftMs(deadline))}`;
   try {
     const results = (await client.query(`${opening}; ${sql}; commit`)) as unknown as QueryResult[];
+    if (!Array.isArray(results) || results.length < 4) throw new Error(notPostgres);
     return results.slice(2, -1).map(({ rows }) => rows as Record<string, unknown>[]);
   } catch (error) {
     // A pooler would have to throw its server connection away for a transaction that nobody ended.

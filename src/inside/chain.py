@@ -68,7 +68,7 @@ def airflow_version():
 
 
 def core_scripts():
-    """Alembic's ScriptDirectory of Airflow's own scripts. airflow.utils.db._get_script_object is there from 2.7 to 3.3."""
+    """Alembic's ScriptDirectory of Airflow's own scripts, by a function that 2.7 to 3.3 have."""
     from airflow.utils import db
 
     return db._get_script_object()

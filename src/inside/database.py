@@ -1,6 +1,6 @@
 """The metadata database as this image sees it: identity, version tables, rows that an older Airflow can't read.
 
-Put between chain.py and inspection.py. Works on Airflow's own engine, so every form of connection that Airflow takes works.
+Put between chain.py and inspection.py. Works on Airflow's own engine, so every form of connection that it takes works.
 Tried on PostgreSQL; the statements for MySQL and SQLite are written from their manuals and have not been run.
 """
 
@@ -161,7 +161,7 @@ def unreadable_trigger_kwargs(connection):
 
 
 def deciphered(stored):
-    """The JSON text of trigger.kwargs; text that starts with { was never encrypted (models/trigger.py does the same)."""
+    """The JSON text of trigger.kwargs; what starts with { was never encrypted (as in models/trigger.py)."""
     from airflow.models.crypto import get_fernet
 
     return stored if stored.startswith("{") else get_fernet().decrypt(stored.encode()).decode()

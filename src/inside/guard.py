@@ -57,7 +57,8 @@ class Guard:
         """
         opened, self.opened = self.opened, []
         for connection in opened:
-            if not getattr(connection, "closed", False):
+            # Some drivers throw when it is closed already, which is what we want.
+            with contextlib.suppress(Exception):
                 connection.close()
 
     def check(self, seen):
@@ -78,7 +79,7 @@ class Lock:
             # A runner that was killed keeps its lock until the server has noticed.
             while not self.take():
                 if time.monotonic() > deadline:
-                    raise Refused("AnotherRunner", "another downdraft runner works on this database; wait for it to end")
+                    raise Refused("AnotherRunner", "another downdraft runner works on this database; wait for its end")
                 time.sleep(0.2)
         except BaseException:
             self.connection.close()

@@ -5,7 +5,8 @@ short reads through a dropped-and-made-again connection. src/inside/README.md li
 
 1. The folder is claimed by a file lock, which dies with the process; a second runner ends with 3.
 2. inspect.json is written; then all connections are closed: a waiting runner keeps no session on the database.
-3. orders.json is carried out (steps.py), result.json written, and it waits again, until `stop` or until idle for long.
+3. A file `look` makes it inspect once more: after the drain nobody writes, and what was counted before is old.
+4. orders.json is carried out (steps.py), result.json written, and it waits again, until `stop` or until idle for long.
 """
 import fcntl
 import signal
@@ -46,14 +47,16 @@ def claim():
     try:
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        with open(path("pid")) as file:
-            say("another runner, process %s, is alive and owns %s; this one ends" % (file.read().strip(), DIR))
+        by = ""
+        with contextlib.suppress(FileNotFoundError), open(path("pid")) as file:
+            by = ", process %s," % file.read().strip()
+        say("another runner%s is alive and owns %s; this one ends" % (by, DIR))
         sys.exit(3)
     # Orders that a former runner left are not carried out unasked: the way back may have been taken since.
     left = Authority.read() or {}
     if isinstance(left.get("token"), int):
         Authority.remember(left["token"])
-    remove("inspect.json", "orders.json", "progress.json", "result.json", "stop")
+    remove("inspect.json", "orders.json", "progress.json", "result.json", "stop", "look")
     write("pid", os.getpid())
     return owner
 
@@ -212,7 +215,7 @@ def end_on_sigterm():
 
 def main():
     end_on_sigterm()
-    owner = claim()
+    owner = claim()  # noqa: F841 the lock lives as long as this file is open
     os.environ["PGAPPNAME"] = "downdraft-runner"
     os.environ.setdefault("PGCONNECT_TIMEOUT", "15")
     managers = inspect_or_end()
@@ -220,6 +223,9 @@ def main():
     guard, authority = Guard(engine()), Authority()
     deadline = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < deadline and not os.path.exists(path("stop")):
+        if os.path.exists(path("look")):
+            remove("look")
+            managers = inspect_or_end()
         orders = authority.next()
         if orders:
             obey(orders, authority, managers, guard)
@@ -227,7 +233,9 @@ def main():
         time.sleep(POLL_SECONDS)
     say("ends: %s" % ("stopped" if os.path.exists(path("stop")) else "idle"))
     remove("pid")
-    owner.close()
+    # Other people's atexit functions and threads must not keep the pod, nor connect.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 main()

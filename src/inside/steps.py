@@ -1,4 +1,4 @@
-"""Carries out the steps of an order in this process, so that Airflow's slow start is paid once, and tells how far it is.
+"""Carries out the steps of an order in this process (Airflow's slow start is paid once) and tells how far it is.
 
 Put between guard.py and runner.py.
 
@@ -163,7 +163,8 @@ def current_revision(guard, table):
         guard.check(read_identity(connection))
         found = version_tables(connection).get(table, [])
     if len(found) != 1:
-        raise Refused("NoSingleRevision", "%s holds %s, not one revision; set it right first" % (table, found or "nothing"))
+        held = ", ".join(found) or "nothing"
+        raise Refused("NoSingleRevision", "%s holds %s, not one revision; set it right first" % (table, held))
     return found[0]
 
 
@@ -184,7 +185,7 @@ def revisions_between(scripts, current, target):
 
 
 def reverse_manager(cls, target):
-    """A provider manager's own downgrade. By position: FAB calls the argument to_revision, the base of 3.0 to_version."""
+    """A provider manager's own downgrade. By position: FAB says to_revision, the base of 3.0 to_version."""
     from airflow import settings
 
     session = settings.Session()

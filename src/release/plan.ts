@@ -64,6 +64,17 @@ function managerStep(
   return { kind: 'manager', class: manager.class, versionTable: table, from, toRevision: to, revisions, command };
 }
 
+/** The plan as a person reads it in the Downgrade: the steps, then blockers, then what is not done. */
+export function planInWords(plan: Plan | undefined): string[] {
+  if (!plan) return [];
+  const revisions = (n: number) => `${n} ${n === 1 ? 'revision' : 'revisions'}`;
+  return [
+    ...plan.steps.map((s) => `${s.command}  (from ${s.from}, ${revisions(s.revisions)})`),
+    ...plan.blockers.map((b) => `blocked: ${b.message}`),
+    ...plan.notYet.map((n) => `not yet: ${n}`),
+  ];
+}
+
 /** What the running image says of itself, in the form in which a probe says it. */
 export function knowledgeOf(inspection: Inspection, image: string, imageID: string | undefined): ImageKnowledge {
   const coreHead = inspection.core.heads.length === 1 ? inspection.core.heads[0] : undefined;

@@ -7,6 +7,7 @@ import { knowledgeOf, planDowngrade } from './plan.ts';
 import { nameOf, type Reason } from './reasons.ts';
 import type { Plan, Release, Run } from './release.ts';
 import { tidyGate } from './resuming.ts';
+import { same } from './same.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
 export function planning(release: Release, run: Run): Act | undefined {
@@ -66,7 +67,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   const { target } = run.status;
   if (runner.state !== 'ready' || !target) return undefined;
   const plan = planDowngrade(runner.inspection, target);
-  if (!samePlan(plan, run.status.plan)) return { act: 'record', status: { plan } };
+  if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
   const other = release.workloads.filter((w) => verdictOn(release, w).verdict === 'allow');
   if (other.length > 0)
     return {
@@ -90,8 +91,4 @@ function blocked(release: Release, run: Run, first: Plan['blockers'][number]): A
   const stale = runner.state === 'ready' && now.getTime() - Date.parse(runner.inspection.at) > 60_000;
   if (stale) return { act: 'lookAgain' };
   return { act: 'wait', reason: first.reason as Reason, message: first.message };
-}
-
-function samePlan(a: Plan, b: Plan | undefined): boolean {
-  return b !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }

@@ -10,6 +10,7 @@ type Where = 'allow' | 'hold' | 'deny' | 'run';
 export const reasons = {
   NotAirflow: ['allow', 'not a workload of Airflow that uses the database'],
   SameImage: ['allow', 'no image changed'],
+  NothingHeld: ['allow', 'a Job of a release of which nothing is held'],
   NewDatabase: ['allow', 'the database is empty: nothing could be harmed'],
   Fits: ['allow', 'the database is where the image needs it'],
   Upgrade: ['allow', "the database is behind the image: the release's own migration Job takes it forward"],

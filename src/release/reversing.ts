@@ -5,6 +5,7 @@
 import { drain } from './draining.ts';
 import type { Act } from './next.ts';
 import type { DatabaseState, Plan, Progress, Release, Run, RunnerState } from './release.ts';
+import { same } from './same.ts';
 
 /** The next act once the schema step has begun. */
 export function reversing(release: Release, run: Run): Act {
@@ -39,7 +40,7 @@ function failed(run: Run, kind: string, message: string): Act {
 
 function follow(run: Run, { step, steps, kind, done, of, revision, message }: Progress): Act {
   const progress = { step, steps, kind, done, of, revision, message };
-  if (JSON.stringify(progress) !== JSON.stringify(run.status.progress)) return { act: 'record', status: { progress } };
+  if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
   return { act: 'wait', reason: 'Downgrading', message: `${kind} ${done}/${of}` };
 }
 

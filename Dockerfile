@@ -1,0 +1,17 @@
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev && npm cache clean --force
+
+FROM ${NODE_IMAGE}
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json ./
+COPY certs certs
+COPY src src
+# A number, so that runAsNonRoot can be checked. Nothing is written here, so any other number does as well (OpenShift).
+USER 65532
+CMD ["node", "src/main.ts"]

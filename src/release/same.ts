@@ -1,0 +1,10 @@
+/**
+ * Whether two JSON values say the same. The API server gives the keys of a stored object back in an order of its own, so
+ * comparing texts would find a difference for ever. A key that is undefined counts as missing, as it is once stored.
+ */
+export function same(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [one, other] = [a, b] as Record<string, unknown>[];
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(one![key], other![key]));
+}

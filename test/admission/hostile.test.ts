@@ -1,0 +1,190 @@
+/** Whatever comes in: a clear answer, never a crash, never an allow of an Airflow image that the database is ahead of. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { buildServer } from '../../src/admission/server.ts';
+import { makePorts } from '../make/ports.ts';
+import { makeReview } from '../make/review.ts';
+import { makeDeployment } from '../make/workload.ts';
+
+const older = 'apache/airflow:3.1.8';
+const paths = ['/mutate', '/validate', '/gate', '/drain'];
+const app = buildServer(makePorts({ stored: makeDeployment() }), { logger: undefined });
+
+/** Sends text as an API server would. */
+function post(path: string, payload: string | Buffer) {
+  return app.inject({ method: 'POST', url: path, payload, headers: { 'content-type': 'application/json' } });
+}
+
+const update = () => makeReview({ object: makeDeployment({ image: older }), oldObject: makeDeployment() });
+
+describe('a body that is no review', () => {
+  it.each([
+    ['nothing', '', 400],
+    ['half a JSON text', '{"kind":', 400],
+    ['a number', '7', 400],
+    ['null', 'null', 400],
+    ['a list', '[]', 400],
+    ['an empty object', '{}', 400],
+    ['another version', JSON.stringify({ ...update(), apiVersion: 'admission.k8s.io/v1beta1' }), 400],
+    ['a review without a request', JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' }), 400],
+    ['a review without a uid', JSON.stringify(update()).replace(/"uid":"705ab4f5[^"]*",/, ''), 400],
+  ])('%s is refused with a sentence', async (_, body, code) => {
+    for (const path of paths) {
+      const answer = await post(path, body);
+      expect(answer.statusCode).toBe(code);
+      expect(answer.body.length).toBeGreaterThan(10);
+    }
+  });
+
+  it('of 8 MB is refused as too large', async () => {
+    const answer = await post('/mutate', Buffer.alloc(8 * 1024 * 1024, ' '));
+    expect(answer.statusCode).toBe(413);
+    expect(answer.body).toContain('larger than 7340032 bytes');
+  });
+
+  it('of another type is refused', async () => {
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/mutate',
+      payload: 'a=b',
+      headers: { 'content-type': 'text/xml' },
+    });
+    expect(answer.statusCode).toBe(415);
+  });
+});
+
+describe('a review that is odd', () => {
+  it('of 6.5 MB is judged', async () => {
+    const review = update();
+    review.request.object!.metadata.annotations = { large: 'x'.repeat(6.5 * 1024 * 1024) };
+    const answer = (await post('/mutate', JSON.stringify(review))).json().response;
+    expect(answer.auditAnnotations.verdict).toBe('hold');
+    expect(answer.patch.length).toBeLessThan(1000);
+  });
+
+  it.each([10, 1000, 200_000])('nested %i deep is answered', async (depth) => {
+    const deep = `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+    const body = JSON.stringify(update()).replace('"heritage":"Helm"', `"heritage":"Helm","deep":${deep}`);
+    const { response } = (await post('/mutate', body)).json();
+    expect(response.uid).toBe(update().request.uid);
+    expect(['hold', 'error']).toContain(response.auditAnnotations.verdict);
+  });
+
+  it('with __proto__ everywhere is judged as without, and the patch names none of it', async () => {
+    const poison = '"__proto__":{"paused":true,"allowed":true,"image":"x"},"constructor":{"prototype":{"y":1}},';
+    const body = JSON.stringify(update()).replaceAll('{"', `{${poison}"`);
+    const { response } = (await post('/mutate', body)).json();
+    expect(response.auditAnnotations.verdict).toBe('hold');
+    expect(Buffer.from(response.patch, 'base64').toString()).not.toContain('proto');
+    expect(({} as Record<string, unknown>).paused).toBeUndefined();
+    expect(({} as Record<string, unknown>).y).toBeUndefined();
+  });
+
+  it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('with %s for names is answered', async (name) => {
+    const labels = { tier: 'airflow', component: name, release: name };
+    const object = makeDeployment({ image: name, labels });
+    for (const path of paths) {
+      const review = makeReview({ object, oldObject: makeDeployment({ labels }) });
+      expect((await post(path, JSON.stringify(review))).statusCode).toBe(200);
+    }
+  });
+
+  it.each([
+    [
+      'containers is a text',
+      (d: ReturnType<typeof makeDeployment>) => Object.assign(d.spec.template.spec, { containers: 'abc' }),
+    ],
+    ['template is missing', (d: ReturnType<typeof makeDeployment>) => Object.assign(d.spec, { template: undefined })],
+    ['labels is a list', (d: ReturnType<typeof makeDeployment>) => Object.assign(d.metadata, { labels: ['tier'] })],
+    ['spec is a number', (d: ReturnType<typeof makeDeployment>) => Object.assign(d, { spec: 7 })],
+    [
+      'a container is null',
+      (d: ReturnType<typeof makeDeployment>) => Object.assign(d.spec.template.spec, { containers: [null] }),
+    ],
+  ])('whose %s: is answered, and not held', async (_, spoil) => {
+    const object = makeDeployment({ image: older });
+    spoil(object);
+    for (const path of paths) {
+      const answer = await post(path, JSON.stringify(makeReview({ object, oldObject: makeDeployment() })));
+      expect(answer.statusCode).toBe(200);
+      expect(answer.json().response.uid).toBe(update().request.uid);
+    }
+  });
+});
+
+describe('random reviews', () => {
+  const wild = fc.jsonValue({ maxDepth: 4 });
+  const spot = fc.constantFrom(
+    ['kind'],
+    ['group'],
+    ['name'],
+    ['namespace'],
+    ['operation'],
+    ['userInfo'],
+    ['subResource'],
+    ['options'],
+    ['dryRun'],
+    ['object'],
+    ['oldObject'],
+    ['object', 'metadata'],
+    ['object', 'metadata', 'labels'],
+    ['object', 'metadata', 'annotations'],
+    ['object', 'spec'],
+    ['object', 'spec', 'template'],
+    ['object', 'spec', 'template', 'spec'],
+    ['object', 'spec', 'template', 'spec', 'containers'],
+    ['object', 'spec', 'paused'],
+    ['oldObject', 'metadata'],
+    ['oldObject', 'metadata', 'annotations'],
+    ['oldObject', 'spec', 'template', 'spec'],
+  );
+
+  it('with any parts replaced always get an answer with their uid', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...paths),
+        fc.array(fc.tuple(spot, wild), { maxLength: 3 }),
+        async (path, changes) => {
+          const review = update();
+          for (const [where, value] of changes) put(review.request, where, value);
+          const answer = await post(path, JSON.stringify(review));
+          expect(answer.statusCode).toBe(200);
+          const { response } = answer.json();
+          expect(response.uid).toBe(review.request.uid);
+          expect(response.allowed || response.status.message.length > 20).toBe(true);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  }, 60_000);
+
+  it('of an older image of Airflow are never simply allowed', async () => {
+    const beside = fc.constantFrom(
+      ['object', 'metadata', 'annotations'],
+      ['object', 'spec', 'paused'],
+      ['object', 'spec', 'replicas'],
+      ['object', 'status'],
+      ['userInfo'],
+      ['dryRun'],
+      ['options'],
+      ['oldObject', 'metadata', 'annotations'],
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(beside, wild), { maxLength: 4 }), async (changes) => {
+        const review = update();
+        for (const [where, value] of changes) put(review.request, where, value);
+        const { response } = (await post('/mutate', JSON.stringify(review))).json();
+        expect(response.auditAnnotations.verdict).not.toBe('allow');
+      }),
+      { numRuns: 2000 },
+    );
+  }, 60_000);
+});
+
+/** Sets what is at a path, where the path still leads to an object. */
+function put(root: unknown, path: readonly string[], value: unknown): void {
+  const [last, ...above] = [...path].reverse();
+  let at = root as Record<string, unknown> | undefined;
+  for (const key of above.reverse()) at = at?.[key] as Record<string, unknown> | undefined;
+  if (typeof at === 'object' && at !== null) at[last!] = value;
+}

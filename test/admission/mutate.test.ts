@@ -1,0 +1,169 @@
+import fastJsonPatch from 'fast-json-patch';
+import { describe, expect, it } from 'vitest';
+import { mutate } from '../../src/admission/mutate.ts';
+import type { Ports } from '../../src/admission/ports.ts';
+import { type Answer, readReview } from '../../src/admission/review.ts';
+import { holdOf, isStopped, resumePatch } from '../../src/release/hold.ts';
+import type { WorkloadObject } from '../../src/release/objects.ts';
+import { makePorts, type World } from '../make/ports.ts';
+import { makeRun } from '../make/release.ts';
+import { makeReview } from '../make/review.ts';
+import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
+
+const older = 'apache/airflow:3.1.8';
+
+/** What mutate answers to this update. */
+function ask(object: WorkloadObject, oldObject: WorkloadObject, world: World = {}) {
+  const ports = makePorts({ stored: oldObject, ...world });
+  return { ports, answer: mutate(readReview(makeReview({ object, oldObject })), ports) };
+}
+
+/** The object as the API server would store it. */
+function stored(object: WorkloadObject, { patch }: Answer): WorkloadObject {
+  return fastJsonPatch.applyPatch(structuredClone(object), patch).newDocument;
+}
+
+describe('a hold', () => {
+  it.each([
+    ['a Deployment', makeDeployment({ image: older }), makeDeployment()],
+    ['a paused Deployment', makeDeployment({ image: older, paused: true }), makeDeployment({ paused: true })],
+    ['a StatefulSet', makeStatefulSet({ image: older }), makeStatefulSet()],
+  ])('of %s is the same when the request is sent again', async (_, object, old) => {
+    const first = stored(object, await ask(object, old).answer);
+    expect(isStopped(object.kind!, first)).toBe(true);
+    const again = await ask(first, old).answer;
+    expect(again.patch).toEqual([]);
+    expect(again.audit.verdict).toBe('hold');
+    expect((await ask(first, first).answer).patch).toEqual([]);
+  });
+
+  it('of a paused Deployment ends paused, also when the API server asked twice', async () => {
+    const old = makeDeployment({ paused: true });
+    const once = stored(
+      makeDeployment({ image: older, paused: true }),
+      await ask(makeDeployment({ image: older, paused: true }), old).answer,
+    );
+    const twice = stored(once, await ask(once, old).answer);
+    expect(resumePatch('Deployment', twice)).toMatchObject({ spec: { paused: true } });
+  });
+
+  it('of a running Deployment ends running, also when the API server asked twice', async () => {
+    const once = stored(
+      makeDeployment({ image: older }),
+      await ask(makeDeployment({ image: older }), makeDeployment()).answer,
+    );
+    const twice = stored(once, await ask(once, makeDeployment()).answer);
+    expect(resumePatch('Deployment', twice)).toMatchObject({ spec: { paused: null } });
+  });
+
+  it('is put back with all it says when a StatefulSet is replaced by a manifest without it', async () => {
+    const held = makeStatefulSet({ image: older, held: { before: { partition: 2 } } });
+    const object = makeStatefulSet({ image: older });
+    const back = stored(object, await ask(object, held).answer);
+    expect(isStopped('StatefulSet', back)).toBe(true);
+    expect(holdOf(back)?.before).toEqual({ partition: 2 });
+  });
+
+  it('is put on an object without any annotations', async () => {
+    const object = makeDeployment({ image: older });
+    delete object.metadata.annotations;
+    expect(holdOf(stored(object, await ask(object, makeDeployment()).answer))?.by).toBe('jane');
+  });
+});
+
+describe('what cannot be observed is held', () => {
+  const names: (keyof Ports)[] = ['storedWorkload', 'run', 'learnedImages', 'database'];
+
+  it.each(names)('when %s fails', async (name) => {
+    const { answer } = ask(makeDeployment({ image: older }), makeDeployment(), { failing: [name] });
+    const { audit, warnings, patch } = await answer;
+    expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
+    expect(patch).not.toEqual([]);
+    expect(warnings[0]).toContain(`can't be read: ${name} is out of order,`);
+  });
+
+  it.each(names)('within the budget, when %s never answers', async (name) => {
+    const began = performance.now();
+    const { answer } = ask(makeDeployment({ image: older }), makeDeployment(), { hanging: [name], budgetMs: 100 });
+    const { audit, warnings } = await answer;
+    expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
+    expect(warnings[0]).toContain('was not told within 0.1 s');
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+
+  it('when nothing of that name is stored', async () => {
+    const ports = makePorts({});
+    const review = makeReview({ object: makeDeployment({ image: older }), oldObject: makeDeployment() });
+    expect((await mutate(readReview(review), ports)).audit.verdict).toBe('hold');
+  });
+
+  it('even if the image would be an upgrade', async () => {
+    const { answer } = ask(makeDeployment(), makeDeployment({ image: older }), { failing: ['run'] });
+    expect((await answer).audit.verdict).toBe('hold');
+  });
+});
+
+describe('nobody is asked', () => {
+  it.each([
+    ['the image is the same', makeDeployment({ replicas: 4 }), makeDeployment()],
+    [
+      'a held workload is scaled',
+      makeDeployment({ image: older, held: true, replicas: 4 }),
+      makeDeployment({ image: older, held: true }),
+    ],
+    [
+      'it is another application',
+      makeDeployment({ component: 'redis', image: 'redis:8' }),
+      makeDeployment({ component: 'redis' }),
+    ],
+  ])('when %s', async (_, object, old) => {
+    const { ports, answer } = ask(object, old);
+    expect((await answer).patch).toEqual([]);
+    expect(ports.asked).toEqual([]);
+  });
+});
+
+describe('the connection', () => {
+  it('is that of the stored workload, not that of the review', async () => {
+    const dialled: WorkloadObject[] = [];
+    const real = makeDeployment({ annotations: { real: 'yes' } });
+    const ports = makePorts({ stored: real });
+    const database = ports.database;
+    ports.database = (workload, ...rest) => {
+      dialled.push(workload);
+      return database(workload, ...rest);
+    };
+    const forged = makeDeployment();
+    forged.spec.template.spec.containers[0]!.env = [
+      { name: 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', value: 'postgresql://evil/x' },
+    ];
+    await mutate(readReview(makeReview({ object: makeDeployment({ image: older }), oldObject: forged })), ports);
+    expect(dialled).toEqual([real]);
+  });
+
+  it('is looked up under the name of the request, whatever the object calls itself', async () => {
+    const asked: string[] = [];
+    const ports = makePorts({ stored: (...names) => void asked.push(names.join('/')) as undefined });
+    const review = makeReview({ object: makeDeployment({ image: older, name: 'other' }), oldObject: makeDeployment() });
+    review.request.name = 'af-scheduler';
+    const { warnings } = await mutate(readReview(review), ports);
+    expect(asked).toEqual(['Deployment/air/af-scheduler']);
+    expect(warnings[0]).toContain('deployment/af-scheduler:');
+  });
+});
+
+it('says in every warning no more than an API server passes on', async () => {
+  const image = `registry.example/${'long/'.repeat(60)}airflow:1`;
+  const { answer } = ask(makeDeployment({ image }), makeDeployment());
+  expect((await answer).warnings.length).toBe(2);
+});
+
+it('holds the target of a run whose schema step is in the middle', async () => {
+  const run = makeRun({ status: { schemaStartedAt: '2026-11-21T11:00:00Z' } });
+  const { answer } = ask(
+    makeDeployment({ image: older, component: 'dag-processor' }),
+    makeDeployment({ component: 'dag-processor' }),
+    { run },
+  );
+  expect((await answer).audit).toEqual({ verdict: 'hold', reason: 'DatabaseAhead' });
+});

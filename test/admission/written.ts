@@ -1,0 +1,35 @@
+/** Objects as people write them, common and odd, for a real API server. */
+import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import { makeDeployment } from '../make/workload.ts';
+
+/** Without what only the API server sets. */
+export function asWritten<T extends WorkloadObject | PodObject>(object: T): T {
+  const written = structuredClone(object);
+  delete written.metadata.uid;
+  delete written.metadata.resourceVersion;
+  delete written.metadata.generation;
+  delete written.metadata.ownerReferences;
+  delete written.status;
+  if (written.kind === 'StatefulSet') Object.assign(written.spec, { serviceName: 'x' });
+  return written;
+}
+
+/** Deployments that lack what an expression might take for granted: no labels, no init containers, 22 containers, no annotations. */
+export function oddOnes(): WorkloadObject[] {
+  return [
+    odd('unlabelled', (d) => delete d.metadata.labels),
+    odd('bare', (d) => delete d.spec.template.spec.initContainers),
+    odd('crowded', (d) => d.spec.template.spec.containers.push(...many(20))),
+    odd('unannotated', (d) => delete d.metadata.annotations),
+  ];
+}
+
+function odd(name: string, change: (object: WorkloadObject) => unknown): WorkloadObject {
+  const object = makeDeployment({ name });
+  change(object);
+  return object;
+}
+
+function many(count: number) {
+  return Array.from({ length: count }, (_, at) => ({ name: `side-${at}`, image: 'busybox:1' }));
+}

@@ -1,0 +1,223 @@
+/** Every read and write of the controller, on a real control plane. exec and what is built on it: exec.test.ts. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Client, connect } from '../../src/cluster/client.ts';
+import { patchCaBundle } from '../../src/cluster/configurations.ts';
+import { conflict, notFound } from '../../src/cluster/errors.ts';
+import { exec } from '../../src/cluster/exec.ts';
+import { clusterReads, getWorkload } from '../../src/cluster/reads.ts';
+import { clusterWrites } from '../../src/cluster/writes.ts';
+import type { Reads, Writes } from '../../src/controller/ports.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
+
+let plane: ControlPlane;
+let client: Client;
+let gatekeeper: Gatekeeper;
+let reads: ReturnType<typeof clusterReads>;
+let writes: ReturnType<typeof clusterWrites>;
+const asked: string[] = [];
+
+beforeAll(async () => {
+  plane = await startControlPlane({ purpose: 'cluster-client objects' });
+  gatekeeper = await startGatekeeper();
+  client = connect({ kubeconfig: plane.kubeconfig, onRequest: (method, path) => asked.push(`${method} ${path}`) });
+  reads = clusterReads({ client, namespace: 'default' });
+  const gateReach = () => ({ url: gatekeeper.url, caBundle: gatekeeper.caBundle });
+  writes = clusterWrites({ client, namespace: 'default', gateReach, instance: 'downdraft-0' });
+}, 900_000);
+afterAll(async () => {
+  client?.close();
+  await gatekeeper?.stop();
+  await plane?.stop();
+}, 60_000);
+
+/** A namespace of its own, ready for pods. */
+async function namespace(name: string): Promise<string> {
+  await client.request('POST', '/api/v1/namespaces', {
+    body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
+  });
+  await vi.waitFor(async () => await client.request('GET', `/api/v1/namespaces/${name}/serviceaccounts/default`), {
+    timeout: 10_000,
+  });
+  return name;
+}
+
+const spec = { containers: [{ name: 'scheduler', image: 'apache/airflow:3.2.1', futureField: 'kept by us' }] };
+const labels = { tier: 'airflow', release: 'af', component: 'scheduler' };
+const aPod = (ns: string, name: string, extra: object = {}): PodObject => ({
+  metadata: { name, namespace: ns, labels: { ...labels } },
+  spec: { ...structuredClone(spec), ...extra },
+});
+const podOf = async (ns: string, name: string) =>
+  await client.request<PodObject>('GET', `/api/v1/namespaces/${ns}/pods/${name}`);
+
+async function deploy(ns: string, name: string): Promise<void> {
+  const body = {
+    metadata: { name, labels },
+    spec: { replicas: 1, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
+  };
+  await client.request('POST', `/apis/apps/v1/namespaces/${ns}/deployments`, {
+    body: { apiVersion: 'apps/v1', kind: 'Deployment', ...body },
+  });
+}
+
+describe('the client', () => {
+  it('fits the controller without a cast', () => {
+    const ports: [Omit<Reads, 'database' | 'sessions'>, Writes] = [reads, writes];
+    expect(ports).toHaveLength(2);
+  });
+
+  it('tells not found from conflict, with the words of the API server', async () => {
+    const error = await client.request('GET', '/api/v1/namespaces/no/pods/such').catch((e) => e);
+    expect(notFound(error) && !conflict(error)).toBe(true);
+    expect(error).toMatchObject({
+      status: 404,
+      reason: 'NotFound',
+      message: expect.stringContaining('pods "such" not found'),
+    });
+  });
+
+  it('ends a request in time, and with its signal', async () => {
+    const slow = { query: { watch: true, timeoutSeconds: 20 }, timeoutMs: 300 };
+    await expect(client.text('/api/v1/pods', slow)).rejects.toThrow('GET /api/v1/pods: no answer within 300 ms');
+    const stop = new AbortController();
+    const asking = client.text('/api/v1/pods', { ...slow, timeoutMs: 5000, signal: stop.signal });
+    stop.abort(new Error('stopping'));
+    await expect(asking).rejects.toThrow('stopping');
+  });
+
+  it('keeps its connections', async () => {
+    const started = performance.now();
+    for (let i = 0; i < 100; i++) await client.request('GET', '/api/v1/namespaces/default');
+    // A TLS handshake alone takes longer than one of these.
+    expect((performance.now() - started) / 100).toBeLessThan(15);
+  });
+
+  it('is told by the API server why a stream can not be opened', { timeout: 20_000 }, async () => {
+    const ns = await namespace('streams');
+    await writes.createPod(aPod(ns, 'pending'));
+    const request = { namespace: ns, container: 'scheduler', command: ['true'] };
+    const noHost = await exec(client, { ...request, pod: 'pending' }).catch((e) => e);
+    expect(noHost).toMatchObject({
+      name: 'ApiError',
+      message: expect.stringContaining('does not have a host assigned'),
+    });
+    expect(notFound(await exec(client, { ...request, pod: 'none' }).catch((e) => e))).toBe(true);
+  });
+
+  it('reads a list of more than a page whole', { timeout: 60_000 }, async () => {
+    const ns = await namespace('pages');
+    const gated = { schedulingGates: [{ name: 'x.dev/never' }] };
+    for (let at = 0; at < 510; at += 30)
+      await Promise.all(
+        Array.from({ length: 30 }, async (_, i) => await writes.createPod(aPod(ns, `p${at + i}`, gated))),
+      );
+    const before = asked.length;
+    const pods = await reads.pods(ns);
+    expect(asked.length - before).toBe(2);
+    expect(new Set(pods.map((pod) => pod.metadata.name)).size).toBe(510);
+    expect(pods[0]).toMatchObject({ apiVersion: 'v1', kind: 'Pod' });
+  });
+});
+
+describe('workloads', () => {
+  it('come with their kind, and a patch drops nothing and does not overwrite a change in between', {
+    timeout: 30_000,
+  }, async () => {
+    const ns = await namespace('workloads');
+    await deploy(ns, 'af-scheduler');
+    const [found] = await reads.workloads(ns);
+    expect(found).toMatchObject({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'af-scheduler' } });
+    const { resourceVersion } = found!.metadata;
+    await writes.patchWorkload(found!, { metadata: { annotations: { note: 'x' } }, spec: { paused: true } });
+    const after = await getWorkload(client, 'Deployment', ns, 'af-scheduler');
+    expect(after?.spec).toEqual({ ...found!.spec, paused: true });
+    const late = await writes
+      .patchWorkload(found!, { metadata: { resourceVersion }, spec: { paused: null } })
+      .catch((e) => e);
+    expect(conflict(late)).toBe(true);
+    expect(await getWorkload(client, 'StatefulSet', ns, 'none')).toBeUndefined();
+    const owners = async () => await reads.replicaSetOwners(ns);
+    await vi.waitFor(async () => expect(Object.values(await owners())).toEqual(['af-scheduler']), { timeout: 10_000 });
+    const managers = await client.request<WorkloadObject & { metadata: { managedFields: { manager: string }[] } }>(
+      'GET',
+      `/apis/apps/v1/namespaces/${ns}/deployments/af-scheduler`,
+    );
+    expect(managers.metadata.managedFields.map((field) => field.manager)).toContain('downdraft');
+  });
+});
+
+describe('pods', () => {
+  it('are made once, labelled and deleted by uid', { timeout: 30_000 }, async () => {
+    const ns = await namespace('pods');
+    await writes.createPod(aPod(ns, 'runner'));
+    await writes.createPod(aPod(ns, 'runner'));
+    const { uid = '' } = (await podOf(ns, 'runner')).metadata;
+    await writes.labelPod(ns, 'runner', uid, { component: null, mine: 'yes' });
+    expect((await podOf(ns, 'runner')).metadata.labels).toEqual({ tier: 'airflow', release: 'af', mine: 'yes' });
+    const other = await writes.labelPod(ns, 'runner', 'another', { mine: null }).catch((e) => e);
+    expect(other).toMatchObject({ status: 409 });
+    await writes.deletePod(ns, 'runner', 'another');
+    expect((await podOf(ns, 'runner')).metadata.deletionTimestamp).toBeUndefined();
+    await writes.deletePod(ns, 'runner', uid);
+    await vi.waitFor(async () => await expect(podOf(ns, 'runner')).rejects.toSatisfy(notFound), { timeout: 10_000 });
+    await writes.deletePod(ns, 'runner', uid);
+  });
+
+  it('lose our gate only', { timeout: 30_000 }, async () => {
+    const ns = await namespace('ungate');
+    const pod = aPod(ns, 'held', { schedulingGates: [{ name: 'other.dev/wait' }, { name: 'downdraft.dev/hold' }] });
+    pod.metadata.labels = { ...labels, 'downdraft.dev/gated': 'true' };
+    await writes.createPod(pod);
+    const { uid = '' } = (await podOf(ns, 'held')).metadata;
+    await writes.ungatePod(ns, 'held', 'another');
+    expect((await podOf(ns, 'held')).spec.schedulingGates).toHaveLength(2);
+    await Promise.all([writes.ungatePod(ns, 'held', uid), writes.ungatePod(ns, 'held', uid)]);
+    const after = await podOf(ns, 'held');
+    expect(after.spec.schedulingGates).toEqual([{ name: 'other.dev/wait' }]);
+    expect(after.metadata.labels).toEqual(labels);
+    await writes.createPod(aPod(ns, 'only', { schedulingGates: [{ name: 'downdraft.dev/hold' }] }));
+    await writes.ungatePod(ns, 'only', (await podOf(ns, 'only')).metadata.uid ?? '');
+    expect((await podOf(ns, 'only')).spec.schedulingGates).toBeUndefined();
+    await writes.ungatePod(ns, 'gone', uid);
+  });
+});
+
+describe('the gate', () => {
+  it('is in force for its release only, once the API server knows it', { timeout: 30_000 }, async () => {
+    const ns = await namespace('gate');
+    const strict = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } };
+    await client.request('PATCH', `/api/v1/namespaces/${ns}`, {
+      body: strict,
+      contentType: 'application/merge-patch+json',
+    });
+    expect([await reads.gateExists(ns, 'af'), await reads.gateInForce(ns, 'af')]).toEqual([false, false]);
+    await writes.createGate(ns, 'af');
+    await writes.createGate(ns, 'af');
+    expect(await reads.gateExists(ns, 'af')).toBe(true);
+    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(true), { timeout: 10_000 });
+    expect(await reads.gateInForce(ns, 'other')).toBe(false);
+    expect(gatekeeper.paths.every((path) => path === '/drain')).toBe(true);
+    expect(await reads.pods(ns)).toEqual([]);
+    await writes.deleteGate(ns, 'af');
+    await writes.deleteGate(ns, 'af');
+    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(false), { timeout: 10_000 });
+  });
+
+  it('throws when nobody answers at the door, and does once the CA is right', { timeout: 60_000 }, async () => {
+    const ns = await namespace('door');
+    const name = `downdraft-drain-${ns}.af`;
+    await writes.createGate(ns, 'af');
+    expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(false);
+    const other = await startGatekeeper();
+    await other.stop();
+    expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', other.caBundle)).toBe(true);
+    await vi.waitFor(async () => await expect(reads.gateInForce(ns, 'af')).rejects.toThrow(/failed calling webhook/), {
+      timeout: 10_000,
+    });
+    expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(true);
+    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(true), { timeout: 10_000 });
+    await writes.deleteGate(ns, 'af');
+  });
+});

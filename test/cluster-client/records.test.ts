@@ -1,0 +1,229 @@
+/** What is written down: Downgrades, learned images, events; and Secrets, rights, Jobs. On a real control plane. */
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { mayI } from '../../src/cluster/access.ts';
+import { type Client, connect } from '../../src/cluster/client.ts';
+import { notFound } from '../../src/cluster/errors.ts';
+import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
+import { clusterWrites } from '../../src/cluster/writes.ts';
+import type { ImageKnowledge } from '../../src/release/release.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+
+let plane: ControlPlane;
+let client: Client;
+let reads: ReturnType<typeof clusterReads>;
+let writes: ReturnType<typeof clusterWrites>;
+
+const anything = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+const crd = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'downgrades.downdraft.dev' },
+  spec: {
+    group: 'downdraft.dev',
+    scope: 'Namespaced',
+    names: { kind: 'Downgrade', plural: 'downgrades' },
+    versions: [
+      {
+        name: 'v1alpha1',
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        schema: { openAPIV3Schema: { type: 'object', properties: { spec: anything, status: anything } } },
+      },
+    ],
+  },
+};
+
+beforeAll(async () => {
+  plane = await startControlPlane({ purpose: 'cluster-client records' });
+  client = connect({ kubeconfig: plane.kubeconfig });
+  reads = clusterReads({ client, namespace: 'default' });
+  writes = clusterWrites({
+    client,
+    namespace: 'default',
+    gateReach: () => ({ url: 'https://127.0.0.1:1' }),
+    instance: 'downdraft-0',
+  });
+  await client.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { body: crd });
+  await vi.waitFor(async () => await reads.downgrades('default'), { timeout: 20_000 });
+}, 900_000);
+afterAll(async () => {
+  client?.close();
+  await plane?.stop();
+}, 60_000);
+
+describe('downgrades', () => {
+  it('are made once, and their status is merged', async () => {
+    const kinded = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'Downgrade' };
+    const object = {
+      ...kinded,
+      metadata: { name: 'af-1', namespace: 'default' },
+      spec: { release: 'af', to: 'apache/airflow:3.1.8' },
+    };
+    await writes.createDowngrade(object);
+    await writes.createDowngrade(object);
+    await writes.patchDowngradeStatus('default', 'af-1', { record: { token: 1, plan: { steps: [1] } } });
+    await writes.patchDowngradeStatus('default', 'af-1', { record: { token: 2, failure: null } });
+    const found = await reads.downgrades('default');
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatchObject(object);
+    expect(found[0]?.status).toEqual({ record: { token: 2, plan: { steps: [1] } } });
+    await expect(writes.patchDowngradeStatus('default', 'none', {})).rejects.toSatisfy(notFound);
+  });
+});
+
+describe('learned images', () => {
+  it('are kept side by side, whoever writes at the same time', async () => {
+    expect(await reads.learnedImages()).toEqual({});
+    const all = Array.from(
+      { length: 8 },
+      (_, i): ImageKnowledge => ({ image: `reg.example/a/b:${i}@sha256:x`, source: 'probe', version: `3.1.${i}` }),
+    );
+    await Promise.all(all.map(async (knowledge) => await writes.learnImage(knowledge)));
+    const learned = await reads.learnedImages();
+    expect(Object.values(learned).sort((a, b) => a.image.localeCompare(b.image))).toEqual(all);
+    expect(learned['reg.example/a/b:3@sha256:x']?.version).toBe('3.1.3');
+    const broken = { data: { a: '{', b: '"text"', c: '{"image":1}' } };
+    await client.request('PATCH', '/api/v1/namespaces/default/configmaps/downdraft-images', {
+      body: broken,
+      contentType: 'application/merge-patch+json',
+    });
+    expect(Object.keys(await reads.learnedImages())).toHaveLength(8);
+  });
+});
+
+describe('events', () => {
+  it('stand beside the object, cut to what the API takes', async () => {
+    const object = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'af-scheduler', uid: 'u' };
+    await writes.event({ object, type: 'Warning', reason: 'Held', message: 'größer '.repeat(400) });
+    const { items } = await client.request<{ items: Record<string, unknown>[] }>(
+      'GET',
+      '/apis/events.k8s.io/v1/namespaces/default/events',
+      {
+        query: { fieldSelector: 'reason=Held' },
+      },
+    );
+    expect(items[0]).toMatchObject({
+      type: 'Warning',
+      action: 'Held',
+      reportingController: 'downdraft.dev/controller',
+      regarding: object,
+    });
+    expect(items[0]?.note).toMatch(/^größer .*…$/);
+  });
+});
+
+describe('Secrets and ConfigMaps', () => {
+  it('are read decoded; a missing one is undefined', async () => {
+    const stringData = { connection: 'postgresql://ä:p@h/db' };
+    await client.request('POST', '/api/v1/namespaces/default/secrets', {
+      body: { metadata: { name: 's' }, stringData },
+    });
+    await client.request('POST', '/api/v1/namespaces/default/configmaps', {
+      body: { metadata: { name: 'm' }, data: { a: 'b' } },
+    });
+    expect(await getSecret(client, 'default', 's')).toEqual(stringData);
+    expect(await getConfigMap(client, 'default', 'm')).toEqual({ a: 'b' });
+    expect(await getSecret(client, 'default', 'none')).toBeUndefined();
+    expect(await getConfigMap(client, 'default', 'none')).toBeUndefined();
+  });
+});
+
+describe('rights', () => {
+  it('that are missing are named', async () => {
+    const path = '/api/v1/namespaces/default/serviceaccounts';
+    await client.request('POST', path, { body: { metadata: { name: 'weak' } } });
+    const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }];
+    const role = '/apis/rbac.authorization.k8s.io/v1/namespaces/default';
+    await client.request('POST', `${role}/roles`, { body: { metadata: { name: 'weak' }, rules } });
+    const subjects = [{ kind: 'ServiceAccount', name: 'weak', namespace: 'default' }];
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'weak' };
+    await client.request('POST', `${role}/rolebindings`, { body: { metadata: { name: 'weak' }, subjects, roleRef } });
+    const weak = await asServiceAccount(path);
+    const may = { verb: 'get', group: '', resource: 'pods', namespace: 'default' };
+    const mayNot = [
+      { ...may, namespace: 'kube-system' },
+      { ...may, verb: 'create', subresource: 'exec' },
+    ];
+    await vi.waitFor(async () => expect(await mayI(weak, [may, ...mayNot])).toEqual(mayNot), { timeout: 5000 });
+    expect(await mayI(client, [may, ...mayNot])).toEqual([]);
+    await expect(clusterReads({ client: weak, namespace: 'default' }).workloads('default')).rejects.toMatchObject({
+      status: 403,
+      reason: 'Forbidden',
+    });
+    weak.close();
+  });
+});
+
+/** A client with a token of the account `weak`, by a kubeconfig of its own. */
+async function asServiceAccount(path: string): Promise<Client> {
+  const body = { spec: { expirationSeconds: 600 } };
+  const { status } = await client.request<{ status: { token: string } }>('POST', `${path}/weak/token`, { body });
+  const kubeconfig = `${plane.dir}/weak.kubeconfig`;
+  const config = {
+    clusters: [{ name: 'c', cluster: { server: plane.server, 'certificate-authority': plane.pki.caCert } }],
+    users: [{ name: 'u', user: { token: status.token } }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+  };
+  await writeFile(kubeconfig, JSON.stringify(config), { mode: 0o600 });
+  return connect({ kubeconfig, context: 'x' });
+}
+
+describe('Jobs', () => {
+  it('are deleted with their pods', { timeout: 30_000 }, async () => {
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'x' }] } };
+    const body = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'cleanup' }, spec: { template } };
+    await client.request('POST', '/apis/batch/v1/namespaces/default/jobs', { body });
+    await vi.waitFor(async () => expect(await reads.pods('default')).toHaveLength(1), { timeout: 10_000 });
+    await writes.deleteJob('default', 'cleanup');
+    await writes.deleteJob('default', 'cleanup');
+    await vi.waitFor(async () => expect(await reads.pods('default')).toEqual([]), { timeout: 15_000 });
+  });
+});
+
+describe('a busy API server', () => {
+  /** A front that answers 429 so many times; the real one never does when asked to. */
+  async function busy(times: number) {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.method ?? '');
+      const wait = asked.length <= times;
+      response.writeHead(wait ? 429 : 200, wait ? { 'Retry-After': '0' } : {}).end(wait ? 'too many' : '{"ok":true}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const kubeconfig = `${plane.dir}/busy.kubeconfig`;
+    const cluster = {
+      server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      'insecure-skip-tls-verify': true,
+    };
+    const config = {
+      clusters: [{ name: 'c', cluster }],
+      users: [{ name: 'u', user: {} }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+    };
+
+    await writeFile(kubeconfig, JSON.stringify({ ...config, 'current-context': 'x' }));
+    return { asked, stop: () => server.close(), through: connect({ kubeconfig }) };
+  }
+
+  it('is asked again for a read, a bounded number of times, and never for a write', async () => {
+    const patient = await busy(2);
+    expect(await patient.through.request('GET', '/x')).toEqual({ ok: true });
+    expect(patient.asked).toHaveLength(3);
+    const never = await busy(100);
+    await expect(never.through.request('GET', '/x')).rejects.toMatchObject({ status: 429 });
+    expect(never.asked).toHaveLength(4);
+    await expect(never.through.request('POST', '/x', { body: {} })).rejects.toMatchObject({
+      status: 429,
+      retryAfterSeconds: 0,
+    });
+    expect(never.asked).toHaveLength(5);
+    for (const each of [patient, never]) {
+      each.through.close();
+      each.stop();
+    }
+  });
+});

@@ -1,0 +1,220 @@
+/** Watching and electing, on a real control plane. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Client, connect } from '../../src/cluster/client.ts';
+import { expired } from '../../src/cluster/errors.ts';
+import { elect } from '../../src/cluster/lease.ts';
+import { type WatchEvent, type Watched, type WatchState, watch } from '../../src/cluster/watch.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+
+let plane: ControlPlane;
+let client: Client;
+const asked: string[] = [];
+const maps = '/api/v1/namespaces/default/configmaps';
+
+beforeAll(async () => {
+  plane = await startControlPlane({ purpose: 'cluster-client watch' });
+  client = connect({
+    kubeconfig: plane.kubeconfig,
+    onRequest: (method, path) => asked.push(`${method} ${path}`),
+  });
+}, 900_000);
+afterAll(async () => {
+  client?.close();
+  await plane?.stop();
+}, 60_000);
+
+interface Seen {
+  events: (WatchEvent<Watched> & { at: number })[];
+  states: WatchState[];
+  names(type: string): string[];
+  stop(): Promise<void>;
+}
+
+async function follow(
+  label: string,
+  options: { timeoutSeconds?: number; silenceMs?: number } = {},
+  through = client,
+): Promise<Seen> {
+  const stop = new AbortController();
+  const seen: Seen = {
+    events: [],
+    states: [],
+    names: (type) => seen.events.filter((e) => e.type === type).map((e) => e.object.metadata.name),
+    stop: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+  const running = watch<Watched>(through, maps, {
+    labelSelector: `test=${label}`,
+    onChange: (event) => seen.events.push({ ...event, at: performance.now() }),
+    onState: (state) => seen.states.push(state),
+    signal: stop.signal,
+    ...options,
+  });
+  await vi.waitFor(() => expect(seen.states).toContainEqual({ state: 'synced' }), { timeout: 5000 });
+  return seen;
+}
+
+const make = async (name: string, test: string) =>
+  await client.request('POST', maps, {
+    body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: { test } }, data: {} },
+  });
+
+/** Milliseconds from just before the write to the event. */
+async function latency(seen: Seen, name: string, test: string): Promise<number> {
+  const before = performance.now();
+  await make(name, test);
+  await vi.waitFor(() => expect(seen.names('ADDED')).toContain(name), { timeout: 5000, interval: 5 });
+  return (seen.events.find((event) => event.object.metadata.name === name)?.at ?? Number.NaN) - before;
+}
+
+describe('watch', () => {
+  it('tells what is there, then each change, with the kind of things', async () => {
+    await make('a1', 'a');
+    const seen = await follow('a');
+    expect(seen.events[0]).toMatchObject({
+      type: 'ADDED',
+      object: { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'a1' } },
+    });
+    await client.request('PATCH', `${maps}/a1`, {
+      body: { data: { x: 'y' } },
+      contentType: 'application/merge-patch+json',
+    });
+    await client.request('DELETE', `${maps}/a1`);
+    await vi.waitFor(() => expect(seen.events.map((e) => e.type)).toEqual(['ADDED', 'MODIFIED', 'DELETED']));
+    await seen.stop();
+  });
+
+  it('tells a change within 100 ms, also after 40 s of quiet in which watches end', { timeout: 90_000 }, async () => {
+    const seen = await follow('quiet', { timeoutSeconds: 7 });
+    expect(await latency(seen, 'q1', 'quiet')).toBeLessThan(100);
+    const before = asked.length;
+    await new Promise((resolve) => setTimeout(resolve, 40_000));
+    expect(asked.length - before).toBeGreaterThanOrEqual(4);
+    expect(await latency(seen, 'q2', 'quiet')).toBeLessThan(100);
+    expect(seen.states.filter((s) => s.state === 'retrying')).toEqual([]);
+    await seen.stop();
+  });
+
+  it('begins anew when nothing comes for too long', { timeout: 20_000 }, async () => {
+    const seen = await follow('silent', { silenceMs: 1500 });
+    const before = asked.length;
+    await vi.waitFor(() => expect(asked.length).toBeGreaterThanOrEqual(before + 2), { timeout: 10_000 });
+    expect(await latency(seen, 's1', 'silent')).toBeLessThan(300);
+    await seen.stop();
+  });
+
+  it('goes on after the API server was away, and tells what vanished meanwhile', { timeout: 90_000 }, async () => {
+    await Promise.all([make('r1', 'restart'), make('r2', 'restart')]);
+    let current: { destroy(): void } | undefined;
+    let away = false;
+    const cuttable: Client = {
+      ...client,
+      stream: async (...call) => {
+        if (away) throw new Error('cut off');
+        const response = await client.stream(...call);
+        current = response;
+        return response;
+      },
+    };
+    const seen = await follow('restart', {}, cuttable);
+    await vi.waitFor(() => expect(current).toBeDefined());
+    away = true;
+    current?.destroy();
+    await client.request('DELETE', `${maps}/r1`);
+    // Its watch cache then begins after our version: a real 410.
+    await plane.restartApiServer();
+    away = false;
+    await make('r3', 'restart');
+    await vi.waitFor(() => expect(seen.names('ADDED').sort()).toEqual(['r1', 'r2', 'r3']), { timeout: 30_000 });
+    expect(seen.names('DELETED')).toEqual(['r1']);
+    expect(seen.events.find((e) => e.type === 'DELETED')?.object.metadata.labels).toEqual({ test: 'restart' });
+    expect(seen.names('MODIFIED')).toEqual(['r2']);
+    const retries = seen.states.flatMap((state) => (state.state === 'retrying' ? [state.error] : []));
+    expect(retries.some(expired)).toBe(true);
+    expect(seen.states.at(-1)).toEqual({ state: 'synced' });
+    await seen.stop();
+  });
+});
+
+describe('elect', () => {
+  function stand(identity: string, lease: string, candidateClient = client) {
+    const stop = new AbortController();
+    const story = { tokens: [] as number[], stopped: 0, leads: () => false, errors: [] as unknown[] };
+    const running = elect(candidateClient, {
+      namespace: 'default',
+      name: lease,
+      identity,
+      durationSeconds: 3,
+      renewSeconds: 2,
+      retrySeconds: 0.3,
+      onStarted: (token, leads) => Object.assign(story, { leads }).tokens.push(token),
+      onStopped: () => {
+        story.stopped++;
+      },
+      onError: (error) => story.errors.push(error),
+      signal: stop.signal,
+    });
+    const end = async () => {
+      stop.abort();
+      await running;
+    };
+    return { story, end };
+  }
+
+  it('has one leader, and hands over at once when it leaves', { timeout: 30_000 }, async () => {
+    const first = stand('one', 'handover');
+    await vi.waitFor(() => expect(first.story.tokens).toHaveLength(1), { timeout: 5000 });
+    const second = stand('two', 'handover');
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    expect(second.story.tokens).toEqual([]);
+    expect(first.story.leads()).toBe(true);
+    await first.end();
+    expect(first.story).toMatchObject({ stopped: 1 });
+    expect(first.story.leads()).toBe(false);
+    await vi.waitFor(() => expect(second.story.tokens).toHaveLength(1), { timeout: 1500 });
+    expect(second.story.tokens[0]).toBeGreaterThan(first.story.tokens[0]!);
+    await second.end();
+  });
+
+  it('takes over from a leader that can renew no longer, after that one has stopped', { timeout: 30_000 }, async () => {
+    const cut: Client = connect({ kubeconfig: plane.kubeconfig });
+    let broken = false;
+    const flaky: Client = {
+      ...cut,
+      request: async (...call) => {
+        if (broken)
+          await new Promise((_, reject) =>
+            call[2]?.signal?.addEventListener('abort', () => reject(new Error('cut off'))),
+          );
+        return await cut.request(...call);
+      },
+    };
+    const first = stand('one', 'takeover', flaky);
+    await vi.waitFor(() => expect(first.story.tokens).toHaveLength(1), { timeout: 5000 });
+    const second = stand('two', 'takeover');
+    broken = true;
+    await vi.waitFor(() => expect(first.story.stopped).toBe(1), { timeout: 4000 });
+    expect(second.story.tokens).toEqual([]);
+    await vi.waitFor(() => expect(second.story.tokens).toHaveLength(1), { timeout: 6000 });
+    expect(second.story.tokens[0]).toBe(first.story.tokens[0]! + 1);
+    expect(first.story.errors.length).toBeGreaterThan(0);
+    broken = false;
+    await Promise.all([first.end(), second.end()]);
+    cut.close();
+  });
+
+  it('lets one of five win', { timeout: 30_000 }, async () => {
+    const all = Array.from({ length: 5 }, (_, i) => stand(`c${i}`, 'crowd'));
+    await vi.waitFor(() => expect(all.flatMap((c) => c.story.tokens)).toHaveLength(1), { timeout: 5000 });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(all.filter((c) => c.story.leads())).toHaveLength(1);
+    await Promise.all(all.map(async (c) => await c.end()));
+    const lease = await client.request<{ spec: object }>(
+      'GET',
+      '/apis/coordination.k8s.io/v1/namespaces/default/leases/crowd',
+    );
+    expect(lease.spec).toMatchObject({ holderIdentity: '' });
+  });
+});

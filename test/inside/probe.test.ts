@@ -1,0 +1,73 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
+import { run } from '../cluster/command.ts';
+import { airflowEnv, fabManager } from './airflow.ts';
+import { type AirflowVersion, ensureVenv } from './venv.ts';
+
+// Nobody listens there: a probe that connected would fail.
+const nowhere = 'postgresql://airflow:a-secret-word@127.0.0.1:1/airflow';
+let home: string;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'downdraft-probe-'));
+});
+afterAll(async () => await rm(home, { recursive: true, force: true }));
+
+async function probe(env: NodeJS.ProcessEnv): Promise<{ lines: string[]; failed: boolean }> {
+  const [command, ...args] = shellCommand(probeScript());
+  const wrapped = await run('sh', ['-c', '"$@"; echo "exit $?"', 'sh', command!, ...args], { env });
+  const lines = wrapped.stdout.trim().split('\n');
+  return { lines: lines.slice(0, -1), failed: lines.at(-1) !== 'exit 0' };
+}
+
+const answer = (line: string) => JSON.parse(line.replace(/^DOWNDRAFT-PROBE /, ''));
+
+describe('probe', () => {
+  it.each<{ version: AirflowVersion; core: string; fab: string; provider: string }>([
+    { version: '3.2.1', core: '1d6611b6ab7c', fab: '02ca36b0235b', provider: '3.6.1' },
+    { version: '3.1.8', core: '509b94a1042d', fab: '6709f7a774b9', provider: '3.5.0' },
+  ])(
+    'says in one line, without a database, what $version wants',
+    async ({ version, core, fab, provider }) => {
+      const { lines, failed } = await probe(airflowEnv(await ensureVenv(version), home, nowhere));
+      expect(failed).toBe(false);
+      expect(lines).toHaveLength(1);
+      expect(answer(lines[0]!)).toEqual({
+        airflowVersion: version,
+        coreHeads: [core],
+        managers: [
+          {
+            class: fabManager,
+            versionTable: 'alembic_version_fab',
+            heads: [fab],
+            package: 'apache-airflow-providers-fab',
+            packageVersion: provider,
+          },
+        ],
+        python: expect.stringMatching(/^3\.11\./),
+      });
+    },
+    600_000,
+  );
+
+  it('knows that 3.1.8 does not ask FAB when FAB is not the auth manager', async () => {
+    const env = { ...airflowEnv(await ensureVenv('3.1.8'), home, nowhere), AIRFLOW__CORE__AUTH_MANAGER: undefined };
+    expect(answer((await probe(env)).lines[0]!).managers).toEqual([]);
+  }, 60_000);
+
+  it('says in one line why an image does not start, without a secret', async () => {
+    const env = airflowEnv(await ensureVenv('3.2.1'), home, nowhere);
+    const broken = { ...env, AIRFLOW__CORE__AUTH_MANAGER: `gone.Manager${nowhere}` };
+    const { lines, failed } = await probe(broken);
+    expect(failed).toBe(true);
+    expect(lines).toHaveLength(1);
+    expect(answer(lines[0]!)).toMatchObject({
+      error: expect.any(String),
+      kind: expect.stringMatching(/Error|Exception/),
+    });
+    expect(lines[0]).not.toContain('a-secret-word');
+  }, 60_000);
+});

@@ -1,0 +1,105 @@
+/** A controller that dies at one of its writes, and the points at which it can. */
+import { startLoop } from '../../src/controller/loop.ts';
+import type { Reads, Writes } from '../../src/controller/ports.ts';
+import { reconcile } from '../../src/controller/reconcile.ts';
+
+/** One write of a run, named so that the same one is found again in another run: what it writes, and the how-manieth. */
+export type Point = string;
+
+export interface Death {
+  point: Point;
+  when: 'before' | 'after';
+}
+
+/** What a run of one or more controllers wrote, in order. */
+export interface Diary {
+  written: Point[];
+  died: boolean;
+}
+
+const dead = new Promise<never>(() => {});
+
+/** Wraps every write there is, so that none can be missed: notes it, and dies there when it is due. */
+export function mortal(writes: Writes, diary: Diary, death: Death | undefined, die: () => void): Writes {
+  let alive = true;
+  const end = () => {
+    alive = false;
+    diary.died = true;
+    die();
+    return dead;
+  };
+  return Object.fromEntries(
+    Object.entries(writes).map(([name, write]) => [
+      name,
+      async (...args: unknown[]) => {
+        if (!alive) return dead;
+        const point = pointOf(name, args, diary.written);
+        diary.written.push(point);
+        const due = !diary.died && death?.point === point ? death.when : undefined;
+        if (due === 'before') return end();
+        await (write as (...a: unknown[]) => Promise<void>)(...args);
+        return due === 'after' ? end() : undefined;
+      },
+    ]),
+  ) as unknown as Writes;
+}
+
+function pointOf(name: string, args: unknown[], before: Point[]): Point {
+  const point = `${name} ${args.map(essence).filter(Boolean).join(' ')}`.trim();
+  return `${point} #${before.filter((p) => p.startsWith(`${point} #`)).length + 1}`;
+}
+
+/** Of an argument what is the same in every run: no namespace, uid, time, or random end of a name. */
+function essence(argument: unknown, index: number): string {
+  if (typeof argument === 'string') {
+    if (index === 0 || /^[0-9a-f-]{36}$/.test(argument) || argument.length > 80 || argument.includes('T')) return '';
+    return shorn(argument);
+  }
+  const given = argument as Record<string, never> & {
+    record?: object;
+    reason?: string;
+    kind?: string;
+    image?: string;
+    metadata?: { name: string };
+  };
+  if (given.record) return `record ${Object.keys(given.record)}`;
+  if (given.reason) return given.reason;
+  if (given.image) return given.image.replace(/^[^/]*/, '');
+  return given.kind && given.metadata ? shorn(`${given.kind}/${given.metadata.name}`) : '';
+}
+
+function shorn(name: string): string {
+  return name.replace(/-[0-9a-f]{6}\b/, '').replace(/-[0-9a-z]{6,10}-[0-9a-z]{5}$/, '');
+}
+
+export interface Life {
+  key: { namespace: string; name: string };
+  reads: Reads;
+  writes: Writes;
+  token: number;
+  signal: AbortSignal;
+  /** What could not be done and is tried again. */
+  onTrouble(error: unknown): void;
+  pollMs?: number;
+}
+
+/** A controller that starts from nothing and looks after one release until the signal. */
+export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs = 100 }: Life): void {
+  const settings = {
+    repositories: ['apache/airflow'],
+    now: () => new Date(),
+    runner: 'Copy' as const,
+    commands: { probe: ['probe'], runner: ['runner'] },
+    token,
+    log: () => {},
+  };
+  const loop = startLoop({
+    reconcile: (one) => reconcile(one, reads, writes, settings),
+    pollMs,
+    idleMs: 1000,
+    workers: 4,
+    signal,
+    log: (fields) => onTrouble(fields.err),
+  });
+  loop.enqueue(key);
+}

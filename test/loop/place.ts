@@ -1,0 +1,148 @@
+/**
+ * Where the loop is tried: the real control plane (API server, scheduler, workload controllers) with downdraft's CRD and
+ * webhooks, a real PostgreSQL, a node whose kubelet is a fake, and the webhooks answered by this process.
+ */
+import { execFile } from 'node:child_process';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+import { issue } from '../../certs/authority.ts';
+import { buildServer } from '../../src/admission/server.ts';
+import { type Client, connect } from '../../src/cluster/client.ts';
+import { clusterWrites } from '../../src/cluster/writes.ts';
+import { type Config, readConfig } from '../../src/config.ts';
+import type { Reads, Writes } from '../../src/controller/ports.ts';
+import { admissionPorts } from '../../src/joins/admission.ts';
+import { controllerReads } from '../../src/joins/controller.ts';
+import type { PodObject } from '../../src/release/objects.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type Postgres, startPostgres } from '../database/postgres.ts';
+import { type Kubelet, startKubelet } from './kubelet.ts';
+import { nameDatabase } from './names.ts';
+import { makeStandIn, type StandIn } from './standin.ts';
+
+export interface Place {
+  plane: ControlPlane;
+  client: Client;
+  config: Config;
+  postgres: Postgres;
+  kubelet: Kubelet;
+  standIn: StandIn;
+  /** How the API server reaches the webhooks. */
+  reach: { url: string; caBundle: string };
+  /** The controller's ports as main joins them, but for what meets programs inside pods. `by` replaces the client. */
+  reads(by?: Client): Reads;
+  writes(by?: Client): Writes;
+  /** Ends everything, in the order of dependence. */
+  stop(): Promise<void>;
+}
+
+const run = promisify(execFile);
+
+/** The database of a namespace has the namespace's name. */
+export const databaseOf = (namespace: string) => namespace;
+
+/** Starts everything; when something does not start, ends what did and throws. */
+export async function startPlace(purpose: string): Promise<Place> {
+  const stops: (() => Promise<unknown> | unknown)[] = [];
+  const stop = async () => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  stops.push(nameDatabase());
+  try {
+    const [plane, postgres] = await Promise.all([
+      startControlPlane({ purpose }).then((started) => keep(started, () => started.stop())),
+      startPostgres().then((started) => keep(started, () => started.stop())),
+    ]);
+    const client = keep(connect({ kubeconfig: plane.kubeconfig }), (c) => c.close());
+    const config = configOf(plane);
+    const url = (namespace: string) => postgres.url(databaseOf(namespace));
+    const standIn = makeStandIn(url, (namespace, pod) =>
+      client.request<PodObject>('GET', `/api/v1/namespaces/${namespace}/pods/${pod}`),
+    );
+    const reach = await startWebhooks(client, config, stops);
+    await install(client, plane, reach);
+    const kubelet = keep(await startKubelet(client, { database: url, programs: standIn }), (k) => k.stop());
+    return {
+      plane,
+      client,
+      config,
+      postgres,
+      kubelet,
+      standIn,
+      reach,
+      ...portsOf(client, config, reach, standIn),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  function keep<T>(started: T, end: (started: T) => Promise<unknown> | unknown): T {
+    stops.push(() => end(started));
+    return started;
+  }
+}
+
+function configOf(plane: ControlPlane): Config {
+  const env = { DOWNDRAFT_KUBECONFIG: plane.kubeconfig, DOWNDRAFT_POLL_MS: '100', DOWNDRAFT_IDENTITY: 'loop' };
+  return readConfig({ env, podNamespace: () => 'downdraft', hostname: () => 'loop' });
+}
+
+function portsOf(client: Client, config: Config, reach: Place['reach'], standIn: StandIn) {
+  return {
+    reads: (by: Client = client): Reads => ({
+      ...controllerReads(by, config.namespace),
+      ...standIn.reads,
+    }),
+    writes: (by: Client = client): Writes => ({
+      ...clusterWrites({ client: by, namespace: config.namespace, gateReach: () => reach, instance: config.identity }),
+      ...standIn.writes,
+    }),
+  };
+}
+
+async function startWebhooks(client: Client, config: Config, stops: (() => unknown)[]): Promise<Place['reach']> {
+  const names = { serviceName: config.service, namespace: config.namespace, hosts: ['127.0.0.1'] };
+  const { ca, leaf } = await issue({ ...names, now: new Date() });
+  const app = buildServer(
+    admissionPorts(client, config, () => undefined),
+    { logger: undefined, tls: leaf },
+  );
+  stops.push(() => app.close());
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  return { url: `https://127.0.0.1:${port}`, caBundle: Buffer.from(ca.cert).toString('base64') };
+}
+
+interface Manifest {
+  kind: string;
+  metadata: { name: string };
+  webhooks?: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
+}
+
+/** Downdraft's own manifests, but for what runs it in pods: here it runs in this process, as the cluster's admin. */
+async function install(client: Client, plane: ControlPlane, reach: Place['reach']): Promise<void> {
+  const { stdout } = await run('kubectl', ['kustomize', 'manifests'], { env: plane.env, timeout: 60_000 });
+  const kinds = [
+    'Namespace',
+    'CustomResourceDefinition',
+    'MutatingWebhookConfiguration',
+    'ValidatingWebhookConfiguration',
+  ];
+  const items = parseAllDocuments(stdout)
+    .map((document) => document.toJS() as Manifest)
+    .filter(({ kind }) => kinds.includes(kind));
+  for (const { clientConfig } of items.flatMap(({ webhooks = [] }) => webhooks)) {
+    clientConfig.url = reach.url + clientConfig.service!.path;
+    clientConfig.caBundle = reach.caBundle;
+    delete clientConfig.service;
+  }
+  const applying = run('kubectl', ['apply', '-f', '-'], { env: plane.env, timeout: 60_000 });
+  applying.child.stdin?.end(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  await applying;
+  const established = ['wait', '--for=condition=Established', '--timeout=30s', 'crd/downgrades.downdraft.dev'];
+  await run('kubectl', established, { env: plane.env, timeout: 60_000 });
+  await client.request('GET', '/apis/downdraft.dev/v1alpha1/downgrades');
+}

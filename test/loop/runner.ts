@@ -1,0 +1,161 @@
+/**
+ * The runner's program as src/inside/runner.py does it, but with only the version tables for a schema: files in, files
+ * out, and each revision really taken back by an UPDATE in PostgreSQL, in a transaction of its own.
+ */
+import pg from 'pg';
+import { readDatabase } from '../../src/database/read.ts';
+import { runnerName } from '../../src/database/sessions.ts';
+import type { ChainLink, Inspection } from '../../src/release/release.ts';
+import { settingsAt } from '../database/settings.ts';
+import { scriptsOf, type Version } from './images.ts';
+
+export interface RunnerPlace {
+  url: string;
+  version: Version;
+  /** Files of the runner's folder, by name. */
+  folder: Map<string, string>;
+  /** Fires when the pod ends. */
+  signal: AbortSignal;
+  /** Called before each revision is taken back, with performance.now(). */
+  onRevision(at: number): void;
+  /** Resolves when somebody has read the folder from now on, or the pod ends. */
+  nextLook(): Promise<void>;
+}
+
+interface Orders {
+  token: number;
+  run: string;
+  identity: Inspection['database']['identity'];
+  steps: { kind: 'core' | 'manager'; class?: string; versionTable?: string; toRevision: string }[];
+}
+
+/** "downdraf", as in src/inside/guard.py. */
+const lockKey = '7237970109966541158';
+/** Of a step's 22 revisions these are slow: the runner stays there until the controller has looked. */
+const slow = [0, 8, 16];
+
+/**
+ * Inspects, then obeys what is written into the folder. `notice` must be called after each such write; it resolves once a
+ * file tells that it was seen. (The real one sees it 0.1 s later, and the controller writes it again meanwhile.)
+ */
+export function runRunner(place: RunnerPlace): { notice(): Promise<void> } {
+  const { folder, signal } = place;
+  let done = '';
+  for (const file of ['inspect.json', 'orders.json', 'progress.json', 'result.json', 'stop']) folder.delete(file);
+  folder.set('pid', '7');
+  const turn = async () => {
+    if (signal.aborted) return;
+    if (folder.has('stop')) return void folder.delete('pid');
+    if (!folder.has('inspect.json') || folder.delete('look'))
+      folder.set('inspect.json', JSON.stringify(await inspect(place)));
+    const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
+    const signature = orders && `${orders.token}/${orders.run}`;
+    const highest = Number(folder.get('token') ?? 0);
+    if (!orders || !signature || signature === done || orders.token < highest) return;
+    done = signature;
+    folder.set('token', String(orders.token));
+    const begun = nextProgress(folder);
+    const obeying = obey(orders, place).catch(fail);
+    await Promise.race([begun, obeying]);
+    // What comes next waits for the end of these orders, but not whoever gave them.
+    turns = turns.then(() => obeying);
+  };
+  let turns = Promise.resolve();
+  const notice = () => {
+    turns = turns.then(turn).catch((error: unknown) => {
+      // A pod that ends cuts its program short anywhere.
+      if (!signal.aborted) folder.set('inspect.json', JSON.stringify({ error: String(error) }));
+    });
+  };
+  notice();
+  return { notice };
+}
+
+async function inspect({ url, version }: RunnerPlace): Promise<Inspection> {
+  const database = await readDatabase(settingsAt(url), { timeoutMs: 10_000 });
+  if (database.state !== 'read') throw new Error(database.why);
+  const { state: _, ...read } = database;
+  const scripts = scriptsOf(version);
+  return {
+    at: new Date().toISOString(),
+    airflowVersion: version,
+    core: scripts.core,
+    managers: scripts.managers.map((m) => ({ ...m, command: 'fab-db', canDowngrade: true })),
+    database: { ...read, backend: 'postgresql' },
+    rows: [{ table: 'task_instance', column: 'next_kwargs', count: 0, examples: [] }],
+  };
+}
+
+async function obey(orders: Orders, place: RunnerPlace): Promise<void> {
+  const { folder, url, signal } = place;
+  const signature = { token: orders.token, run: orders.run };
+  folder.delete('progress.json');
+  folder.delete('result.json');
+  let result: object = { ok: true };
+  const lock = await open(url);
+  const work = await open(url);
+  try {
+    await lock.query(`begin; set local lock_timeout = '5s'; select pg_advisory_xact_lock(${lockKey})`);
+    for (const index of orders.steps.keys()) {
+      if (folder.has('stop')) throw new Error('asked to stop; the steps from here on were not begun');
+      await takeBack(orders, index, work, place);
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    result = { ok: false, error: { kind: 'StepFailed', message } };
+  } finally {
+    await Promise.all([lock.end(), work.end()]);
+  }
+  const { database } = await inspect(place);
+  // The file system goes with the pod.
+  if (!signal.aborted)
+    folder.set('result.json', JSON.stringify({ ...signature, ...result, versionTables: database.versionTables }));
+}
+
+async function takeBack(orders: Orders, index: number, work: pg.Client, place: RunnerPlace): Promise<void> {
+  const step = orders.steps[index]!;
+  const table = step.kind === 'core' ? 'alembic_version' : step.versionTable!;
+  const { rows } = await work.query(
+    `select version_num, current_database() as database, (select oid::text from pg_database where datname = current_database()) as oid from ${table}`,
+  );
+  if (rows[0].database !== orders.identity.database || rows[0].oid !== orders.identity.oid)
+    throw new Error('another database than was planned for');
+  const revisions = between(chainFor(step, place.version), rows[0].version_num, step.toRevision);
+  for (const [done, { revision, down }] of revisions.entries()) {
+    if (place.signal.aborted) throw new Error('the pod has ended');
+    const { token, run, steps } = orders;
+    const told = { token, run, step: index, steps: steps.length, kind: step.kind, done, of: revisions.length };
+    place.folder.set('progress.json', JSON.stringify({ ...told, revision, message: `undo ${revision}` }));
+    place.onRevision(performance.now());
+    await delay(revisionMs);
+    const changed = await work.query(`update ${table} set version_num = $1 where version_num = $2`, [down, revision]);
+    if (changed.rowCount !== 1) throw new Error(`${table} was not at ${revision}`);
+  }
+}
+
+function chainFor(step: Orders['steps'][number], version: Version): ChainLink[] {
+  const { core, managers } = scriptsOf(version);
+  const manager = managers.find((m) => m.class === step.class);
+  if (step.kind === 'manager' && !manager) throw new Error(`this image has no manager ${step.class}`);
+  return manager?.chain ?? core.chain;
+}
+
+/** The revisions to reverse, newest first. */
+function between(chain: ChainLink[], from: string, to: string): ChainLink[] {
+  const at = chain.findIndex((link) => link.revision === from);
+  const end = chain.findIndex((link) => link.revision === to);
+  if (at < 0 || end < at) throw new Error(`${to} does not lie below ${from}`);
+  return chain.slice(at, end);
+}
+
+async function open(url: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: runnerName,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 20_000,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}

@@ -1,0 +1,82 @@
+/** One downgrade from hold to end, with a controller that dies once on the way and another that starts from nothing. */
+import { waitFor } from '../cluster/wait.ts';
+import { faultsAtEnd } from './ends.ts';
+import { older } from './images.ts';
+import { type Death, type Diary, mortal, startLife } from './mortal.ts';
+import type { Place } from './place.ts';
+import { downgrades, forget, install, releaseName, setImage } from './release.ts';
+
+export interface Outcome {
+  diary: Diary;
+  faults: string[];
+  /** Errors after which the controller tried again. */
+  troubles: string[];
+  seconds: number;
+}
+
+/** How long one run may take before it counts as stuck. */
+const patienceMs = 90_000;
+
+/** Installs a release, sets the older image, and lets controllers bring it to its end. */
+export async function runThrough(place: Place, namespace: string, death?: Death): Promise<Outcome> {
+  const began = performance.now();
+  const installed = await install(place, namespace);
+  const diary: Diary = { written: [], died: false };
+  const troubles: string[] = [];
+  const lives: AbortController[] = [];
+  const live = () => {
+    const life = new AbortController();
+    lives.push(life);
+    const die = () => {
+      life.abort();
+      live();
+    };
+    startLife({
+      key: { namespace, name: releaseName },
+      reads: place.reads(),
+      writes: mortal(place.writes(), diary, death, die),
+      token: lives.length,
+      signal: life.signal,
+      onTrouble: (error) => troubles.push(error instanceof Error ? error.message : String(error)),
+    });
+  };
+  try {
+    await setImage(place, installed, older);
+    live();
+    const faults = await ended(place, namespace, diary);
+    return {
+      diary,
+      faults: [...faults, ...(await settled(() => faultsAtEnd(place, installed)))],
+      troubles,
+      seconds: Math.round((performance.now() - began) / 100) / 10,
+    };
+  } finally {
+    for (const life of lives) life.abort();
+    await forget(place, installed);
+  }
+}
+
+/** Waits for the record's end; what stands in the record instead is the fault. */
+async function ended({ client }: Place, namespace: string, diary: Diary): Promise<string[]> {
+  try {
+    await waitFor('the end of the Downgrade', patienceMs, async () => {
+      const runs = await downgrades(client, namespace);
+      return runs.length > 0 && runs.every((run) => run.status?.record?.completedAt);
+    });
+    return [];
+  } catch (error) {
+    const runs = await downgrades(client, namespace);
+    const last = runs.map(({ status }) => `${status?.phase}: ${status?.reason} ${status?.message}`);
+    return [`${(error as Error).message}; ${last.join(' | ') || 'no Downgrade'}; last: ${diary.written.slice(-3)}`];
+  }
+}
+
+/** The record may end before the last helper pod is gone: asked again until nothing is wrong, or for long enough. */
+async function settled(ask: () => Promise<string[]>): Promise<string[]> {
+  let faults: string[] = [];
+  await waitFor('no faults', 15_000, async () => {
+    faults = await ask();
+    return faults.length === 0;
+  }).catch(() => undefined);
+  return faults;
+}

@@ -1,0 +1,74 @@
+/** The rights in manifests/rbac.yaml are exactly the calls that are made. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Manifest, pick, renderManifests } from './render.ts';
+
+/** Group/resource, verbs, and who needs them: a function of src/cluster that main passes on. */
+const everywhere: [resource: string, verbs: string, names: string, who: string][] = [
+  ['apps/deployments', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
+  ['apps/statefulsets', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
+  ['apps/replicasets', 'list', '', 'replicaSetOwners'],
+  [
+    '/pods',
+    'create delete get list patch watch',
+    '',
+    'createPod, gateInForce; deletePod; ungatePod; pods; labelPod; watch',
+  ],
+  ['/pods/exec', 'create get', '', 'readFile, writeFile, startDetached'],
+  ['/pods/log', 'get', '', 'podLog'],
+  ['/secrets', 'get', '', "database, sessions: the connection of Airflow's own pods"],
+  ['/configmaps', 'get', '', 'database, sessions: the same, where it comes from a ConfigMap'],
+  ['batch/jobs', 'delete', '', 'deleteJob'],
+  ['events.k8s.io/events', 'create', '', 'event'],
+  ['downdraft.dev/downgrades', 'create get list watch', '', 'createDowngrade; run; downgrades; watch'],
+  ['downdraft.dev/downgrades/status', 'patch', '', 'patchDowngradeStatus'],
+  [
+    'admissionregistration.k8s.io/mutatingwebhookconfigurations',
+    'create delete get',
+    '',
+    'createGate; deleteGate; gateExists',
+  ],
+  ['admissionregistration.k8s.io/mutatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
+  ['admissionregistration.k8s.io/validatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
+  ['authorization.k8s.io/selfsubjectaccessreviews', 'create', '', 'mayI'],
+];
+
+const ownNamespace: typeof everywhere = [
+  ['coordination.k8s.io/leases', 'create', '', 'elect'],
+  ['coordination.k8s.io/leases', 'get update', 'downdraft', 'elect'],
+  ['/secrets', 'create', '', 'keepCertificates'],
+  ['/secrets', 'get update', 'downdraft-certs', 'keepCertificates'],
+  ['/configmaps', 'create', '', 'learnImage'],
+  ['/configmaps', 'get patch', 'downdraft-images', 'learnedImages; learnImage'],
+];
+
+let all: Manifest[];
+
+beforeAll(async () => {
+  all = await renderManifests();
+});
+
+describe('rights', () => {
+  it.each([
+    ['ClusterRole', everywhere],
+    ['Role', ownNamespace],
+  ])('of the %s', (kind, table) => {
+    const wanted = table.map(([resource, verbs, names]) => `${resource} ${verbs} ${names}`.trim());
+    expect(rightsOf(pick(all, kind)).sort()).toEqual(wanted.sort());
+  });
+
+  it('are bound to our own service account alone', () => {
+    for (const kind of ['ClusterRoleBinding', 'RoleBinding'])
+      expect(pick(all, kind).subjects).toEqual([{ kind: 'ServiceAccount', name: 'downdraft', namespace: 'downdraft' }]);
+    expect(pick(all, 'Deployment').spec.template.spec.serviceAccountName).toBe('downdraft');
+  });
+});
+
+function rightsOf({ rules }: Manifest): string[] {
+  return rules.flatMap((rule: Manifest) =>
+    rule.apiGroups.flatMap((group: string) =>
+      rule.resources.map((resource: string) =>
+        `${group}/${resource} ${[...rule.verbs].sort().join(' ')} ${(rule.resourceNames ?? []).join(' ')}`.trim(),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,207 @@
+/** Where stories happen: one real node with downdraft installed from manifests/, and the tools a person has. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DowngradeObject } from '../../src/release/record.ts';
+import { run } from '../cluster/command.ts';
+import { type NodeCluster, startNode } from '../cluster/node.ts';
+import { waitFor } from '../cluster/wait.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const chart = join(root, 'manifests/example');
+
+/** What a tool printed, and whether it said that it succeeded. */
+export interface Said {
+  ok: boolean;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Place {
+  cluster: NodeCluster;
+  /** Runs kubectl or helm to the end and answers what it said, also when it failed. */
+  kubectl(args: string[], options?: ToolOptions): Promise<Said>;
+  helm(args: string[], options?: ToolOptions): Promise<Said>;
+  /** One object as JSON; undefined when there is none. */
+  get<T>(kind: string, name: string, namespace?: string): Promise<T | undefined>;
+  list<T>(kind: string, namespace: string, ...more: string[]): Promise<T[]>;
+}
+
+export interface ToolOptions {
+  timeoutMs?: number;
+  input?: string;
+  onLine?: (line: string) => void;
+}
+
+/** The tools of a cluster that is there. */
+export function placeOf(cluster: NodeCluster): Place {
+  const tool =
+    (command: string) =>
+    async (args: string[], options: ToolOptions = {}): Promise<Said> => {
+      const env = { ...process.env, ...cluster.env };
+      try {
+        return { ok: true, ...(await run(command, args, { timeoutMs: 600_000, ...options, env })) };
+      } catch (error) {
+        return { ok: false, stdout: '', stderr: (error as Error).message };
+      }
+    };
+  const kubectl = tool('kubectl');
+  const json = async <T>(args: string[]): Promise<T | undefined> => {
+    const said = await kubectl([...args, '-o', 'json', '--ignore-not-found']);
+    if (!said.ok) throw new Error(said.stderr);
+    return said.stdout.trim() ? (JSON.parse(said.stdout) as T) : undefined;
+  };
+  return {
+    cluster,
+    kubectl,
+    helm: tool('helm'),
+    get: (kind, name, namespace) => json(['get', kind, name, ...(namespace ? ['-n', namespace] : [])]),
+    list: async <T>(kind: string, namespace: string, ...more: string[]) =>
+      (await json<{ items: T[] }>(['get', kind, '-n', namespace, ...more]))?.items ?? [],
+  };
+}
+
+/** Starts the node and installs downdraft. */
+export async function startPlace(purpose: string, onProgress: (message: string) => void): Promise<Place> {
+  const images = ['postgres', 'airflow-3.2.1', 'airflow-3.1.8', 'downdraft'] as const;
+  const cluster = await startNode({ purpose, images: [...images], onProgress });
+  const place = placeOf(cluster);
+  onProgress('installing downdraft from manifests/');
+  await installDowndraft(place);
+  return place;
+}
+
+/** As the README says: an overlay that names the image, then kubectl apply -k. */
+export async function installDowndraft(place: Place, env: Record<string, string> = {}): Promise<void> {
+  const overlay = join(place.cluster.dir, 'overlay');
+  await mkdir(overlay, { recursive: true });
+  const [newName, newTag] = place.cluster.images.downdraft!.split(/:(?=[^:/]*$)/);
+  const settings = Object.entries(env).map(([name, value]) => ({
+    op: 'add',
+    path: '/spec/template/spec/containers/0/env/-',
+    value: { name, value },
+  }));
+  const kustomization = {
+    resources: [relative(overlay, join(root, 'manifests'))],
+    images: [{ name: 'downdraft', newName, newTag }],
+    ...(settings.length > 0
+      ? { patches: [{ target: { kind: 'Deployment', name: 'downdraft' }, patch: JSON.stringify(settings) }] }
+      : {}),
+  };
+  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization));
+  must(await place.kubectl(['apply', '-k', overlay]));
+  must(await place.kubectl(['-n', 'downdraft', 'rollout', 'status', 'deployment/downdraft', '--timeout=180s']));
+}
+
+/** The text that a tool printed; throws with what it said when it failed. */
+export function must(said: Said): string {
+  if (!said.ok) throw new Error(said.stderr);
+  return said.stdout + said.stderr;
+}
+
+/** What the example chart needs on two cores. */
+export const example = (version: string, ...more: string[]) => [...['--set', `airflowVersion=${version}`, ...more]];
+
+/** Installs the example release and waits until every workload is Ready. */
+export async function installAirflow(
+  place: Place,
+  namespace: string,
+  release: string,
+  version: string,
+  more: string[] = [],
+) {
+  const args = ['install', release, chart, '-n', namespace, '--create-namespace', '--timeout', '10m'];
+  must(await place.helm([...args, ...example(version, ...more)]));
+  await untilServes(place, namespace, release, version);
+}
+
+interface WorkloadSeen {
+  metadata: { name: string; generation: number; annotations?: Record<string, string> };
+  spec: { replicas: number; paused?: boolean; template: { spec: { containers: { image: string }[] } } };
+  status: { observedGeneration?: number; replicas?: number; updatedReplicas?: number; readyReplicas?: number };
+}
+
+/** Every workload of the release has only pods of this version, and they are Ready. */
+export async function untilServes(place: Place, namespace: string, release: string, version: string): Promise<void> {
+  await waitFor(
+    `release ${release} serves ${version}`,
+    420_000,
+    async () => {
+      const seen = await place.list<WorkloadSeen>(
+        'deployments,statefulsets',
+        namespace,
+        '-l',
+        `tier=airflow,release=${release}`,
+      );
+      return seen.length > 0 && seen.every((w) => isSettled(w, version));
+    },
+    1000,
+  );
+}
+
+function isSettled({ metadata, spec, status }: WorkloadSeen, version: string): boolean {
+  if (!spec.template.spec.containers[0]!.image.endsWith(`:${version}`)) return false;
+  if (spec.paused || (status.observedGeneration ?? 0) < metadata.generation) return false;
+  return (
+    status.replicas === spec.replicas &&
+    status.readyReplicas === spec.replicas &&
+    status.updatedReplicas === spec.replicas
+  );
+}
+
+/** Heads as the database has them. */
+export async function headsOf(
+  place: Place,
+  namespace: string,
+  release: string,
+): Promise<{ core: string; fab: string }> {
+  const sql = `SELECT (SELECT string_agg(version_num, '+') FROM alembic_version) || ' ' || (SELECT string_agg(version_num, '+') FROM alembic_version_fab)`;
+  const [core = '', fab = ''] = (await psql(place, namespace, release, sql)).trim().split(' ');
+  return { core, fab };
+}
+
+/** Runs SQL in the release's own PostgreSQL. */
+export async function psql(place: Place, namespace: string, release: string, sql: string): Promise<string> {
+  const command = ['psql', '-h', '127.0.0.1', '-U', 'postgres', '-d', 'postgres', '-tAc', sql];
+  const env = ['env', 'PGPASSWORD=postgres'];
+  return must(
+    await place.kubectl([
+      '-n',
+      namespace,
+      'exec',
+      `${release}-postgresql-0`,
+      '-c',
+      'postgresql',
+      '--',
+      ...env,
+      ...command,
+    ]),
+  );
+}
+
+/** The Downgrades of a release, oldest first. */
+export async function downgradesOf(place: Place, namespace: string, release: string): Promise<DowngradeObject[]> {
+  const all = await place.list<DowngradeObject>('downgrades', namespace);
+  const own = all.filter((d) => d.spec.release === release);
+  return own.sort((a, b) => a.metadata.creationTimestamp!.localeCompare(b.metadata.creationTimestamp!));
+}
+
+/** Waits until the newest Downgrade of the release is over and answers it. `before`: how many there were. */
+export async function untilOver(
+  place: Place,
+  namespace: string,
+  release: string,
+  before = 0,
+  timeoutMs = 420_000,
+): Promise<DowngradeObject> {
+  return waitFor(
+    `a downgrade of ${release} is over`,
+    timeoutMs,
+    async () => {
+      const all = await downgradesOf(place, namespace, release);
+      const last = all.at(-1);
+      return all.length > before && last?.status?.record?.completedAt ? last : undefined;
+    },
+    500,
+  );
+}
