@@ -52,88 +52,103 @@ const tries = 4;
 /** The API server closes an idle connection after 90 s; ours go first, so that a write never meets a closing one. */
 const idleMs = 60_000;
 
+/** What every request of one client shares. */
+interface Connection {
+  config: KubeConfig;
+  server: string;
+  proxied: boolean;
+  agent: http.Agent | https.Agent;
+  onRequest: ConnectOptions['onRequest'];
+}
+
 /** Reads the configuration and returns a client; nothing is dialled yet. Throws when no cluster is configured. */
 export function connect(options: ConnectOptions = {}): Client {
   const config = configOf(options);
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error(`no cluster in the kubeconfig for context ${config.getCurrentContext() || '(none)'}`);
-  const context = config.getContextObject(config.getCurrentContext());
-  const agents = [http, https].map(({ Agent }) => new Agent({ keepAlive: true, timeout: idleMs }));
-  const agent = cluster.server.startsWith('http:') ? agents[0] : agents[1];
-
-  /** The library's own agent keeps no connection alive; only where it tunnels through a proxy is it needed. */
-  async function authorized(headers: Record<string, string>): Promise<https.RequestOptions> {
-    const applied: https.RequestOptions = { headers };
-    await config.applyToHTTPSOptions(applied);
-    return cluster?.proxyUrl ? applied : { ...applied, agent };
-  }
-
-  async function open(
-    method: Method,
-    path: string,
-    request: RequestOptions,
-    signal: AbortSignal,
-  ): Promise<IncomingMessage> {
-    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    // Node gives a DELETE with a body no length of its own accord, and the body would be read as the next request.
-    const length = {
-      'Content-Type': request.contentType ?? 'application/json',
-      'Content-Length': `${Buffer.byteLength(body ?? '')}`,
-    };
-    const accept = request.accept ?? 'application/json';
-    const sent = {
-      ...(await authorized({ Accept: accept, 'User-Agent': 'downdraft', ...(body === undefined ? {} : length) })),
-      method,
-    };
-    options.onRequest?.(method, path);
-    const response = await send(urlOf(cluster?.server ?? '', path, request.query), sent, body, signal);
-    const status = response.statusCode ?? 0;
-    if (status >= 200 && status < 300) return response;
-    throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
-  }
-
-  async function exchange(method: Method, path: string, request: RequestOptions = {}): Promise<string> {
-    const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
-    const once = async () => await textOf(await open(method, path, request, signal), signal);
-    try {
-      return await (method === 'GET' ? patiently(once, signal) : once());
-    } catch (error) {
-      throw named(error, method, path);
-    } finally {
-      clear();
-    }
-  }
-
+  const { Agent } = cluster.server.startsWith('http:') ? http : https;
+  const agent = new Agent({ keepAlive: true, timeout: idleMs });
+  const { server } = cluster;
+  const connection = { config, server, proxied: Boolean(cluster.proxyUrl), agent, onRequest: options.onRequest };
   return {
-    server: cluster.server,
-    namespace: context?.namespace,
+    server,
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
     request: async <T>(method: Method, path: string, request?: RequestOptions) =>
-      JSON.parse(await exchange(method, path, request)) as T,
-    text: async (path, request) => await exchange('GET', path, { accept: '*/*', ...request }),
-    async stream(path, request = {}) {
-      const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
-      const stop = () => response?.destroy();
-      let response: IncomingMessage | undefined;
-      try {
-        response = await open('GET', path, request, signal);
-        request.signal?.addEventListener('abort', stop, { once: true });
-        response.once('close', () => request.signal?.removeEventListener('abort', stop));
-        if (request.signal?.aborted) stop();
-        return response;
-      } catch (error) {
-        throw named(error, 'GET', path);
-      } finally {
-        clear();
-      }
-    },
+      JSON.parse(await exchange(connection, method, path, request)) as T,
+    text: async (path, request) => await exchange(connection, 'GET', path, { accept: '*/*', ...request }),
+    stream: async (path, request = {}) => await streamOf(connection, path, request),
     async socket(path, query) {
       options.onRequest?.('EXEC', path);
-      return { url: urlOf(cluster.server, path, query), options: await authorized({ 'User-Agent': 'downdraft' }) };
+      return { url: urlOf(server, path, query), options: await authorized(connection, { 'User-Agent': 'downdraft' }) };
     },
-    close: () => {
-      for (const each of agents) each.destroy();
-    },
+    close: () => agent.destroy(),
   };
+}
+
+/** The library's own agent keeps no connection alive; only where it tunnels through a proxy is it needed. */
+async function authorized(
+  { config, proxied, agent }: Connection,
+  headers: Record<string, string>,
+): Promise<https.RequestOptions> {
+  const applied: https.RequestOptions = { headers };
+  await config.applyToHTTPSOptions(applied);
+  return proxied ? applied : { ...applied, agent };
+}
+
+async function open(
+  connection: Connection,
+  method: Method,
+  path: string,
+  request: RequestOptions,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+  // Node gives a DELETE with a body no length of its own accord, and the body would be read as the next request.
+  const length = {
+    'Content-Type': request.contentType ?? 'application/json',
+    'Content-Length': `${Buffer.byteLength(body ?? '')}`,
+  };
+  const accept = { Accept: request.accept ?? 'application/json', 'User-Agent': 'downdraft' };
+  const headers = { ...accept, ...(body === undefined ? {} : length) };
+  const sent = { ...(await authorized(connection, headers)), method };
+  connection.onRequest?.(method, path);
+  const response = await send(urlOf(connection.server, path, request.query), sent, body, signal);
+  const status = response.statusCode ?? 0;
+  if (status >= 200 && status < 300) return response;
+  throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
+}
+
+async function exchange(
+  connection: Connection,
+  method: Method,
+  path: string,
+  request: RequestOptions = {},
+): Promise<string> {
+  const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
+  const once = async () => await textOf(await open(connection, method, path, request, signal), signal);
+  try {
+    return await (method === 'GET' ? patiently(once, signal) : once());
+  } catch (error) {
+    throw named(error, method, path);
+  } finally {
+    clear();
+  }
+}
+
+async function streamOf(connection: Connection, path: string, request: RequestOptions): Promise<IncomingMessage> {
+  const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
+  try {
+    const response = await open(connection, 'GET', path, request, signal);
+    const stop = () => response.destroy();
+    request.signal?.addEventListener('abort', stop, { once: true });
+    response.once('close', () => request.signal?.removeEventListener('abort', stop));
+    if (request.signal?.aborted) stop();
+    return response;
+  } catch (error) {
+    throw named(error, 'GET', path);
+  } finally {
+    clear();
+  }
 }
 
 function configOf({ kubeconfig, context }: ConnectOptions): KubeConfig {
