@@ -83,7 +83,7 @@ async function carryOutForRun(
         if (p.role === 'runner') await writes.labelPod(namespace, p.name, p.uid, { component: null });
       });
     case 'lookAgain':
-      return tellRunner(release, writes, 'look', release.now.toISOString());
+      return tellRunner(release, writes, 'look', act.mark);
     case 'order':
       return order(release, run, writes, settings.token);
     case 'finish': {

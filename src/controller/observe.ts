@@ -72,8 +72,13 @@ async function observeGate(
   { namespace, name, gateExists, run }: { namespace: string; name: string; gateExists: boolean; run: Run | undefined },
 ): Promise<GateState> {
   if (!gateExists) return 'absent';
-  if (!run?.status.drainStartedAt) return 'written';
-  return (await reads.gateInForce(namespace, name)) ? 'inForce' : 'written';
+  if (!run?.status.drainStartedAt) return { written: 'nothing is drained' };
+  try {
+    const inForce = await reads.gateInForce(namespace, name);
+    return inForce ? 'inForce' : { written: 'waiting for the gate to be in force' };
+  } catch (error) {
+    return { written: `can't prove that the gate is in force: ${error instanceof Error ? error.message : error}` };
+  }
 }
 
 /** Only asked once the pods are gone and nothing is begun: then every session that is left is somebody else's. */

@@ -38,9 +38,12 @@ export async function reconcile(
     try {
       await carryOut(act, release, writes, settings);
     } catch (error) {
-      if (!(error instanceof NoOldPod)) throw error;
-      const wait: Act = { act: 'wait', reason: 'NoOldPod', message: error.message };
+      // Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota.
+      const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';
+      const why = error instanceof Error ? error.message : String(error);
+      const wait: Act = { act: 'wait', reason, message: `${act.act}: ${why}` };
       await report(release, wait, reads, writes);
+      if (!(error instanceof NoOldPod)) throw error;
       return wait;
     }
     if (act.act === 'finish') await reportEnd(release, key, reads, writes);

@@ -27,9 +27,14 @@ export async function startRunner(release: Release, run: Run, writes: Writes, se
 
 /** An old pod: one of the image that ran before, the API first, Ready before running before gated. */
 function sourceOf(release: Release, run: Run, mode: ActSettings['runner']): Pod | undefined {
-  const from = run.status.from?.image;
+  // A first runner tells its image by digest; pods that wait behind the gate have the name that was held.
+  const before = [run.status.from?.image, ...release.workloads.map((w) => w.hold?.from)].filter(Boolean);
   const old = release.pods.filter(
-    (p) => p.role === 'airflow' && !p.ended && !p.terminating && (from ? p.image === from : p.image !== run.to),
+    (p) =>
+      p.role === 'airflow' &&
+      !p.ended &&
+      !p.terminating &&
+      (before.length > 0 ? before.includes(p.image) : p.image !== run.to),
   );
   const service = ['api-server', 'webserver', 'scheduler', 'dag-processor', 'triggerer'];
   const rank = (p: Pod) => {

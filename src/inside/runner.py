@@ -142,14 +142,24 @@ def fault_of(orders):
     return None
 
 
-def inspect_or_end():
-    """Writes inspect.json and answers the managers; on failure writes the error there and ends with 1."""
+def take(name):
+    """The text of a file of the folder, which is then gone."""
+    with open(path(name)) as file:
+        text = file.read()
+    remove(name)
+    return text
+
+
+def inspect_or_end(mark=None):
+    """Writes inspect.json, with the mark of whoever asked for it, and answers the managers; on failure writes the
+    error there and ends with 1."""
     begun = time.monotonic()
     try:
         import airflow  # noqa: F401
 
         imported = time.monotonic()
         told, managers = inspect_all()
+        told["look"] = mark
         told["seconds"] = {"import": imported - begun, "inspect": time.monotonic() - imported}
     except (Exception, SystemExit) as error:
         write("inspect.json", {"error": one_line(error)})
@@ -224,8 +234,7 @@ def main():
     deadline = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < deadline and not os.path.exists(path("stop")):
         if os.path.exists(path("look")):
-            remove("look")
-            managers = inspect_or_end()
+            managers = inspect_or_end(take("look"))
         orders = authority.next()
         if orders:
             obey(orders, authority, managers, guard)

@@ -22,15 +22,15 @@ export function draining(release: Release, run: Run): Act {
   }
   // Nobody writes any more: what the plan was made from is looked at once more, and planning.ts judges it again.
   const { runner } = release;
-  if (runner.state === 'ready' && runner.inspection.at < run.status.drainedAt) return { act: 'lookAgain' };
+  if (runner.state === 'ready' && runner.inspection.look !== run.status.drainedAt)
+    return { act: 'lookAgain', mark: run.status.drainedAt };
   return { act: 'record', status: { schemaStartedAt: release.now.toISOString() } };
 }
 
 /** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */
 export function drain(release: Release): Act | undefined {
   if (release.gate === 'absent') return { act: 'createGate' };
-  if (release.gate === 'written')
-    return { act: 'wait', reason: 'Draining', message: 'waiting for the gate to be in force' };
+  if (release.gate !== 'inForce') return { act: 'wait', reason: 'Draining', message: release.gate.written };
   if (release.runner.state === 'ready' && inService(release)) return { act: 'isolateRunner' };
   const running = release.pods.filter((p) => p.role === 'airflow' && !p.gated && !p.ended);
   if (running.length === 0) return undefined;

@@ -34,7 +34,7 @@ export type Act =
   | { act: 'deleteGate' }
   | { act: 'endPods'; pods: Pod[] }
   | { act: 'isolateRunner' }
-  | { act: 'lookAgain' }
+  | { act: 'lookAgain'; mark: string }
   | { act: 'order' }
   | { act: 'dismissHelpers' }
   | { act: 'unhold'; workload: Workload }

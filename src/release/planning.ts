@@ -89,6 +89,6 @@ function blocked(release: Release, run: Run, first: Plan['blockers'][number]): A
   if (opening) return opening;
   const { runner, now } = release;
   const stale = runner.state === 'ready' && now.getTime() - Date.parse(runner.inspection.at) > 60_000;
-  if (stale) return { act: 'lookAgain' };
+  if (stale) return { act: 'lookAgain', mark: now.toISOString() };
   return { act: 'wait', reason: first.reason as Reason, message: first.message };
 }

@@ -33,7 +33,7 @@ export const reasons = {
   NoOldPod: ['run', 'no pod of the version that has the reverse scripts is there to copy'],
   RowsUnreadable: ['run', 'rows that the older version cannot read; converting them is not built yet'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
-  Blocked: ['run', 'the plan has blockers'],
+  Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],
   Draining: ['run', 'the old pods are being ended'],
   SessionsRemain: ['run', 'other sessions are still on the database'],
   Downgrading: ['run', 'the runner takes the schema back'],

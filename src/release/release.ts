@@ -105,8 +105,8 @@ export interface Pod {
   object: PodObject;
 }
 
-/** The gate on every pod of a release that is being drained. */
-export type GateState = 'absent' | 'written' | 'inForce';
+/** The gate on every pod of a release that is being drained; `written` says why it is not known to be in force. */
+export type GateState = 'absent' | 'inForce' | { written: string };
 
 export interface Release {
   namespace: string;
@@ -225,8 +225,10 @@ export interface Progress {
 
 /** What the running image says of its own scripts and of the database (src/inside/runner.py, inspect.json). */
 export interface Inspection {
-  /** When it looked, ISO 8601. */
+  /** When it looked, ISO 8601, by the runner's own clock. */
   at: string;
+  /** The mark with which it was asked to look once more; clocks of two machines can't be compared. */
+  look?: string;
   airflowVersion: string;
   core: { heads: string[]; chain: ChainLink[] };
   managers: {

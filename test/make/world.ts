@@ -132,10 +132,14 @@ export function makeWorld(workloads: WorkloadObject[]): World {
   const work = (pod: PodObject) => {
     const dir = files.get(pod.metadata.name) ?? new Map<string, string>();
     files.set(pod.metadata.name, dir);
+    const look = dir.get('look');
     if (!dir.has('inspect.json') || dir.delete('look'))
       dir.set(
         'inspect.json',
-        JSON.stringify(inspection(world.downgrades.at(-1)?.status?.record?.from?.image ?? 'apache/airflow:3.2.1')),
+        JSON.stringify({
+          ...inspection(world.downgrades.at(-1)?.status?.record?.from?.image ?? 'apache/airflow:3.2.1'),
+          ...(look ? { look } : {}),
+        }),
       );
     const orders = dir.has('orders.json') && JSON.parse(dir.get('orders.json')!);
     if (!orders || dir.has('result.json')) return;

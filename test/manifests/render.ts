@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { ensureBinaries } from '../cluster/binaries.ts';
-import { onPath } from '../cluster/command.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are read by path, and a wrong path fails the test that took it
 export type Manifest = any;
 
-/** Renders manifests/ with kubectl, the machine's own or the test cluster's. */
+/** Renders manifests/ with the test cluster's kubectl. */
 export async function renderManifests(): Promise<Manifest[]> {
-  const kubectl = (await onPath('kubectl')) ? 'kubectl' : join(await ensureBinaries(), 'kubectl');
+  const kubectl = join(await ensureBinaries(), 'kubectl');
   const { stdout } = await promisify(execFile)(kubectl, ['kustomize', 'manifests'], { timeout: 30_000 });
   return parseAllDocuments(stdout).map((document) => document.toJS());
 }
