@@ -21,9 +21,11 @@ export function planning(release: Release, run: Run): Act | undefined {
 }
 
 /** What the running image enforces is worth keeping: it tells at once that going back to it is harmless. */
-function learnRunning({ runner, images }: Release, run: Run): Act | undefined {
+function learnRunning({ runner, images, workloads }: Release, run: Run): Act | undefined {
   if (runner.state !== 'ready') return undefined;
-  const { image, imageID, inspection } = runner;
+  const { imageID, inspection } = runner;
+  // The copy names its image by digest; people, and the next change, name it as the workload did.
+  const image = workloads.find((w) => w.hold?.from)?.hold?.from ?? runner.image;
   const from = { image, ...(imageID ? { imageID } : {}), version: inspection.airflowVersion };
   if (run.status.from?.version === undefined) return { act: 'record', status: { from } };
   if (images[image]?.source === 'probe') return undefined;

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { distance, planDowngrade, planInWords } from '../../src/release/plan.ts';
+import type { ChainLink, Inspection } from '../../src/release/release.ts';
+import { makeDatabase, makeImage } from '../make/release.ts';
+
+const chain = (...revisions: string[]): ChainLink[] =>
+  revisions.map((revision, at) => ({ revision, down: revisions[at + 1] ?? null }));
+
+function makeInspection(shape: Partial<Inspection> = {}): Inspection {
+  return {
+    at: '2026-11-21T12:00:05.000Z',
+    airflowVersion: '3.2.1',
+    core: { heads: ['1d6611b6ab7c'], chain: chain('1d6611b6ab7c', 'b', 'a', '509b94a1042d', 'z') },
+    managers: [
+      {
+        class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
+        versionTable: 'alembic_version_fab',
+        heads: ['02ca36b0235b'],
+        chain: chain('02ca36b0235b', '6709f7a774b9'),
+        command: 'fab-db',
+        canDowngrade: true,
+      },
+    ],
+    database: { ...makeDatabase(), backend: 'postgresql' },
+    rows: [{ table: 'trigger', column: 'kwargs', count: 0, examples: [] }],
+    ...shape,
+  };
+}
+
+const kinds = (plan: ReturnType<typeof planDowngrade>) => plan.steps.map((s) => s.kind);
+const blockers = (plan: ReturnType<typeof planDowngrade>) => plan.blockers.map((b) => b.reason);
+
+describe('planDowngrade', () => {
+  it('S3-15, S3-18, S3-19: the core first, then FAB, each by revision', () => {
+    const plan = planDowngrade(makeInspection(), makeImage('3.1.8'));
+    expect(plan.steps).toMatchObject([
+      { kind: 'core', from: '1d6611b6ab7c', toRevision: '509b94a1042d', revisions: 3 },
+      { kind: 'manager', versionTable: 'alembic_version_fab', toRevision: '6709f7a774b9', revisions: 1 },
+    ]);
+    expect(plan.blockers).toEqual([]);
+  });
+
+  it('a half-done downgrade is planned from where the database is (G6, S1-21)', () => {
+    const database = {
+      ...makeDatabase({ tables: { alembic_version: ['a'], alembic_version_fab: ['02ca36b0235b'] } }),
+      backend: 'postgresql',
+    };
+    expect(planDowngrade(makeInspection({ database }), makeImage('3.1.8')).steps[0]).toMatchObject({
+      from: 'a',
+      revisions: 1,
+    });
+  });
+
+  it('S3-14: a provider alone is taken back when the core fits already', () => {
+    const database = {
+      ...makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
+      backend: 'postgresql',
+    };
+    expect(kinds(planDowngrade(makeInspection({ database }), makeImage('3.1.8')))).toEqual(['manager']);
+  });
+
+  it('a provider that the target does not enforce stays where it is', () => {
+    expect(kinds(planDowngrade(makeInspection(), makeImage('3.1.8', { managers: [] })))).toEqual(['core']);
+  });
+
+  it('G15: a target that the running image has no scripts for is a blocker', () => {
+    const plan = planDowngrade(makeInspection(), makeImage('3.1.8', { coreHead: 'elsewhere' }));
+    expect(blockers(plan)).toEqual(['NotAnAncestor']);
+  });
+
+  it('S3-8: a manager without a way back is a blocker that names it', () => {
+    const [fab] = makeInspection().managers;
+    const plan = planDowngrade(makeInspection({ managers: [{ ...fab!, canDowngrade: false }] }), makeImage('3.1.8'));
+    expect(plan.blockers[0]).toMatchObject({
+      reason: 'ProviderNotReversible',
+      message: expect.stringContaining('FABDBManager'),
+    });
+  });
+
+  it('S4-9, S4-15, S4-16: rows that the older version cannot read block, with table, count and ids', () => {
+    const rows = [{ table: 'task_instance', column: 'next_kwargs', count: 2, examples: ['019a'] }];
+    const plan = planDowngrade(makeInspection({ rows }), makeImage('3.1.8'));
+    expect(plan.blockers[0]).toMatchObject({
+      reason: 'RowsUnreadable',
+      message: expect.stringMatching(/^2 rows of task_instance\.next_kwargs \(for example 019a\)/),
+    });
+  });
+
+  it('says in words what is done, what stands in the way and what is not', () => {
+    const words = planInWords(planDowngrade(makeInspection(), makeImage('3.1.8')));
+    expect(words[0]).toBe('airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 3 revisions)');
+    expect(words.filter((w) => w.startsWith('not yet: '))).toHaveLength(3);
+  });
+});
+
+describe('distance', () => {
+  it.each([
+    ['to itself', 'c', 'c', 0],
+    ['two down', 'c', 'a', 2],
+    ['up is no way down', 'a', 'c', undefined],
+    ['elsewhere', 'c', 'x', undefined],
+  ])('%s', (_, from, to, expected) => {
+    expect(distance(chain('c', 'b', 'a'), from, to)).toBe(expected);
+  });
+
+  it('goes through a merge by either parent', () => {
+    const merged: ChainLink[] = [
+      { revision: 'm', down: ['l', 'r'] },
+      { revision: 'l', down: 'o' },
+      { revision: 'r', down: 'o' },
+      { revision: 'o', down: null },
+    ];
+    expect(distance(merged, 'm', 'o')).toBe(2);
+  });
+});
