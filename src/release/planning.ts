@@ -2,10 +2,10 @@
  * Planning: nothing is touched. The target image is asked (does it start, which heads does it need), a runner is started
  * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
  */
-import { type Act, verdictOn } from './next.ts';
+import type { Act } from './next.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
 import { nameOf, type Reason } from './reasons.ts';
-import type { Plan, Release, Run } from './release.ts';
+import type { ImageKnowledge, Plan, Release, Run, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { same } from './same.ts';
 
@@ -70,15 +70,25 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   if (runner.state !== 'ready' || !target) return undefined;
   const plan = planDowngrade(runner.inspection, target);
   if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
-  const other = release.workloads.filter((w) => verdictOn(release, w).verdict === 'allow');
+  const other = release.workloads.filter((w) => !asksFor(release, w, target));
   if (other.length > 0)
     return {
       act: 'wait',
       reason: 'WaitingForWorkloads',
-      message: `${other.map(nameOf).join(', ')} still ask for ${other[0]!.image}; set them to ${run.to} as well`,
+      message: `${other.map((w) => `${nameOf(w)} (${w.image})`).join(', ')} still ask for another version; set them to ${run.to} as well`,
     };
   const [first] = plan.blockers;
   return first && blocked(release, run, first);
+}
+
+/**
+ * A database has one schema: nothing begins before every workload asks for the target, by its very image or by one that
+ * is known to need the same head. Not knowing is not agreeing.
+ */
+function asksFor({ images }: Release, workload: Workload, target: ImageKnowledge): boolean {
+  if (workload.image === target.image) return true;
+  const known = images[workload.image];
+  return known !== undefined && known.source !== 'unknown' && known.coreHead === target.coreHead;
 }
 
 /**

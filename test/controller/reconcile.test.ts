@@ -139,13 +139,22 @@ describe('reconcile', () => {
     expectClean(world, newer);
   });
 
-  it('waits until every workload of the release asks for the older version', async () => {
+  it.each([
+    ['of the newer version', newer],
+    ['that nobody knows', 'acme/airflow:prod-42'],
+  ])('S0-8: waits while one workload still asks for an image %s', async (_, image) => {
     const world = running(newer);
-    const [, ...others] = world.workloads;
+    const dagProcessor = world.workloads[2]!;
     setImage(world, older);
-    world.workloads = [world.workloads[0]!, ...others];
+    const still = structuredClone(dagProcessor);
+    still.spec.template.spec.containers[0]!.image = image;
+    world.workloads[2] = image === newer ? still : hold('Deployment', still, dagProcessor, makeHold());
     await until(world, () => world.downgrades[0]?.status?.reason === 'WaitingForWorkloads');
-    expect(world.downgrades[0]!.status!.message).toContain('deployment/af-scheduler');
+    expect(world.downgrades[0]!.status!.message).toContain(`deployment/af-dag-processor (${image})`);
+    for (let i = 0; i < 10; i++) {
+      await look(world);
+      world.tick();
+    }
     expect(world.gates.size).toBe(0);
     setImage(world, older);
     await until(world, isDone(world));
