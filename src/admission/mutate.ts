@@ -77,6 +77,7 @@ function judgeChange({ desired, current, request }: Change, ports: Ports): Promi
   const subject = {
     workload: { kind, namespace, name, release: current.release },
     image: desired.image,
+    from: current.hold?.from,
     declaredVersion: desired.declaredVersion,
     connection: async (signal: AbortSignal) => {
       const stored = await ports.storedWorkload(desired.kind, request.namespace, request.name, signal);
@@ -113,7 +114,11 @@ function holdPatch({ request, current }: Change, object: WorkloadObject, ports: 
 }
 
 function warningsOf(workload: Workload, verdict: { reason: string; message: string }): string[] {
-  const watch = `watch: kubectl -n ${workload.namespace} get downgrade -w`;
+  const { namespace } = workload;
+  const watch =
+    verdict.reason === 'DatabaseUnreadable'
+      ? `watch: kubectl -n ${namespace} events --for ${nameOf(workload)} -w`
+      : `watch: kubectl -n ${namespace} get downgrade -w`;
   const meaning: Record<string, string> = {
     DatabaseAhead: 'downdraft will take the database back first',
     ProviderAhead: 'downdraft will take the database back first',

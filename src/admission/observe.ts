@@ -15,6 +15,8 @@ export interface Subject {
   workload: Question['workload'];
   image: string;
   declaredVersion: string | undefined;
+  /** Main image before the hold, if there is one. */
+  from?: string | undefined;
   /** Looks up the workload whose connection is used; undefined when nothing of the release waits. */
   connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
 }
@@ -36,7 +38,7 @@ export async function judgeWithin(subject: Subject, ports: Ports): Promise<Verdi
       repositories: ports.settings.repositories,
       declared: subject.declaredVersion,
     });
-    return judge({ workload, image: known, database, run });
+    return judge({ workload, image: known, database, run, from: subject.from });
   } catch (error) {
     return notObserved(workload, image, error);
   }

@@ -14,6 +14,8 @@ import { NoOldPod } from './runner.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;
+  /** What was last said of a release that has no record yet, so that it is said once. */
+  told: Map<string, string>;
 }
 
 /** No release needs more acts than this in one go; a decision that repeats itself is a fault of ours. */
@@ -33,6 +35,7 @@ export async function reconcile(
     const release = await observe(reads, key, settings);
     const act = next(release);
     if (act.act === 'wait') await report(release, act, reads, writes);
+    if (act.act === 'wait' && !release.run) await sayOnWorkloads(release, act, writes, settings.told);
     if (act.act === 'rest' || act.act === 'wait') return act;
     settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
     try {
@@ -59,6 +62,32 @@ async function report(release: Release, act: Act, reads: Reads, writes: Writes):
   if (!run) return;
   const object = (await reads.downgrades(namespace)).find((d) => d.metadata.uid === run.uid);
   if (object) await show(release, object, act, writes);
+}
+
+/** Held, and no run to show it in: the workloads themselves carry the word. */
+async function sayOnWorkloads(
+  { namespace, name, workloads }: Release,
+  { reason, message }: Extract<Act, { act: 'wait' }>,
+  writes: Writes,
+  told: Map<string, string>,
+): Promise<void> {
+  const key = `${namespace}/${name}`;
+  if (told.get(key) === message) return;
+  for (const { kind, name, hold, object } of workloads)
+    if (hold)
+      await writes.event({
+        object: {
+          apiVersion: 'apps/v1',
+          kind,
+          namespace,
+          name,
+          ...(object.metadata.uid ? { uid: object.metadata.uid } : {}),
+        },
+        type: 'Warning',
+        reason,
+        message,
+      });
+  told.set(key, message);
 }
 
 async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {

@@ -72,6 +72,7 @@ export function runController(
     commands: { probe: shellCommand(probeScript()), runner: inFolder(shellCommand(runnerScript())) },
     token,
     log,
+    told: new Map<string, string>(),
   };
   const loop = startLoop({
     reconcile: (key) => reconcile(key, reads, writes, settings),

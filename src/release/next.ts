@@ -48,19 +48,19 @@ export function next(release: Release): Act {
   const held = release.workloads.filter((w) => w.hold);
   if (!run) return held.length === 0 ? tidying(release) : begin(release, held);
   if (run.status.schemaStartedAt && !run.status.verifiedAt) return reversing(release, run);
+  if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
-  if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
   if (run.status.verifiedAt) return { act: 'finish', outcome: 'Downgraded' };
   if (superseded(release, run)) return { act: 'finish', outcome: 'Reverted' };
   return planning(release, run) ?? draining(release, run);
 }
 
 function begin(release: Release, held: Workload[]): Act {
+  const misfit = held.filter((w) => !fits(release, w));
+  if (misfit.length < held.length) return { act: 'unhold', workload: held.find((w) => !misfit.includes(w))! };
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
-  const misfit = held.filter((w) => !fits(release, w));
-  if (misfit.length === 0) return { act: 'unhold', workload: held[0]! };
   return { act: 'startRun', to: foremost(misfit).image };
 }
 
@@ -80,7 +80,7 @@ export function foremost(workloads: readonly Workload[]): Workload {
 /** The verdict on a workload's desired image. */
 export function verdictOn(release: Release, workload: Workload): Verdict {
   const image = release.images[workload.image] ?? { image: workload.image, source: 'unknown', why: 'not looked at' };
-  return judge({ workload, image, database: release.database, run: release.run });
+  return judge({ workload, image, database: release.database, run: release.run, from: workload.hold?.from });
 }
 
 function fits(release: Release, workload: Workload): boolean {

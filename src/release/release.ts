@@ -2,7 +2,6 @@
  * The snapshot: what was observed of one release, in our words, frozen before anything is decided.
  *
  * A release is one installed instance of a chart: its workloads, their pods and one metadata database.
- * Everything in release/ is pure; whatever it needs to know stands in these types.
  */
 import type { PodObject, WorkloadObject } from './objects.ts';
 
@@ -247,5 +246,4 @@ export interface Inspection {
 export interface ChainLink {
   revision: string;
   down: string | string[] | null;
-  version?: string;
 }

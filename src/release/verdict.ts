@@ -26,6 +26,8 @@ export interface Question {
   image: ImageKnowledge | ImageUnknown;
   database: DatabaseState;
   run: Run | undefined;
+  /** Main image before the workload was held, if it is. */
+  from?: string | undefined;
 }
 
 /** Core table; every other alembic_version% table is a provider's. */
@@ -42,29 +44,35 @@ export function judge(question: Question): Verdict {
   const heads = database.versionTables[coreTable] ?? [];
   const core = heads[0];
   if (core === undefined) return { verdict: 'allow', reason: 'NewDatabase' };
-  if (image.source === 'unknown') return unknownImage(question, image, core);
+  if (image.source === 'unknown') return question.from === image.image ? restored : unknownImage(question, image, core);
   return tooOld(question, image, core) ?? compareCore(question, image, core, database);
 }
 
-/** Once the reverse scripts run, only their end is a whole state; the way back is not built yet. */
+/**
+ * Once the reverse scripts run, only the end is a whole state; the way back is not built yet. Until the run is over a newer
+ * image may well come without its migration Job (helm --atomic rolls back so), and its pods would wait for ever.
+ */
 function withdrawnTooLate({ workload, image, run }: Question): Verdict | undefined {
-  if (!run?.status.schemaStartedAt || run.status.verifiedAt || image.image === run.to) return undefined;
-  const done = run.status.progress ? ` (${run.status.progress.done} of ${run.status.progress.of} revisions)` : '';
-  return {
-    verdict: 'deny',
-    reason: 'DowngradeUnderWay',
-    message:
-      `${nameOf(workload)}: the database is being taken back for ${run.to}${done} and can't turn round yet; ` +
-      `let it end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again`,
-  };
+  if (!run?.status.schemaStartedAt || image.image === run.to) return undefined;
+  const { progress, verifiedAt } = run.status;
+  const done = progress && !verifiedAt ? ` (${progress.done} of ${progress.of} revisions)` : '';
+  const how = verifiedAt
+    ? `the database has been taken back for ${run.to}, whose pods are starting; let that end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again. If they never get Ready, delete that Downgrade first`
+    : `the database is being taken back for ${run.to}${done} and can't turn round yet; let it end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again`;
+  return { verdict: 'deny', reason: 'DowngradeUnderWay', message: `${nameOf(workload)}: ${how}` };
 }
 
-function unreadable({ workload, image, database }: Question): Verdict | undefined {
+/** What ran before the hold, and does not contradict the database, runs there still. */
+const restored = { verdict: 'allow', reason: 'Restored' } as const;
+
+/** The image that ran before the hold still runs: going back to it changes nothing, whatever the database says. */
+function unreadable({ workload, image, database, from }: Question): Verdict | undefined {
   if (database.state === 'read') return undefined;
+  if (from === image.image) return restored;
   return {
     verdict: 'hold',
     reason: 'DatabaseUnreadable',
-    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; the old pods keep serving, no action needed unless it lasts`,
+    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; the old pods keep serving, and setting the image back is let through`,
   };
 }
 
@@ -145,12 +153,13 @@ function compareProviders(question: Question, image: ImageKnowledge, database: D
 }
 
 function compareProvider(
-  { workload }: Question,
+  { workload, from }: Question,
   image: ImageKnowledge,
   table: string,
   revision: string,
 ): Verdict | undefined {
   if (image.managers === undefined) {
+    if (from === image.image) return restored;
     if (isLowestProviderRevision(table, revision)) return undefined;
     return {
       verdict: 'hold',

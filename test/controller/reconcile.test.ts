@@ -25,6 +25,7 @@ async function look(world: World, { runner = 'Copy', writes = world.writes }: Op
     commands: { probe: ['probe'], runner: ['runner'] },
     token: 1,
     log: () => {},
+    told: new Map(),
   });
 }
 
@@ -180,6 +181,20 @@ describe('reconcile', () => {
     setImage(world, older);
     expect(await look(world)).toMatchObject({ act: 'wait', reason: 'DatabaseUnreadable' });
     expect(world.downgrades).toEqual([]);
+    expect(world.events).toContainEqual({ reason: 'DatabaseUnreadable', message: 'connection refused' });
+  });
+
+  it('a database that cannot be read is no reason to refuse the way back to what still runs', async () => {
+    const world = running(newer);
+    world.database = { state: 'unreadable', why: 'connection refused' };
+    setImage(world, older);
+    await look(world);
+    setImage(world, newer);
+    for (let i = 0; i < 6; i++) {
+      await look(world);
+      world.tick();
+    }
+    expectClean(world, newer);
   });
 
   it('a held workload whose image fits after all is let go without a run', async () => {

@@ -143,16 +143,26 @@ const rows: Row[] = [
     makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } }),
   ],
   [
-    'once verified, the newer version may be wanted again: an upgrade',
+    'G34: nor until the run is over: helm --atomic goes back up without a migration Job',
     makeImage('3.2.1'),
     makeDatabase({ version: '3.1.8' }),
-    'allow',
-    'Upgrade',
+    'deny',
+    'DowngradeUnderWay',
     makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z', verifiedAt: '2026-11-21T12:00:40Z' } }),
   ],
 ];
 
 describe('judge', () => {
+  it.each<[string, ImageKnowledge | ImageUnknown, DatabaseState]>([
+    ['on a database that cannot be read', tagged('3.2.1'), { state: 'unreadable', why: 'connection refused' }],
+    ['whose providers are not known', tagged('3.2.1'), makeDatabase()],
+    ['whose version is not known', unknown, makeDatabase()],
+  ])('a rescue is not denied: the image that ran before the hold, %s', (_, image, database) => {
+    const question = { workload, image, database, run: undefined };
+    expect(judge(question)).toMatchObject({ verdict: 'hold' });
+    expect(judge({ ...question, from: image.image })).toEqual({ verdict: 'allow', reason: 'Restored' });
+  });
+
   it.each(rows)('%s', (_, image, database, verdict, reason, run) => {
     expect(judge({ workload, image, database, run })).toMatchObject({ verdict, reason });
   });
@@ -168,7 +178,9 @@ describe('judge', () => {
     for (const [, image, database, verdict, , run] of rows.filter((r) => r[3] === 'deny')) {
       const said = judge({ workload, image, database, run });
       expect(said.verdict).toBe(verdict);
-      expect('message' in said && said.message).toMatch(/; (choose|find|let it end)|Put the revision back/);
+      expect('message' in said && said.message).toMatch(
+        /; (choose|find|let it end|let that end)|Put the revision back/,
+      );
     }
   });
 });

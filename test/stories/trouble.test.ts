@@ -143,7 +143,11 @@ describe('story 5', () => {
       const over = await untilOver(place, namespace, 'af');
       expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Reverted' });
       await untilServes(place, namespace, 'af', '3.2.1');
-      expect((await podsOf('af')).map((p) => p.metadata.uid).sort()).toEqual(before.sort());
+      // Runner and probe end with their own grace.
+      await waitFor('only the pods from before are left', minutes, async () => {
+        const left = (await podsOf('af')).map((p) => p.metadata.uid).sort();
+        return JSON.stringify(left) === JSON.stringify(before.sort());
+      });
       expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
     },
     10 * minutes,
