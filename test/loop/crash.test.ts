@@ -1,12 +1,17 @@
 /**
  * The loop on the real control plane with a real PostgreSQL: a controller that is killed before and after each write it
- * makes always ends in the same place.
+ * makes always ends in the same place; so does one whose runner is lost.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Death, Point } from './mortal.ts';
+import { core } from '../../src/cluster/paths.ts';
+import { label } from '../../src/release/profiles.ts';
+import { waitFor } from '../cluster/wait.ts';
+import { faultsAtEnd } from './ends.ts';
+import { imageOf, newer, older } from './images.ts';
+import { type Death, eachWrite, type Point, startLife } from './mortal.ts';
 import { type Place, startPlace } from './place.ts';
-import { makeSeed } from './release.ts';
-import { type Outcome, runThrough } from './runs.ts';
+import { downgrades, forget, install, makeSeed, pods, releaseName, setImage } from './release.ts';
+import { ended, type Outcome, runThrough, settled } from './runs.ts';
 
 /** Runs at a time: each mostly waits, but the API server, PostgreSQL and all controllers share the machine. */
 const lanes = 8;
@@ -21,7 +26,7 @@ beforeAll(async () => {
 afterAll(async () => await place?.stop(), 60_000);
 
 it('G20, G28: a controller killed before and after every write always ends in the same place', async () => {
-  // Two, since a few writes (how far the runner is) depend on when the controller happens to look.
+  // Two, since a few writes depend on when the controller happens to look.
   const whole = await Promise.all(['whole1', 'whole2'].map((name) => runThrough(place, name)));
   for (const { faults } of whole) expect(faults).toEqual([]);
   const points = [...new Set(whole.flatMap(({ diary }) => diary.written))];
@@ -36,8 +41,73 @@ it('G20, G28: a controller killed before and after every write always ends in th
   expect(wrong).toEqual([]);
   const notMet = deaths.filter((_, at) => !outcomes[at]!.diary.died).map(({ point, when }) => `${when} ${point}`);
   expect(notMet.length, `writes that did not come again: ${notMet.join(', ')}`).toBeLessThan(deaths.length / 10);
-  expect(place.kubelet.faults).toEqual([]);
 }, 900_000);
+
+it('a runner that is lost in the middle of the schema step is started anew from a pod that waits', async () => {
+  const installed = await install(place, 'lost');
+  const { namespace } = installed;
+  const life = new AbortController();
+  let lost: string | undefined;
+  const writes = eachWrite(place.writes(), async () => {
+    const begun = place.standIn.revisions.filter((r) => r.namespace === namespace).length;
+    const runner = (await pods(place.client, namespace)).find((p) => p.metadata.labels?.[label.role] === 'runner');
+    if (begun < 9 || lost || !runner) return;
+    lost = runner.metadata.uid!;
+    await place.client.request('DELETE', core(namespace, `pods/${runner.metadata.name}`));
+  });
+  try {
+    await setImage(place, installed, older);
+    startLife({
+      key: keyOf(namespace),
+      reads: place.reads(),
+      writes,
+      token: 1,
+      signal: life.signal,
+      onTrouble: () => {},
+    });
+    expect(await ended(place, namespace, () => [])).toEqual([]);
+    expect(lost).toBeDefined();
+    expect(await settled(() => faultsAtEnd(place, installed))).toEqual([]);
+  } finally {
+    life.abort();
+    await forget(place, installed);
+  }
+}, 120_000);
+
+it('an image that cannot be pulled takes nothing down, and setting it back ends the run', async () => {
+  const installed = await install(place, 'broken');
+  const { namespace, registry } = installed;
+  const { client, kubelet } = place;
+  const life = new AbortController();
+  const image = imageOf(registry, older);
+  kubelet.broken.add(image);
+  const serving = () => kubelet.ran.filter((c) => c.namespace === namespace && c.endedAt === undefined).length;
+  try {
+    await setImage(place, installed, older);
+    const ports = { reads: place.reads(), writes: place.writes() };
+    startLife({ key: keyOf(namespace), ...ports, token: 1, signal: life.signal, onTrouble: () => {} });
+    await waitFor('the reason to be told', 30_000, async () => {
+      const [run] = await downgrades(client, namespace);
+      return run?.status?.reason === 'TargetImageNotStarted' && `${run.status.message}`.includes('ImagePullBackOff');
+    });
+    expect(serving()).toBe(3);
+    await setImage(place, installed, newer);
+    expect(await ended(place, namespace, () => [])).toEqual([]);
+    expect((await downgrades(client, namespace)).map((run) => run.status?.record?.outcome)).toEqual(['Reverted']);
+    expect(serving()).toBe(3);
+    expect(kubelet.ran.filter((c) => c.namespace === namespace)).toHaveLength(3);
+  } finally {
+    life.abort();
+    kubelet.broken.delete(image);
+    await forget(place, installed);
+  }
+}, 120_000);
+
+it('nothing went wrong in the kubelet', () => {
+  expect(place.kubelet.faults).toEqual([]);
+});
+
+const keyOf = (namespace: string) => ({ namespace, name: releaseName });
 
 async function inLanes<T, R>(list: T[], act: (item: T, at: number) => Promise<R>): Promise<R[]> {
   const results: R[] = [];

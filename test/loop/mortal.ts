@@ -44,6 +44,18 @@ export function mortal(writes: Writes, diary: Diary, death: Death | undefined, d
   ) as unknown as Writes;
 }
 
+/** Calls `before` with each write's name, and waits for it, before the write is made. */
+export function eachWrite(writes: Writes, before: (name: string) => Promise<void> | void): Writes {
+  const wrapped = Object.entries(writes).map(([name, write]) => [
+    name,
+    async (...args: unknown[]) => {
+      await before(name);
+      return (write as (...a: unknown[]) => Promise<void>)(...args);
+    },
+  ]);
+  return Object.fromEntries(wrapped) as unknown as Writes;
+}
+
 function pointOf(name: string, args: unknown[], before: Point[]): Point {
   const point = `${name} ${args.map(essence).filter(Boolean).join(' ')}`.trim();
   return `${point} #${before.filter((p) => p.startsWith(`${point} #`)).length + 1}`;
@@ -84,7 +96,7 @@ export interface Life {
 }
 
 /** A controller that starts from nothing and looks after one release until the signal. */
-export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs = 100 }: Life): void {
+export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs = 150 }: Life): void {
   const settings = {
     repositories: ['apache/airflow'],
     now: () => new Date(),
@@ -92,6 +104,7 @@ export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs
     commands: { probe: ['probe'], runner: ['runner'] },
     token,
     log: () => {},
+    told: new Map<string, string>(),
   };
   const loop = startLoop({
     reconcile: (one) => reconcile(one, reads, writes, settings),

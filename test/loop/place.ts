@@ -46,7 +46,11 @@ export const databaseOf = (namespace: string) => namespace;
 export async function startPlace(purpose: string): Promise<Place> {
   const stops: (() => Promise<unknown> | unknown)[] = [];
   const stop = async () => {
-    for (const end of stops.splice(0).reverse()) await end();
+    for (const end of stops.splice(0).reverse()) {
+      const t = performance.now();
+      await end();
+      console.error('STOP', String(end).slice(0, 60), Math.round(performance.now() - t));
+    }
   };
   stops.push(nameDatabase());
   try {

@@ -1,7 +1,8 @@
 /** A small release on the real control plane: two Deployments, a StatefulSet, the Secret with the connection, a database. */
 import type { Client } from '../../src/cluster/client.ts';
+import { notFound } from '../../src/cluster/errors.ts';
 import { gateConfigurationName } from '../../src/cluster/gate.ts';
-import { apps, configurations, core, downgradesOf } from '../../src/cluster/paths.ts';
+import { apps, configurations, core, downgradesOf, mergePatch } from '../../src/cluster/paths.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import { readWorkload } from '../../src/release/workload.ts';
@@ -44,7 +45,7 @@ export async function install(place: Place, namespace: string): Promise<Installe
   await client.request('POST', '/api/v1/namespaces', {
     body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
   });
-  await postgres.query('postgres', `create database ${databaseOf(namespace)} template ${seed}`);
+  await postgres.query('postgres', `create database "${databaseOf(namespace)}" template ${seed}`);
   const secrets = {
     'af-metadata': { connection: connectionOf(place, namespace) },
     'af-fernet-key': { 'fernet-key': 'none' },
@@ -111,12 +112,16 @@ export async function gates(client: Client, namespace: string): Promise<string[]
 export async function forget(place: Place, { namespace, registry }: Installed): Promise<void> {
   const { client, kubelet, postgres, config } = place;
   await kubelet.endSessions(namespace);
-  await postgres.query('postgres', `drop database ${databaseOf(namespace)} with (force)`);
+  await postgres.query('postgres', `drop database "${databaseOf(namespace)}" with (force)`);
   const path = core(config.namespace, 'configmaps/downdraft-images');
-  const { data = {} } = await client.request<{ data?: Record<string, string> }>('GET', path);
-  const mine = Object.keys(data).filter((key) => data[key]!.includes(`"${registry}/`));
-  const body = { data: Object.fromEntries(mine.map((key) => [key, null])) };
-  await client.request('PATCH', path, { body, contentType: 'application/merge-patch+json' });
+  const { data = {} } = await client.request<{ data?: Record<string, string> }>('GET', path).catch((error) => {
+    if (notFound(error)) return { data: {} };
+    throw error;
+  });
+  const keys = Object.keys(data).filter((key) => data[key]!.includes(`"${registry}/`));
+  if (keys.length === 0) return;
+  const body = { data: Object.fromEntries(keys.map((key) => [key, null])) };
+  await client.request('PATCH', path, { body, contentType: mergePatch });
 }
 
 /** As in a release: by a host's name, and without a first try over TLS, which this server has not. */

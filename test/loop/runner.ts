@@ -41,33 +41,44 @@ const slow = [0, 8, 16];
 export function runRunner(place: RunnerPlace): { notice(): Promise<void> } {
   const { folder, signal } = place;
   let done = '';
-  for (const file of ['inspect.json', 'orders.json', 'progress.json', 'result.json', 'stop']) folder.delete(file);
+  let obeying = false;
+  let turns = Promise.resolve();
+  for (const file of ['inspect.json', 'orders.json', 'progress.json', 'result.json', 'stop', 'look'])
+    folder.delete(file);
   folder.set('pid', '7');
+  const fail = (error: unknown) => {
+    // A pod that ends cuts its program short anywhere.
+    if (!signal.aborted) folder.set('inspect.json', JSON.stringify({ error: String(error) }));
+  };
   const turn = async () => {
-    if (signal.aborted) return;
+    if (signal.aborted || obeying) return;
     if (folder.has('stop')) return void folder.delete('pid');
+    const look = folder.get('look');
     if (!folder.has('inspect.json') || folder.delete('look'))
-      folder.set('inspect.json', JSON.stringify(await inspect(place)));
+      folder.set('inspect.json', JSON.stringify({ ...(await inspect(place)), ...(look ? { look } : {}) }));
     const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
     const signature = orders && `${orders.token}/${orders.run}`;
-    const highest = Number(folder.get('token') ?? 0);
-    if (!orders || !signature || signature === done || orders.token < highest) return;
-    done = signature;
+    if (!orders || signature === done || orders.token < Number(folder.get('token') ?? 0)) return;
+    done = signature!;
     folder.set('token', String(orders.token));
-    const begun = nextProgress(folder);
-    const obeying = obey(orders, place).catch(fail);
-    await Promise.race([begun, obeying]);
-    // What comes next waits for the end of these orders, but not whoever gave them.
-    turns = turns.then(() => obeying);
+    obeying = true;
+    await begin(orders);
   };
-  let turns = Promise.resolve();
-  const notice = () => {
-    turns = turns.then(turn).catch((error: unknown) => {
-      // A pod that ends cuts its program short anywhere.
-      if (!signal.aborted) folder.set('inspect.json', JSON.stringify({ error: String(error) }));
+  const begin = (orders: Orders) =>
+    new Promise<void>((begun) => {
+      void obey(orders, place, begun)
+        .catch(fail)
+        .finally(() => {
+          obeying = false;
+          begun();
+          return notice();
+        });
     });
+  const notice = () => {
+    turns = turns.then(turn).catch(fail);
+    return turns;
   };
-  notice();
+  void notice();
   return { notice };
 }
 
@@ -86,7 +97,7 @@ async function inspect({ url, version }: RunnerPlace): Promise<Inspection> {
   };
 }
 
-async function obey(orders: Orders, place: RunnerPlace): Promise<void> {
+async function obey(orders: Orders, place: RunnerPlace, begun: () => void): Promise<void> {
   const { folder, url, signal } = place;
   const signature = { token: orders.token, run: orders.run };
   folder.delete('progress.json');
@@ -98,7 +109,7 @@ async function obey(orders: Orders, place: RunnerPlace): Promise<void> {
     await lock.query(`begin; set local lock_timeout = '5s'; select pg_advisory_xact_lock(${lockKey})`);
     for (const index of orders.steps.keys()) {
       if (folder.has('stop')) throw new Error('asked to stop; the steps from here on were not begun');
-      await takeBack(orders, index, work, place);
+      await takeBack(orders, index, work, place, begun);
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -112,7 +123,13 @@ async function obey(orders: Orders, place: RunnerPlace): Promise<void> {
     folder.set('result.json', JSON.stringify({ ...signature, ...result, versionTables: database.versionTables }));
 }
 
-async function takeBack(orders: Orders, index: number, work: pg.Client, place: RunnerPlace): Promise<void> {
+async function takeBack(
+  orders: Orders,
+  index: number,
+  work: pg.Client,
+  place: RunnerPlace,
+  begun: () => void,
+): Promise<void> {
   const step = orders.steps[index]!;
   const table = step.kind === 'core' ? 'alembic_version' : step.versionTable!;
   const { rows } = await work.query(
@@ -127,7 +144,8 @@ async function takeBack(orders: Orders, index: number, work: pg.Client, place: R
     const told = { token, run, step: index, steps: steps.length, kind: step.kind, done, of: revisions.length };
     place.folder.set('progress.json', JSON.stringify({ ...told, revision, message: `undo ${revision}` }));
     place.onRevision(performance.now());
-    await delay(revisionMs);
+    begun();
+    if (slow.includes(done)) await place.nextLook();
     const changed = await work.query(`update ${table} set version_num = $1 where version_num = $2`, [down, revision]);
     if (changed.rowCount !== 1) throw new Error(`${table} was not at ${revision}`);
   }

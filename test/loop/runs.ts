@@ -43,7 +43,7 @@ export async function runThrough(place: Place, namespace: string, death?: Death)
   try {
     await setImage(place, installed, older);
     live();
-    const faults = await ended(place, namespace, diary);
+    const faults = await ended(place, namespace, () => diary.written);
     return {
       diary,
       faults: [...faults, ...(await settled(() => faultsAtEnd(place, installed)))],
@@ -56,8 +56,8 @@ export async function runThrough(place: Place, namespace: string, death?: Death)
   }
 }
 
-/** Waits for the record's end; what stands in the record instead is the fault. */
-async function ended({ client }: Place, namespace: string, diary: Diary): Promise<string[]> {
+/** Waits for the end of all records; what stands there instead is the fault. `written` tells what was done last. */
+export async function ended({ client }: Place, namespace: string, written: () => string[]): Promise<string[]> {
   try {
     await waitFor('the end of the Downgrade', patienceMs, async () => {
       const runs = await downgrades(client, namespace);
@@ -67,12 +67,12 @@ async function ended({ client }: Place, namespace: string, diary: Diary): Promis
   } catch (error) {
     const runs = await downgrades(client, namespace);
     const last = runs.map(({ status }) => `${status?.phase}: ${status?.reason} ${status?.message}`);
-    return [`${(error as Error).message}; ${last.join(' | ') || 'no Downgrade'}; last: ${diary.written.slice(-3)}`];
+    return [`${(error as Error).message}; ${last.join(' | ') || 'no Downgrade'}; last: ${written().slice(-3)}`];
   }
 }
 
 /** The record may end before the last helper pod is gone: asked again until nothing is wrong, or for long enough. */
-async function settled(ask: () => Promise<string[]>): Promise<string[]> {
+export async function settled(ask: () => Promise<string[]>): Promise<string[]> {
   let faults: string[] = [];
   await waitFor('no faults', 15_000, async () => {
     faults = await ask();

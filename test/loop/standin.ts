@@ -4,7 +4,7 @@
  */
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import type { PodObject } from '../../src/release/objects.ts';
-import { scriptsOf, versionOf } from './images.ts';
+import { scriptsOf, type Version, versionOf } from './images.ts';
 import { runRunner } from './runner.ts';
 
 /** A revision was about to be taken back, by the runner in a pod of this namespace. */
@@ -23,10 +23,11 @@ export interface StandIn {
 }
 
 interface Running {
-  pod: PodObject;
   folder: Map<string, string>;
   end: AbortController;
-  notice(): void;
+  notice(): Promise<void>;
+  /** Called, and taken out, when the folder is read. */
+  looked: Set<() => void>;
 }
 
 /** `database` answers the URL for a namespace; `podOf` reads a pod from the API server and throws when there is none. */
@@ -43,48 +44,53 @@ export function makeStandIn(
   };
   const podStarted = (pod: PodObject) => {
     const { namespace = '', uid = '' } = pod.metadata;
-    const folder = new Map<string, string>();
-    const end = new AbortController();
-    const { notice } = runRunner({
-      url: database(namespace),
-      version: versionOf(pod.spec.containers[0]!.image!),
-      folder,
-      signal: end.signal,
-      onRevision: (at) => revisions.push({ namespace, at }),
+    const onRevision = (at: number) => revisions.push({ namespace, at });
+    running.set(uid, start(database(namespace), versionOf(pod.spec.containers[0]!.image!), onRevision));
+  };
+  const podEnded = (uid: string) => {
+    running.get(uid)?.end.abort();
+    running.delete(uid);
+  };
+  const reads: StandIn['reads'] = {
+    podLog: async (namespace, pod) => {
+      const version = versionOf((await podOf(namespace, pod)).spec.containers[0]!.image!);
+      const { core, managers } = scriptsOf(version);
+      const told = { airflowVersion: version, coreHeads: core.heads, managers, python: '3.12.0' };
+      return `importing airflow\nDOWNDRAFT-PROBE ${JSON.stringify(told)}\n`;
+    },
+    runnerFiles: async (namespace, pod, _container, paths) => {
+      const found = await inPod(namespace, pod);
+      const texts = paths.map((path) => found?.folder.get(nameOf(path)));
+      for (const resolve of found?.looked ?? []) resolve();
+      found?.looked.clear();
+      return texts;
+    },
+  };
+  const writes: StandIn['writes'] = {
+    writeFile: async (namespace, pod, _container, path, text) => {
+      const found = await inPod(namespace, pod);
+      if (!found) throw new Error(`in pod/${pod} nobody reads ${path}`);
+      found.folder.set(nameOf(path), text);
+      await found.notice();
+    },
+    startDetached: async (namespace, pod) => {
+      if (!(await inPod(namespace, pod))) podStarted(await podOf(namespace, pod));
+    },
+  };
+  return { reads, writes, podStarted, podEnded, revisions };
+}
+
+function start(url: string, version: Version, onRevision: (at: number) => void): Running {
+  const folder = new Map<string, string>();
+  const end = new AbortController();
+  const looked = new Set<() => void>();
+  const nextLook = () =>
+    new Promise<void>((resolve) => {
+      looked.add(resolve);
+      end.signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    running.set(uid, { pod, folder, end, notice });
-  };
-  return {
-    revisions,
-    podStarted,
-    podEnded: (uid) => {
-      running.get(uid)?.end.abort();
-      running.delete(uid);
-    },
-    reads: {
-      podLog: async (namespace, pod) => {
-        const version = versionOf((await podOf(namespace, pod)).spec.containers[0]!.image!);
-        const { core, managers } = scriptsOf(version);
-        const told = { airflowVersion: version, coreHeads: core.heads, managers, python: '3.12.0' };
-        return `importing airflow\nDOWNDRAFT-PROBE ${JSON.stringify(told)}\n`;
-      },
-      runnerFiles: async (namespace, pod, _container, paths) => {
-        const found = await inPod(namespace, pod);
-        return paths.map((path) => found?.folder.get(nameOf(path)));
-      },
-    },
-    writes: {
-      writeFile: async (namespace, pod, _container, path, text) => {
-        const found = await inPod(namespace, pod);
-        if (!found) throw new Error(`in pod/${pod} nobody reads ${path}`);
-        found.folder.set(nameOf(path), text);
-        found.notice();
-      },
-      startDetached: async (namespace, pod) => {
-        if (!(await inPod(namespace, pod))) podStarted(await podOf(namespace, pod));
-      },
-    },
-  };
+  const { notice } = runRunner({ url, version, folder, signal: end.signal, onRevision, nextLook });
+  return { folder, end, notice, looked };
 }
 
 function nameOf(path: string): string {
