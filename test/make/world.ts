@@ -9,6 +9,7 @@ import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName, label } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Inspection } from '../../src/release/release.ts';
+import { merge } from './merge.ts';
 import { makePod } from './pod.ts';
 import { makeDatabase, makeImage, revisionsOf } from './release.ts';
 
@@ -300,15 +301,4 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     event: async ({ reason, message }) => void world.events.push({ reason, message }),
   };
   return Object.assign(world, { reads, writes, tick });
-}
-
-/** RFC 7396. */
-function merge(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const result: Record<string, unknown> = { ...(target as Record<string, unknown>) };
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else result[key] = merge(result[key], value);
-  }
-  return result;
 }

@@ -1,18 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { heldPartition, hold, holdOf, isStopped, resumePatch } from '../../src/release/hold.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
+import { merge } from '../make/merge.ts';
 import { makeDeployment, makeHold, makeStatefulSet } from '../make/workload.ts';
-
-/** RFC 7396, so that the inverse is tested as the API server applies it. */
-function merge(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const result: Record<string, unknown> = { ...(target as Record<string, unknown>) };
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else result[key] = merge(result[key], value);
-  }
-  return result;
-}
 
 const record = makeHold();
 
