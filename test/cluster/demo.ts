@@ -110,7 +110,7 @@ async function show(asked: Asked): Promise<number> {
 }
 
 /** What is there when the demo ends before its end, and how to take it away. */
-async function left({ context }: Asked, { site, installing }: Found): Promise<string[]> {
+async function left({ context }: Asked, { site, installing, before }: Found): Promise<string[]> {
   if (context !== undefined) {
     return installing
       ? [`What was installed is still there; to take it away: ${site!.stop}`]
@@ -121,7 +121,7 @@ async function left({ context }: Asked, { site, installing }: Found): Promise<st
   return [
     "The demo's cluster still runs, and npm run demo goes on with it:",
     ...(site?.shell ?? [`export KUBECONFIG=${own.dir}/kubeconfig`]).map((line) => `  ${line}`),
-    ...(installing
+    ...(before
       ? [`A downgrade that has begun goes on by itself: kubectl -n ${namespaces.airflow} get downgrades`]
       : []),
     'To take it away: npm run demo -- --stop',

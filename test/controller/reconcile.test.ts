@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { hold } from '../../src/release/hold.ts';
+import { makePod } from '../make/pod.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
 import { makeWorld, type World } from '../make/world.ts';
@@ -182,6 +183,45 @@ describe('reconcile', () => {
     expect(await look(world)).toMatchObject({ act: 'wait', reason: 'DatabaseUnreadable' });
     expect(world.downgrades).toEqual([]);
     expect(world.events).toContainEqual({ reason: 'DatabaseUnreadable', message: 'connection refused' });
+  });
+
+  it('S0-10, G31: whoever asks for a pod of the newer version while the older one starts gets one that stays gated', async () => {
+    const world = running(newer);
+    setImage(world, older);
+    await until(world, () => world.downgrades[0]?.status?.phase === 'Resuming');
+    // An autoscaler or an eviction makes the old ReplicaSet bring another pod of its own template.
+    const owner = { kind: 'ReplicaSet', name: 'af-scheduler-rs' };
+    const late = makePod({
+      name: 'af-scheduler-late',
+      image: newer,
+      owner,
+      gated: world.gates.size > 0,
+      phase: 'Pending',
+    });
+    world.pods.push(late);
+    await until(world, isDone(world));
+    expect(world.harm).toEqual([]);
+    expect(
+      world.pods.find((p) => p.metadata.name === 'af-scheduler-late' && p.status?.phase === 'Running'),
+    ).toBeUndefined();
+  });
+
+  it('S1-5, G14: another release in the namespace is left alone', async () => {
+    const world = makeWorld([...makeWorkloads(), ...makeWorkloads({ release: 'bystander' })]);
+    for (let i = 0; i < 5; i++) world.tick();
+    const bystanders = () => world.pods.filter((p) => p.metadata.labels?.release === 'bystander');
+    const before = bystanders().map((p) => p.metadata.uid);
+    const others = world.workloads.filter((w) => w.metadata.labels?.release === 'bystander');
+    setImage(world, older);
+    const changed = world.workloads.filter((w) => w.metadata.labels?.release === 'af');
+    world.workloads = [...changed, ...others];
+    await until(world, () => world.downgrades[0]?.status?.phase === 'Downgrading');
+    expect(bystanders().map((p) => p.metadata.uid)).toEqual(before);
+    await until(world, isDone(world));
+    expect(world.downgrades.map((d) => d.spec.release)).toEqual(['af']);
+    expect(world.workloads.filter((w) => w.metadata.labels?.release === 'bystander')).toEqual(
+      others.map((w) => expect.objectContaining({ spec: w.spec })),
+    );
   });
 
   it('a database that cannot be read is no reason to refuse the way back to what still runs', async () => {

@@ -46,11 +46,14 @@ export const databaseOf = (namespace: string) => namespace;
 export async function startPlace(purpose: string): Promise<Place> {
   const stops: (() => Promise<unknown> | unknown)[] = [];
   const stop = async () => {
-    for (const end of stops.splice(0).reverse()) {
-      const t = performance.now();
-      await end();
-      console.error('STOP', String(end).slice(0, 60), Math.round(performance.now() - t));
-    }
+    const faults: unknown[] = [];
+    for (const end of stops.splice(0).reverse())
+      try {
+        await end();
+      } catch (error) {
+        faults.push(error);
+      }
+    if (faults.length > 0) throw new AggregateError(faults, 'not everything ended as it should');
   };
   stops.push(nameDatabase());
   try {

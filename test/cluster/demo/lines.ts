@@ -51,5 +51,6 @@ export function inWords(ms: number): string {
 export function gist(error: unknown): string {
   const text = stripVTControlCharacters(error instanceof Error ? error.message : String(error));
   const lines = text.split('\n').map((line) => line.trim());
-  return lines.findLast((line) => /^error\b/i.test(line)) ?? lines.find(Boolean) ?? 'unknown error';
+  const said = lines.findLast((line) => /^error\b/i.test(line)) ?? lines.find(Boolean) ?? 'unknown error';
+  return said.replace(/^error: /i, '');
 }

@@ -7,9 +7,9 @@ import { run } from '../command.ts';
 import { nodeAbsence } from '../packages.ts';
 
 const GIB = 1024 ** 3;
-/** Measured: control plane, node, downdraft and Airflow, whose pods are there twice for a while. */
+/** With all of it running, and the pods of both versions there, under 4.7 GiB were in use on a machine of 24. */
 const MEMORY_GIB = 5;
-/** Measured: 6 GiB of programs, images and what they are made from, and twice the images while they are unpacked. */
+/** The cache was seen to grow to 6 GiB; while another cluster runs, images are unpacked a second time. */
 const DISK_GIB = 12;
 const DISK_AGAIN_GIB = 3;
 

@@ -1,12 +1,5 @@
 /** The demo's steps as listr2 shows them, each with what it is at and the time it took. */
-import {
-  type DefaultRenderer,
-  Listr,
-  type ListrTask,
-  type ListrTaskWrapper,
-  PRESET_TIMER,
-  type SimpleRenderer,
-} from 'listr2';
+import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
 import { ensureBinaries } from '../binaries.ts';
 import type { Progress } from '../cache.ts';
 import { ensureImages } from '../images.ts';
@@ -21,8 +14,16 @@ import { openTheirs, whatStandsInTheWay } from './theirs.ts';
 import { commandOf, goBack } from './upgrade.ts';
 import type { Show } from './watching.ts';
 
-type Shown = Pick<ListrTaskWrapper<Found, typeof DefaultRenderer, typeof SimpleRenderer>, 'output' | 'title'>;
-type Step = { title: string; work(found: Found, shown: Shown): Promise<void> };
+/** Where a step shows what it is at. After its view has ended it shows nothing: listr2 throws then. */
+interface Shown {
+  say: Show;
+  rename(title: string): void;
+}
+
+interface Step {
+  title: string;
+  work(found: Found, shown: Shown): Promise<void>;
+}
 
 /** Carries out all steps, and writes what they find into `found`. Throws the first error, or `signal`'s reason at once. */
 export async function carryOut(asked: Asked, found: Found, signal: AbortSignal): Promise<void> {
@@ -40,12 +41,21 @@ export async function carryOut(asked: Asked, found: Found, signal: AbortSignal):
 function taskOf({ title, work }: Step, signal: AbortSignal): ListrTask<Found> {
   return {
     title,
-    task: async (found, shown) => {
+    task: async (found, view) => {
       note(title);
       const began = Date.now();
-      found.running = work(found, shown);
+      let over = false;
+      const say = (text: string) => {
+        if (!over) view.output = text;
+      };
+      const rename = (other: string) => {
+        if (!over) view.title = other;
+      };
+      found.running = work(found, { say, rename });
       // The view ends at once; what was begun ends by itself, or by the one who aborts.
-      await Promise.race([found.running, whenAborted(signal)]);
+      await Promise.race([found.running, whenAborted(signal)]).finally(() => {
+        over = true;
+      });
       note(`${title}: ${inWords(Date.now() - began)}`);
     },
   };
@@ -78,7 +88,7 @@ function ownSteps(): Step[] {
       work: (found, shown) =>
         ticking(shown, async (say) => {
           Object.assign(found, await openOwn(say));
-          if (found.again) shown.title = 'A cluster of one node: the one of the demo before still runs';
+          if (found.again) shown.rename('A cluster of one node: the one of the demo before still runs');
         }),
     },
   ];
@@ -91,7 +101,7 @@ function theirSteps({ context = '', images }: Asked): Step[] {
       work: async (found) => {
         found.site = await openTheirs(context, images);
         const wrong = await whatStandsInTheWay(found.site.place);
-        if (wrong.length > 0) throw new Error(`nothing was installed: ${wrong.join('; ')}`);
+        if (wrong.length > 0) throw new Error(wrong.join('; '));
       },
     },
   ];
@@ -108,22 +118,16 @@ function sharedSteps(signal: AbortSignal): Step[] {
     },
     {
       title: `Airflow ${versions.newer}, from manifests/example`,
-      work: async ({ site }, shown) => await setUpAirflow(site!, showIn(shown), signal),
+      work: async ({ site }, shown) => await setUpAirflow(site!, shown.say, signal),
     },
     {
       title: `helm upgrade to ${versions.older}, and what downdraft does`,
       work: async (found, shown) => {
-        shown.title = cut(commandOf(found.site!), width() - 12);
-        await goBack(found.site!, found, showIn(shown), signal);
+        shown.rename(cut(commandOf(found.site!), width() - 12));
+        await goBack(found.site!, found, shown.say, signal);
       },
     },
   ];
-}
-
-function showIn(shown: Shown): Show {
-  return (text) => {
-    shown.output = text;
-  };
 }
 
 /** Shows each message, and on a terminal how long it has been going on. */
@@ -132,7 +136,7 @@ async function ticking(shown: Shown, work: (say: Progress) => Promise<void>): Pr
   let since = Date.now();
   const show = () => {
     const time = Date.now() - since > 3000 ? `  ${inWords(Date.now() - since)}` : '';
-    if (message) shown.output = `${cut(message, width() - 20)}${isLive() ? time : ''}`;
+    if (message) shown.say(`${cut(message, width() - 20)}${isLive() ? time : ''}`);
   };
   const clock = isLive() ? setInterval(show, 1000) : undefined;
   try {
