@@ -1,10 +1,10 @@
 /**
  * Stories 1, 3 and 4: one release of the example chart on a real node, taken from 3.2.1 back to 3.1.8 by helm, and up again.
  *
- * Each fails when (tried once):
+ * Each fails when (tried once, on the world in memory, where the same is asserted within seconds):
  *   story 1  planning.ts leaves the FAB step out of the plan: the pods of 3.1.8 wait for ever
  *            resumePatch does not put the partition back: the triggerer keeps it
- *   story 3  next.ts resumes before verifiedAt, or draining.ts takes the gate away before the pods are gone
+ *   story 3  next.ts resumes before verifiedAt, or resuming.ts takes the gate away before the misfit pods are gone
  *   story 4  mutate.ts judges a change that changes no image, or gate.ts gates Jobs of a release that is not held
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -2,8 +2,8 @@
  * Story 7: the controller is killed (SIGKILL) once in each phase, on the real node, and the run ends as if it had not
  * been. And the same downgrade with `runner: OldPod`, where the reverse scripts run in an old pod itself.
  *
- * It fails when (tried once): next.ts reads a phase instead of facts; createDowngrade takes a random name (two records);
- * startRunner starts a second program in the old pod.
+ * It fails when next.ts resumes before what the database says is recorded (tried once on the world in memory, where the
+ * controller dies before and after each of its writes); the same on a real API server and database: test/loop.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

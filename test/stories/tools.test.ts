@@ -2,8 +2,9 @@
  * Story 2: the same downgrade by helm rollback, by kubectl set image on each workload, and by kubectl apply of plain
  * manifests. Rows S0-4, S0-10, G37 to G41: no hook of the chart runs in any of them.
  *
- * It fails when (tried once): the webhook's rules name only PATCH by helm's user; planning.ts does not wait for every
- * workload (set image changes one after the other); hold() forgets StatefulSets.
+ * It fails when (tried once): planning.ts does not wait for every workload, since set image changes one after the other
+ * (seen here, on the node: the drain began while the triggerer still asked for 3.2.1); hold() forgets StatefulSets (tried
+ * on golden reviews).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';

@@ -1,7 +1,7 @@
 /**
  * Stories 5, 6, 8 and 9: what goes wrong, on one release that runs 3.2.1 all the time but at the end.
  *
- * They fail when (tried once):
+ * They fail when (tried once, on the world in memory):
  *   story 9  verdict.ts leaves out `emptied`: the helm upgrade is let through and the migration Job stamps the schema
  *   story 5  answers.ts does not look at waiting reasons: the Downgrade says "asking" for ever
  *   story 6  workload.ts leaves the release out of what belongs together: the other release is drained, too
