@@ -22,6 +22,9 @@ const bodyLimit = 7 * 1024 * 1024;
 /** From the first byte to the last; the API server itself gives up after timeoutSeconds, at most 30. */
 const requestTimeout = 30_000;
 
+/** Longer than any review takes: what is still open this long after the server began to close is cut. */
+const farewellMs = 5_000;
+
 export type AdmissionServer = Pick<FastifyInstance, 'inject' | 'listen' | 'close' | 'ready'> & {
   server: FastifyInstance['server'];
 };
@@ -42,6 +45,8 @@ export function buildServer(
     ...(logger ? { loggerInstance: logger } : {}),
     https: tls ? { minVersion: 'TLSv1.2', ...tls } : null,
   });
+  // Once it closes, Node no longer times out a connection on which nothing was asked yet, and would wait for it for ever.
+  app.addHook('preClose', async () => void setTimeout(() => app.server.closeAllConnections(), farewellMs).unref());
   app.get('/healthz', async () => 'ok');
   app.get('/readyz', async (_request, reply) => {
     const why = ports.notReady();

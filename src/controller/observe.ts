@@ -34,12 +34,13 @@ export async function observe(
   const pods = podObjects.filter((p) => releaseOfPod(p) === name).map((p) => readPod(p, owners));
   const run = activeRun(downgrades, name);
   const concerned = run !== undefined || pods.some((p) => p.gated) || workloads.some((w) => w.hold);
-  const [database, gate, probe, runner] = await Promise.all([
-    concerned ? observeDatabase(reads, workloads) : unread('nothing of the release is held'),
+  const [gate, probe, runner] = await Promise.all([
     observeGate(reads, { namespace, name, gateExists, run }),
     observeProbe(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
   ]);
+  // After the runner: what it says is done must be seen to be done.
+  const database = await (concerned ? observeDatabase(reads, workloads) : unread('nothing of the release is held'));
   const release: Release = {
     namespace,
     name,

@@ -3,9 +3,10 @@
  * was withdrawn, a controller that was killed and a half-done downgrade found at start.
  */
 import { type Act, next } from '../release/next.ts';
+import { phaseOf } from '../release/phase.ts';
 import type { Reason } from '../release/reasons.ts';
 import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
-import type { Release } from '../release/release.ts';
+import type { Release, Run } from '../release/release.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
@@ -17,6 +18,16 @@ export interface ReconcileSettings extends ActSettings, ObserveSettings {
   /** What was last said of a release that has no record yet, so that it is said once. */
   told: Map<string, string>;
 }
+
+/** Acts that a pod answers by and by; asking again at once would only repeat them. */
+const answeredLater: Act['act'][] = [
+  'startProbe',
+  'restartProbe',
+  'startRunner',
+  'restartRunner',
+  'lookAgain',
+  'order',
+];
 
 /** No release needs more acts than this in one go; a decision that repeats itself is a fault of ours. */
 const actsAtOnce = 40;
@@ -34,7 +45,7 @@ export async function reconcile(
   for (let done = 0; done < actsAtOnce; done++) {
     const release = await observe(reads, key, settings);
     const act = next(release);
-    if (act.act === 'wait') await report(release, act, reads, writes);
+    if (act.act === 'wait' || isStale(release.run)) await report(release, act, reads, writes);
     if (act.act === 'wait' && !release.run) await sayOnWorkloads(release, act, writes, settings.told);
     if (act.act === 'rest' || act.act === 'wait') return act;
     settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
@@ -50,10 +61,14 @@ export async function reconcile(
       return wait;
     }
     if (act.act === 'finish') await reportEnd(release, key, reads, writes);
-    if (act.act === 'startRunner' || act.act === 'startProbe')
-      return { act: 'wait', reason: 'RunnerStarting', message: '' };
+    if (answeredLater.includes(act.act)) return { act: 'wait', reason: 'RunnerStarting', message: '' };
   }
   return { act: 'wait', reason: 'Blocked', message: `more than ${actsAtOnce} acts in one go` };
+}
+
+/** A phase that people wait for is shown when it begins, not when the next act has to wait. */
+function isStale(run: Run | undefined): boolean {
+  return run !== undefined && run.shownPhase !== phaseOf(run.status);
 }
 
 /** Shows where the run is; an event marks each new reason. */

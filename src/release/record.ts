@@ -35,6 +35,7 @@ export function readRun(object: DowngradeObject): Run {
     generation: object.metadata.generation ?? 0,
     release: object.spec.release,
     to: object.spec.to,
+    shownPhase: String(object.status?.phase ?? ''),
     createdAt: object.metadata.creationTimestamp ?? '',
     status: object.status?.record ?? {},
   };

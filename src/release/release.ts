@@ -49,7 +49,6 @@ export interface DatabaseIdentity {
   cluster: string;
 }
 
-/** One session on the database that is not ours. */
 export interface Session {
   pid: number;
   user: string;
@@ -164,6 +163,8 @@ export interface Run {
   release: string;
   /** Desired image. */
   to: string;
+  /** What the record shows; only compared, to see whether it must be shown anew. */
+  shownPhase: string;
   createdAt: string;
   status: RunStatus;
 }
@@ -182,7 +183,7 @@ export interface RunStatus {
   /** Fencing token of the last orders. */
   token?: number;
   progress?: Progress;
-  failure?: { reason: string; message: string };
+  failure?: { reason: string; message: string } | null;
   verifiedAt?: string;
   resumeStartedAt?: string;
   completedAt?: string;

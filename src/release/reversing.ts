@@ -14,13 +14,14 @@ export function reversing(release: Release, run: Run): Act {
   const emptying = drain(release);
   if (emptying) return emptying;
   if (!status.verifiedAt && database.state === 'read' && plan && meets(database, plan) && !working(runner, run))
-    return { act: 'record', status: { verifiedAt: release.now.toISOString() } };
+    return { act: 'record', status: { verifiedAt: release.now.toISOString(), failure: null } };
   if (runner.state === 'absent') return { act: 'startRunner' };
   if (runner.state === 'starting') return { act: 'wait', reason: 'RunnerStarting', message: runner.message };
   if (runner.state === 'failed') return { act: 'restartRunner' };
   const result = runner.result?.run === run.uid ? runner.result : undefined;
   if (result && !result.ok) return failed(run, result.error.kind, result.error.message);
   if (result?.ok) return verify(release, run);
+  if (status.failure) return { act: 'record', status: { failure: null } };
   if (runner.progress?.run === run.uid) return follow(run, runner.progress);
   return { act: 'order' };
 }

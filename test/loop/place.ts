@@ -57,10 +57,8 @@ export async function startPlace(purpose: string): Promise<Place> {
   };
   stops.push(nameDatabase());
   try {
-    const [plane, postgres] = await Promise.all([
-      startControlPlane({ purpose }).then((started) => keep(started, () => started.stop())),
-      startPostgres().then((started) => keep(started, () => started.stop())),
-    ]);
+    const plane = keep(await startControlPlane({ purpose }), (p) => p.stop());
+    const postgres = keep(await startPostgres(), (p) => p.stop());
     const client = keep(connect({ kubeconfig: plane.kubeconfig }), (c) => c.close());
     const config = configOf(plane);
     const url = (namespace: string) => postgres.url(databaseOf(namespace));

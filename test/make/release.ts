@@ -52,6 +52,7 @@ export function makeRun(shape: Partial<Run> = {}): Run {
     generation: 1,
     release: 'af',
     to: 'apache/airflow:3.1.8',
+    shownPhase: '',
     createdAt: '2026-11-21T12:00:01Z',
     status: {},
     ...shape,
