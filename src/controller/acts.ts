@@ -68,7 +68,7 @@ async function carryOutForRun(
       return record(act.status);
     case 'startProbe': {
       const wishing = release.workloads.filter((w) => w.image === run.to);
-      if (wishing.length === 0) return;
+      if (wishing.length === 0) throw new Error(`no workload asks for ${run.to} any more`);
       const wanted = { run: run.name, namespace, command: settings.commands.probe };
       return writes.createPod(probePod(foremost(wishing), wanted));
     }

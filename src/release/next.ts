@@ -80,7 +80,9 @@ export function foremost(workloads: readonly Workload[]): Workload {
 /** The verdict on a workload's desired image. */
 export function verdictOn(release: Release, workload: Workload): Verdict {
   const image = release.images[workload.image] ?? { image: workload.image, source: 'unknown', why: 'not looked at' };
-  return judge({ workload, image, database: release.database, run: release.run, from: workload.hold?.from });
+  // What is not held was let through: its image counts as the one that runs.
+  const from = workload.hold ? workload.hold.from : workload.image;
+  return judge({ workload, image, database: release.database, run: release.run, from });
 }
 
 function fits(release: Release, workload: Workload): boolean {

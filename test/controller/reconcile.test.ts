@@ -184,6 +184,23 @@ describe('reconcile', () => {
     expect(world.events).toContainEqual({ reason: 'DatabaseUnreadable', message: 'connection refused' });
   });
 
+  it.each([1, 2, 3, 4])(
+    'a wish withdrawn after %i looks, whatever has been learned by then, ends cleanly',
+    async (looks) => {
+      const world = running(newer);
+      world.broken.add(older);
+      setImage(world, older);
+      for (let i = 0; i < looks; i++) {
+        await look(world);
+        if (i > 1) world.tick();
+      }
+      setImage(world, newer);
+      await until(world, isDone(world));
+      expect(outcomes(world)).toEqual(['Reverted']);
+      expectClean(world, newer);
+    },
+  );
+
   it('S0-10, G31: the gate stands until the last pod of the newer version that waits behind it is gone', async () => {
     const world = running(newer);
     setImage(world, older);
