@@ -2,7 +2,7 @@
  * The one place that reads the configuration, builds the clients, joins the parts, starts and stops.
  *
  * Every replica serves the webhook; the one that holds the Lease also runs the controller. A replica stops in this order:
- * it gives the Lease back, takes no new reviews, ends those it has, leaves.
+ * it gives the Lease back, answers reviews a little longer, ends those it has, leaves.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -19,6 +19,9 @@ import { runController } from './joins/controller.ts';
 
 /** Name of the webhook configurations in manifests/webhooks.yaml. */
 const configurationName = 'downdraft';
+
+/** Longer than endpoints take to reach the nodes, and with the server's own farewell well within the pod's 20 s. */
+const farewellMs = 5_000;
 
 async function main(): Promise<void> {
   if (process.argv.includes('--help')) return void process.stdout.write(configHelp());
@@ -56,6 +59,8 @@ async function main(): Promise<void> {
   void keepPublished(client, state, stopping.signal, logger);
 
   await lead(client, config, () => gateReach(config, state.serving!.caBundle), stopping.signal, logger);
+  // Reviews go on coming until every node has taken this pod out of the Service; refusing one would refuse a deploy.
+  await delay(farewellMs);
   await app.close();
   client.close();
   logger.info('stopped');

@@ -97,10 +97,11 @@ describe('story 7', () => {
     async () => {
       must(await place.helm(['upgrade', 'af', chart, '-n', namespace, '--timeout', '8m', ...example('3.2.1')]));
       await untilServes(place, namespace, 'af', '3.2.1');
+      const before = (await downgradesOf(place, namespace, 'af')).length;
       await installDowndraft(place, { DOWNDRAFT_LEASE_SECONDS: '3', DOWNDRAFT_RUNNER: 'OldPod' });
       const recorder = record(place.cluster.kubeconfig, namespace, 'af');
       must(await place.helm(['upgrade', 'af', chart, '-n', namespace, '--no-hooks', ...example('3.1.8')]));
-      const over = await untilOver(place, namespace, 'af', 1);
+      const over = await untilOver(place, namespace, 'af', before);
       expect(over.status).toMatchObject({ phase: 'Done', reason: 'Downgraded' });
       await untilServes(place, namespace, 'af', '3.1.8');
       const lives = recorder.lives();
