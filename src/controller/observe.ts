@@ -4,7 +4,6 @@
  */
 import { knowImage } from '../release/images.ts';
 import { foremost } from '../release/next.ts';
-import type { PodObject } from '../release/objects.ts';
 import { activeRun } from '../release/record.ts';
 import type { DatabaseState, GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
@@ -110,9 +109,4 @@ function knowImages(
       }),
     ]),
   );
-}
-
-/** Names of the releases that a namespace's pods or workloads belong to. */
-export function releaseNames(objects: readonly { metadata: PodObject['metadata'] }[]): string[] {
-  return [...new Set(objects.map((o) => o.metadata.labels?.release ?? '').filter(Boolean))];
 }
