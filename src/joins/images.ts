@@ -1,0 +1,60 @@
+/** Images in their registries: which host may be dialled for whom, with whose pull secrets. */
+import { readFileSync } from 'node:fs';
+import type { Client } from '../cluster/client.ts';
+import { pullSecretsOf } from '../cluster/reads.ts';
+import type { Config } from '../config.ts';
+import { cachedImages } from '../registry/cache.ts';
+import { credentialsFor } from '../registry/credentials.ts';
+import { readImage } from '../registry/read.ts';
+import { placeOf } from '../registry/reference.ts';
+import { Unreadable } from '../registry/unreadable.ts';
+import type { RegistryAnswer } from '../release/images.ts';
+import type { WorkloadObject } from '../release/objects.ts';
+
+/** A tag may be pushed anew; what it named is believed for this long. */
+const ttlMs = 60_000;
+const failureTtlMs = 10_000;
+
+/** Longer than a review has: a slow registry is then known to the next one. */
+const timeoutMs = 10_000;
+
+/** Asks an image's registry for a stored workload. Never throws: what can't be told is unknown. */
+export type AskRegistry = (image: string, workload: WorkloadObject, signal?: AbortSignal) => Promise<RegistryAnswer>;
+
+/** Reads and keeps images' configs. The CA file is read once, at start; throws when there is none. */
+export function registryOf(client: Client, config: Config): AskRegistry {
+  const ca = config.registryCa ? readFileSync(config.registryCa, 'utf8') : undefined;
+  const now = () => performance.now();
+  const read = cachedImages(readImage, { entries: 500, ttlMs, failureTtlMs, now });
+  return async (image, workload, signal) => {
+    if (!mayDial(image, workload))
+      return {
+        unknown: 'its registry is none that this workload had before, so it is asked once the change is stored',
+      };
+    try {
+      const secrets = await pullSecretsOf(client, workload);
+      const { credentials, faults } = credentialsFor(image, secrets);
+      const limits = { ca, insecureHosts: config.registryPlainHttp, timeoutMs };
+      const told = await read(image, { credentials, ...limits, signal });
+      return 'unknown' in told && faults.length > 0 ? { unknown: `${told.unknown} (${faults.join('; ')})` } : told;
+    } catch (error) {
+      return { unknown: `its registry was not asked: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  };
+}
+
+/** A review's word is not enough to dial a host: one that stored containers are pulled from may be asked. */
+function mayDial(image: string, { spec }: WorkloadObject): boolean {
+  const { containers, initContainers = [] } = spec.template.spec;
+  const host = hostOf(image);
+  return host !== undefined && [...containers, ...initContainers].some((c) => c.image && hostOf(c.image) === host);
+}
+
+function hostOf(image: string): string | undefined {
+  try {
+    return placeOf(image).host;
+  } catch (error) {
+    if (error instanceof Unreadable) return undefined;
+    throw error;
+  }
+}
