@@ -7,6 +7,9 @@ export interface Config {
   port: number;
   service: string;
   airflowRepositories: readonly string[];
+  /** File with PEM certificates. */
+  registryCa: string | undefined;
+  registryPlainHttp: readonly string[];
   runner: 'Copy' | 'OldPod';
   budgetMs: number;
   leaseSeconds: number;
@@ -70,6 +73,17 @@ const settings: Settings = {
     variable: 'DOWNDRAFT_AIRFLOW_REPOSITORIES',
     meaning: 'repositories whose tags are Airflow versions, by commas; without a registry: on any',
     initial: 'apache/airflow',
+    read: list,
+  },
+  registryCa: {
+    variable: 'DOWNDRAFT_REGISTRY_CA',
+    meaning: 'file with PEM certificates of registries behind a CA of their own',
+    read: (text) => text,
+  },
+  registryPlainHttp: {
+    variable: 'DOWNDRAFT_REGISTRY_PLAIN_HTTP',
+    meaning: 'registries (host:port) that are spoken to without TLS, by commas',
+    initial: '',
     read: list,
   },
   runner: {

@@ -12,10 +12,12 @@ import { type Client, connect } from './cluster/client.ts';
 import { patchCaBundle } from './cluster/configurations.ts';
 import type { GateClientConfig } from './cluster/gate.ts';
 import { elect } from './cluster/lease.ts';
+import { startMirror } from './cluster/mirror.ts';
 import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
 import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
-import { admissionPorts } from './joins/admission.ts';
+import { admissionPorts, type Views } from './joins/admission.ts';
 import { runController } from './joins/controller.ts';
+import { registryOf } from './joins/images.ts';
 
 /** Name of the webhook configurations in manifests/webhooks.yaml. */
 const configurationName = 'downdraft';
@@ -34,6 +36,11 @@ async function main(): Promise<void> {
     ...(config.kubeconfig ? { kubeconfig: config.kubeconfig } : {}),
     ...(config.kubecontext ? { context: config.kubecontext } : {}),
   });
+  const onRetry = (path: string, error: unknown) => logger.warn({ path, err: error }, 'watch lost, trying again');
+  // Told until the last review is answered.
+  const leaving = new AbortController();
+  const mirror = startMirror(client, config.namespace, leaving.signal, onRetry);
+  const views = { client, mirror, registry: registryOf(client, config) };
   const state: { serving: Serving | undefined; published: boolean } = { serving: undefined, published: false };
   const onError = (error: unknown) => logger.warn({ err: error }, 'could not renew the certificates, trying again');
   state.serving = await keepCertificates(certificatePorts(client, config), {
@@ -51,31 +58,32 @@ async function main(): Promise<void> {
   });
 
   const notReady = () => (state.published ? undefined : 'the webhook configurations do not carry our CA yet');
-  const ports = admissionPorts(client, config, notReady);
+  const ports = admissionPorts(views, config, notReady);
   const { cert, key } = state.serving;
   const app = buildServer(ports, { logger, tls: { cert, key } });
   await app.listen({ port: config.port, host: '::' });
   logger.info({ port: config.port, namespace: config.namespace, runner: config.runner }, 'webhook is listening');
   void keepPublished(client, state, stopping.signal, logger);
 
-  await lead(client, config, () => gateReach(config, state.serving!.caBundle), stopping.signal, logger);
+  await lead(views, config, () => gateReach(config, state.serving!.caBundle), stopping.signal, logger);
   // Reviews go on coming until every node has taken this pod out of the Service; refusing one would refuse a deploy.
   await delay(farewellMs);
   await app.close();
+  leaving.abort();
   client.close();
   logger.info('stopped');
 }
 
 /** Stands for election until the signal; runs the controller while elected. */
 async function lead(
-  client: Client,
+  views: Views,
   config: Config,
   reach: () => GateClientConfig,
   signal: AbortSignal,
   logger: pino.Logger,
 ): Promise<void> {
   let term: AbortController | undefined;
-  await elect(client, {
+  await elect(views.client, {
     namespace: config.namespace,
     name: 'downdraft',
     identity: config.identity,
@@ -86,7 +94,7 @@ async function lead(
     onStarted: (token, leads) => {
       term = new AbortController();
       logger.info({ token }, 'leading');
-      runController(client, config, { token, leads, signal: term.signal }, reach, logger);
+      runController(views, config, { token, leads, signal: term.signal }, reach, logger);
     },
     onStopped: () => {
       term?.abort();

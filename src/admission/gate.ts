@@ -2,13 +2,12 @@
  * Pods are held by a scheduling gate, which can only be set when they are created: they stay Pending, run nothing and wake
  * no cluster autoscaler, until the controller takes the gate off or deletes them.
  *
- * /gate   pods of the migration and create-user Jobs, while the database does not fit their image
+ * /gate   pods of Jobs of a held release, while the database does not fit their image
  * /drain  every pod of a release that is being drained; the controller's webhook configuration says which release
  */
 import fastJsonPatch from 'fast-json-patch';
-import { foremost } from '../release/next.ts';
 import type { PodObject } from '../release/objects.ts';
-import { annotation, gateName, label, recognize } from '../release/profiles.ts';
+import { annotation, databaseContainers, gateName, label, recognize } from '../release/profiles.ts';
 import type { Workload } from '../release/release.ts';
 import { readWorkload } from '../release/workload.ts';
 import { judgeWithin } from './observe.ts';
@@ -23,17 +22,19 @@ export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer
   const pod = podOf(request);
   const recognized = pod && recognize(pod.metadata, pod.spec);
   if (!pod || !recognized?.job) return allowed('NotAirflow');
-  const { release } = recognized;
+  const { release, container } = recognized;
   const { namespace } = request;
-  const name = request.name || pod.metadata.name || `${release}-${recognized.component}`;
+  const name = request.name || pod.metadata.name || pod.metadata.generateName || `${release}-${recognized.component}`;
   const subject = {
     workload: { kind: 'Pod', namespace, name, release },
-    image: pod.spec.containers.find((c) => c.name === recognized.container)?.image ?? '',
+    image: databaseContainers(pod.spec, container)[0]?.image ?? '',
     declaredVersion: pod.metadata.annotations?.[annotation.version],
+    // What could not be looked at may be a release of which nothing is held: nobody would let its pod go.
+    lenient: true,
     connection: async (signal: AbortSignal) => {
       const stored = await ports.releaseWorkloads(namespace, release, signal);
       const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
-      return workloads.some((w) => w.hold) ? foremost(workloads).object : undefined;
+      return workloads.find((w) => w.hold)?.object;
     },
   };
   const verdict = await judgeWithin(subject, ports);
@@ -50,8 +51,10 @@ export function drain(request: ReviewRequest): Answer {
   const pod = podOf(request);
   if (!pod || pod.metadata.labels?.[label.role] !== undefined) return allowed('NotAirflow');
   const trial = pod.spec.containers?.[0]?.image === trialImage;
-  if (!trial && !recognize(pod.metadata, pod.spec)) return allowed('NotAirflow');
-  const release = pod.metadata.labels?.release;
+  const recognized = recognize(pod.metadata, pod.spec);
+  if (!trial && !recognized) return allowed('NotAirflow');
+  const { labels = {} } = pod.metadata;
+  const release = recognized?.release ?? labels[label.release] ?? labels.release;
   const warnings = [`downdraft holds the pods of release ${release} while its database is taken back`];
   return patched(gatePatch(pod), { verdict: 'hold', reason: 'Draining' }, warnings);
 }

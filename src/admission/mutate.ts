@@ -1,7 +1,8 @@
 /**
  * /mutate: the guard of the workloads. It judges a change and holds what must wait.
  *
- * 1. Only an UPDATE that changes the main image, or that would lift a hold, is judged. The rest leaves before any I/O.
+ * 1. Judged are a CREATE, and an UPDATE that changes an image that opens the database, the connection's environment, or
+ *    that would lift a hold. The rest leaves before any I/O.
  * 2. allow: passes. A hold that stands stays as it is, for the controller to take off; an update that takes the whole hold
  *    off (the controller's own resume does) passes with it.
  * 3. hold: the object comes back held, with what was there before the first hold written down.
@@ -11,114 +12,152 @@
  * always gets the same answer, and an object that is held already comes back untouched.
  */
 import fastJsonPatch from 'fast-json-patch';
+import type { Decision } from '../release/decide.ts';
 import { hold, holdOf } from '../release/hold.ts';
-import type { Metadata, WorkloadObject } from '../release/objects.ts';
+import { foremost } from '../release/next.ts';
+import type { WorkloadObject } from '../release/objects.ts';
+import { label } from '../release/profiles.ts';
 import { nameOf } from '../release/reasons.ts';
 import type { Workload } from '../release/release.ts';
-import type { Verdict } from '../release/verdict.ts';
 import { readWorkload } from '../release/workload.ts';
+import { type Change, readChange } from './change.ts';
 import { judgeWithin } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, denied, errored, patched, type ReviewRequest } from './review.ts';
-
-interface Change {
-  request: ReviewRequest;
-  desired: Workload;
-  current: Workload;
-  /** The update takes off the labels by which the workload is known. */
-  unlabelled: boolean;
-}
 
 /** Answers the review of a Deployment or StatefulSet. */
 export async function mutate(request: ReviewRequest, ports: Ports): Promise<Answer> {
   const { operation, object } = request;
   if (!['CREATE', 'UPDATE', 'DELETE', 'CONNECT'].includes(operation))
     return errored(400, `operation "${operation}" is not known`);
-  if (operation !== 'UPDATE' || request.subResource !== '') return allowed('NotAirflow');
-  if (request.group !== 'apps' || !isWorkloadKind(request.kind)) return allowed('NotAirflow');
-  if (!isObject(object) || !isObject(request.oldObject)) return errored(400, 'an UPDATE needs object and oldObject');
+  if ((operation !== 'UPDATE' && operation !== 'CREATE') || request.subResource !== '') return allowed('NotAirflow');
+  if (request.group !== 'apps' || !['Deployment', 'StatefulSet'].includes(request.kind)) return allowed('NotAirflow');
+  const needed = operation === 'UPDATE' ? [object, request.oldObject] : [object];
+  if (!isObject(object) || !needed.every(isObject))
+    return errored(400, operation === 'UPDATE' ? 'an UPDATE needs object and oldObject' : 'a CREATE needs an object');
   if (object.metadata.deletionTimestamp !== undefined) return allowed('NotAirflow');
-  const change = changeOf(request, object, request.oldObject);
+  const change = readChange(request, object, operation === 'UPDATE' ? (request.oldObject as never) : undefined);
   if (!change) return allowed('NotAirflow');
   if (!matters(change)) return allowed('SameImage');
-  return answer(change, object, await judgeChange(change, ports), ports);
-}
-
-function isWorkloadKind(kind: string): kind is Workload['kind'] {
-  return kind === 'Deployment' || kind === 'StatefulSet';
+  return change.current ? judgeUpdate(change, change.current, object, ports) : judgeCreate(change, object, ports);
 }
 
 function isObject(object: Record<string, unknown>): object is Record<string, unknown> & WorkloadObject {
   return Boolean(object.metadata && object.spec);
 }
 
-/** Both sides of the update as workloads; undefined when neither is one of Airflow's. */
-function changeOf(request: ReviewRequest, object: WorkloadObject, old: WorkloadObject): Change | undefined {
-  const read = (side: WorkloadObject, labels: Metadata['labels']) =>
-    readWorkload({
-      ...side,
-      kind: request.kind,
-      metadata: { ...side.metadata, name: request.name, namespace: request.namespace, labels },
-    });
-  const own = read(object, object.metadata.labels);
-  const labels = own ? object.metadata.labels : old.metadata.labels;
-  const desired = own ?? read(object, labels);
-  const current = read(old, old.metadata.labels) ?? read(old, labels);
-  return desired && current && { request, desired, current, unlabelled: own === undefined };
-}
-
-/** The main image changes, or a hold that stands would be lifted. */
+/** What opens the database is another image or another database, or a hold that stands would be lifted. */
 function matters({ desired, current }: Change): boolean {
-  return desired.image !== current.image || (current.hold !== undefined && !(desired.hold && desired.stopped));
+  if (!current) return true;
+  const same = desired.images.join(' ') === current.images.join(' ') && desired.connection === current.connection;
+  return !same || (current.hold !== undefined && !(desired.hold && desired.stopped));
 }
 
-function judgeChange({ desired, current, request }: Change, ports: Ports): Promise<Verdict> {
-  const { kind, namespace, name } = desired;
+async function judgeUpdate(change: Change, current: Workload, object: WorkloadObject, ports: Ports): Promise<Answer> {
+  const { desired, request } = change;
+  const before = current.hold?.connection ?? current.connection;
   const subject = {
-    workload: { kind, namespace, name, release: current.release },
-    image: desired.image,
+    ...subjectOf(desired),
     from: current.hold?.from,
-    declaredVersion: desired.declaredVersion,
+    // What is stored already names the other database, once that change is held.
+    connectionChanged: desired.connection !== before && desired.connection !== current.connection,
     connection: async (signal: AbortSignal) => {
       const stored = await ports.storedWorkload(desired.kind, request.namespace, request.name, signal);
       if (!stored) throw new Error('the API server has none of this name');
       return stored;
     },
   };
-  return judgeWithin(subject, ports);
+  const decision = await judgeWithin(
+    { ...subject, workload: { ...subject.workload, release: current.release } },
+    ports,
+  );
+  const since = { from: current.image, connection: current.connection };
+  return answer(change, object, decision, { ...since, since: ports.now().toISOString(), by: request.username });
 }
 
-function answer(change: Change, object: WorkloadObject, verdict: Verdict, ports: Ports): Answer {
+/** A new workload of a release that is there already is judged on that release's database; its own is not believed yet. */
+async function judgeCreate(change: Change, object: WorkloadObject, ports: Ports): Promise<Answer> {
+  const { desired, request } = change;
+  let from = '';
+  const subject = {
+    ...subjectOf(desired),
+    created: true,
+    lenient: true,
+    otherwise: 'NewRelease' as const,
+    connection: async (signal: AbortSignal) => {
+      const stored = await storedRelease(ports, desired, signal);
+      const held = stored.find((w) => w.hold?.from);
+      if (stored.length === 0) return undefined;
+      from = held?.hold?.from ?? foremost(stored).image;
+      return (held ?? foremost(stored)).object;
+    },
+  };
+  const decision = await judgeWithin(subject, ports);
+  const since = { since: ports.now().toISOString(), by: request.username, from: from === desired.image ? '' : from };
+  return answer(change, object, decision, since);
+}
+
+async function storedRelease(ports: Ports, { namespace, release }: Workload, signal: AbortSignal): Promise<Workload[]> {
+  const stored = await ports.releaseWorkloads(namespace, release, signal);
+  return stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
+}
+
+function subjectOf({ kind, namespace, name, release, image, images, declaredVersion }: Workload) {
+  return { workload: { kind, namespace, name, release }, image, others: images.slice(1), declaredVersion };
+}
+
+type Since = Parameters<typeof hold>[3];
+
+function answer(change: Change, object: WorkloadObject, decision: Decision, since: Since): Answer {
   const { desired, current, unlabelled } = change;
-  if (verdict.verdict === 'deny') return denied(verdict.reason, verdict.message);
-  if (verdict.verdict === 'allow') {
-    const half = current.hold && desired.hold && !desired.stopped;
-    return half ? patched(holdPatch(change, object, ports), verdict, []) : allowed(verdict.reason);
+  if (decision.verdict === 'deny') return denied(decision.reason, decision.message);
+  if (decision.verdict === 'allow') {
+    if (decision.observed) return observed(decision.observed);
+    const half = (current ? current.hold : desired.hold) && desired.hold && !desired.stopped;
+    const { verdict, reason } = decision;
+    return half ? patched(holdPatch(change, object, since), { verdict, reason }, []) : allowed(reason);
   }
   // Held without its labels it would be found by nobody, and never resumed.
   if (unlabelled)
-    return denied(verdict.reason, `${verdict.message}. The update also takes off the labels by which it is resumed`);
-  const { reason } = verdict;
-  return patched(holdPatch(change, object, ports), { verdict: 'hold', reason }, warningsOf(desired, verdict));
+    return denied(decision.reason, `${decision.message}. The update also takes off the labels by which it is resumed`);
+  if (!podsLabelled(change))
+    return denied(
+      'PodsNotLabelled',
+      `${decision.message}. It can't be held: its pods don't carry the label ${label.release}; add it to spec.template.metadata.labels with the image that runs now, and only then change the image`,
+    );
+  const { reason } = decision;
+  return patched(holdPatch(change, object, since), { verdict: 'hold', reason }, warningsOf(desired, decision));
+}
+
+function observed({ verdict, reason, ...said }: NonNullable<Decision['observed']>): Answer {
+  const would = verdict === 'deny' ? 'deny' : 'hold';
+  const message = 'message' in said ? said.message : '';
+  const audit = { verdict: 'allow', reason: 'Observed', observed: { verdict: would, reason } } as const;
+  return patched([], audit, [`downdraft only observes here; it would ${would} ${message}`]);
+}
+
+/** The gate of a drain finds pods by their labels: those of today and those to come must have them. */
+function podsLabelled({ desired, current }: Change): boolean {
+  const sides = current ? [desired, current] : [desired];
+  if (desired.profile !== 'labelled') return true;
+  return sides.every(({ object }) => object.spec.template.metadata?.labels?.[label.release] === desired.release);
 }
 
 /**
  * What was there before the first hold is taken from the stored object; when this is the second call for one request,
  * from the object, which the first call has held.
  */
-function holdPatch({ request, current }: Change, object: WorkloadObject, ports: Ports) {
-  const standing = [current.object, object].find((o) => holdOf(o) !== undefined);
-  const since = ports.now().toISOString();
-  const held = hold(request.kind, object, standing, { since, by: request.username, from: current.image, before: {} });
-  return fastJsonPatch.compare(object, held);
+function holdPatch({ request, current }: Change, object: WorkloadObject, since: Since) {
+  const standing = [current?.object, object].find((o) => o && holdOf(o) !== undefined);
+  return fastJsonPatch.compare(object, hold(request.kind, object, standing, since, current === undefined));
 }
 
 function warningsOf(workload: Workload, verdict: { reason: string; message: string }): string[] {
   const { namespace } = workload;
-  const watch =
-    verdict.reason === 'DatabaseUnreadable'
-      ? `watch: kubectl -n ${namespace} events --for ${nameOf(workload)} -w`
-      : `watch: kubectl -n ${namespace} get downgrade -w`;
+  const looking = ['DatabaseUnreadable', 'ConnectionChanged'].includes(verdict.reason);
+  const watch = looking
+    ? `watch: kubectl -n ${namespace} events --for ${nameOf(workload)} -w`
+    : `watch: kubectl -n ${namespace} get downgrade -w`;
   const meaning: Record<string, string> = {
     DatabaseAhead: 'downdraft will take the database back first',
     ProviderAhead: 'downdraft will take the database back first',

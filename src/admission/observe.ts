@@ -1,11 +1,13 @@
 /**
- * What a verdict needs is looked at within one time budget: the stored workload, the run and the learned images side by
- * side, then the database by the stored workload's own connection. Whatever fails or takes too long is "not observed",
- * which is a hold and never an allow.
+ * What a verdict needs is looked at within one time budget: the stored workload, the run, the learned images and the
+ * policy side by side, then the database by the stored workload's own connection and, where its name does not tell, the
+ * image's registry. Whatever fails or takes too long is "not observed", which is a hold and never an allow.
  */
-import { knowImage } from '../release/images.ts';
+import { type Decision, decide } from '../release/decide.ts';
+import { knowImage, versionInName } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
-import { nameOf, shorten } from '../release/reasons.ts';
+import { nameOf, type Reason, shorten } from '../release/reasons.ts';
+import type { DatabaseState, ImageKnowledge, ImageUnknown, Mode, Run } from '../release/release.ts';
 import { judge, type Question, type Verdict } from '../release/verdict.ts';
 import { readWorkload } from '../release/workload.ts';
 import type { Ports } from './ports.ts';
@@ -14,58 +16,128 @@ import type { Ports } from './ports.ts';
 export interface Subject {
   workload: Question['workload'];
   image: string;
+  /** Images of further containers that open the database. */
+  others?: readonly string[];
   declaredVersion: string | undefined;
   /** Main image before the hold, if there is one. */
   from?: string | undefined;
-  /** Looks up the workload whose connection is used; undefined when nothing of the release waits. */
+  connectionChanged?: boolean;
+  /** A new workload; one of a release that is under way is judged although nothing of it is stored. */
+  created?: boolean;
+  /** Held or refused only on certain knowledge, unless something of the release is held or under way. */
+  lenient?: boolean;
+  /** Looks up the workload whose connection is used; undefined when there is none. */
   connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
+  /** Why it is let through when there is none. */
+  otherwise?: Reason;
 }
 
 /** Judges an image for a subject. Never throws: what can't be looked at is a hold, DatabaseUnreadable. */
-export async function judgeWithin(subject: Subject, ports: Ports): Promise<Verdict> {
-  const signal = AbortSignal.timeout(ports.settings.budgetMs);
-  const { workload, image } = subject;
+export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decision> {
+  const look = looker(ports);
+  const { workload } = subject;
+  const seen: { mode?: Mode; by?: string[]; concerned?: boolean } = {};
+  const verdict = await judged(subject, ports, look, seen).catch((error) => notObserved(subject, error));
+  const circumstances = {
+    workload,
+    mode: seen.mode ?? 'Hold',
+    policies: seen.by ?? [],
+    fresh: subject.lenient === true && seen.concerned !== true,
+  };
+  const decision = decide(verdict, { ...circumstances, missingRights: [] });
+  if (decision.verdict !== 'hold') return decision;
   try {
-    const [stored, run, learned] = await Promise.all([
-      look('the stored workload', subject.connection(signal), signal, ports),
-      look('whether a downgrade is under way', ports.run(workload.namespace, workload.release, signal), signal, ports),
-      look('what is known of images', ports.learnedImages(signal), signal, ports),
-    ]);
-    if (!stored) return { verdict: 'allow', reason: 'NothingHeld' };
-    const database = await look('the database', ports.database(stored, containerOf(stored), signal), signal, ports);
-    const known = knowImage(image, {
-      learned: Object.hasOwn(learned, image) ? learned[image] : undefined,
-      repositories: ports.settings.repositories,
-      declared: subject.declaredVersion,
-    });
-    return judge({ workload, image: known, database, run, from: subject.from });
-  } catch (error) {
-    return notObserved(workload, image, error);
+    const missingRights = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
+    return decide(verdict, { ...circumstances, missingRights });
+  } catch {
+    return decision; // not knowing our rights is no reason to refuse: the controller says what it is not allowed
   }
+}
+
+async function judged(
+  subject: Subject,
+  ports: Ports,
+  look: Look,
+  seen: { mode?: Mode; by?: string[]; concerned?: boolean },
+): Promise<Verdict> {
+  const { workload, image, others = [], from, connectionChanged = false } = subject;
+  const [stored, run, learned, policy] = await Promise.all([
+    look('the stored workload', (signal) => subject.connection(signal)),
+    look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
+    look('what is known of images', (signal) => ports.learnedImages(signal)),
+    look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)),
+  ]);
+  Object.assign(seen, policy, { concerned: run !== undefined || (stored && readWorkload(stored)?.hold !== undefined) });
+  if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
+  const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
+  const [database, known, ...rest] = await Promise.all([
+    databaseFor(subject, stored, run, ports, look),
+    know(image),
+    ...others.map(know),
+  ]);
+  return judge({ workload, image: known, others: rest, database, run, from, connectionChanged });
+}
+
+async function databaseFor(
+  { connectionChanged }: Subject,
+  stored: WorkloadObject | undefined,
+  run: Run | undefined,
+  ports: Ports,
+  look: Look,
+): Promise<DatabaseState> {
+  if (!stored)
+    return { state: 'unreadable', why: `no workload of the release is stored, and ${run?.name} is under way` };
+  if (connectionChanged) return { state: 'unreadable', why: 'the change names another connection' };
+  return look('the database', (signal) => ports.database(stored, containerOf(stored), signal));
+}
+
+/** The registry is asked last: only about an image that was neither asked before nor tells by its name. */
+async function knowledgeOf(
+  image: string,
+  { declaredVersion }: Subject,
+  stored: WorkloadObject | undefined,
+  learned: Record<string, ImageKnowledge>,
+  ports: Ports,
+  look: Look,
+): Promise<ImageKnowledge | ImageUnknown> {
+  const { repositories } = ports.settings;
+  const told = Object.hasOwn(learned, image) ? learned[image] : undefined;
+  const ask = !told && stored && versionInName(image, repositories) === undefined;
+  const registry = ask
+    ? await look("the image's registry", (signal) => ports.registry(image, stored, signal)).catch((error) => ({
+        unknown: firstLine(error),
+      }))
+    : undefined;
+  return knowImage(image, { learned: told, registry, repositories, declared: declaredVersion });
 }
 
 function containerOf(stored: WorkloadObject): string {
   return readWorkload(stored)?.container ?? stored.spec.template.spec.containers[0]?.name ?? '';
 }
 
-/** Waits for one look until the budget ends, also when the port does not listen to the signal. */
-async function look<T>(what: string, looking: Promise<T>, signal: AbortSignal, { settings }: Ports): Promise<T> {
-  const tooLate = `${what} was not told within ${settings.budgetMs / 1000} s`;
-  const { promise: end, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(new Error(tooLate));
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    if (signal.aborted) onAbort();
-    return await Promise.race([looking, end]);
-  } catch (error) {
-    if (signal.aborted) throw new Error(tooLate);
-    throw new Error(`${what} can't be read: ${firstLine(error)}`);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+
+/** Waits for each look until the one budget ends, also when a port does not listen to the signal. */
+function looker({ settings }: Ports): Look {
+  const signal = AbortSignal.timeout(settings.budgetMs);
+  return async (what, looking) => {
+    const tooLate = `${what} was not told within ${settings.budgetMs / 1000} s`;
+    const { promise: end, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(new Error(tooLate));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (signal.aborted) onAbort();
+      return await Promise.race([looking(signal), end]);
+    } catch (error) {
+      if (signal.aborted) throw new Error(tooLate);
+      throw new Error(`${what} can't be read: ${firstLine(error)}`);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  };
 }
 
-function notObserved(workload: Question['workload'], image: string, error: unknown): Verdict {
+function notObserved({ workload, image }: Subject, error: unknown): Verdict {
   const tag = image.slice(image.lastIndexOf('/') + 1);
   const why = `${firstLine(error)}, so whether image ${tag} fits the database is not known`;
   const message = `${nameOf(workload)}: ${why}; the old pods keep serving, no action needed unless it lasts`;

@@ -3,8 +3,9 @@
  *
  * Every function takes the signal of the review's time budget and may be abandoned when that fires.
  */
+import type { RegistryAnswer } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
-import type { DatabaseState, ImageKnowledge, Run } from '../release/release.ts';
+import type { DatabaseState, ImageKnowledge, Mode, Run } from '../release/release.ts';
 
 export interface Ports {
   /** The Deployment or StatefulSet as the API server has it stored, before this change; undefined when there is none. */
@@ -22,6 +23,12 @@ export interface Ports {
   run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
   /** What images have told of themselves, by image reference. */
   learnedImages(signal: AbortSignal): Promise<Record<string, ImageKnowledge>>;
+  /** What the image's config in its registry says, with the pull secrets of that stored workload; undefined: not asked. */
+  registry(image: string, workload: WorkloadObject, signal: AbortSignal): Promise<RegistryAnswer>;
+  /** What the DowngradePolicies say for a namespace. */
+  policy(namespace: string, signal: AbortSignal): Promise<{ mode: Mode; by: string[] }>;
+  /** Rights for a downgrade that we lack in a namespace, in words; [] when none is missing. */
+  missingRights(namespace: string, signal: AbortSignal): Promise<string[]>;
   /** Why this replica can't judge yet, for /readyz; undefined when it can. */
   notReady(): string | undefined;
   now(): Date;

@@ -22,6 +22,8 @@ export interface ReviewRequest {
 export interface Audit {
   verdict: 'allow' | 'hold' | 'deny' | 'error';
   reason: Reason | 'NotJudged';
+  /** What it would have been, where the DowngradePolicy only observes. */
+  observed?: { verdict: 'hold' | 'deny'; reason: Reason };
 }
 
 export interface Answer {
@@ -99,7 +101,11 @@ export function respond(uid: string, answer: Answer) {
         ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
         : {}),
       ...(warnings.length > 0 ? { warnings: warnings.map((text) => shorten(text)) } : {}),
-      auditAnnotations: { verdict: audit.verdict, reason: audit.reason },
+      auditAnnotations: {
+        verdict: audit.verdict,
+        reason: audit.reason,
+        ...(audit.observed ? { observed: `${audit.observed.verdict} ${audit.observed.reason}` } : {}),
+      },
     },
   };
 }

@@ -4,14 +4,24 @@
  */
 import type { ServerOptions } from 'node:https';
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import { early } from './early.ts';
+import { ephemeral } from './ephemeral.ts';
 import { drain, gate } from './gate.ts';
+import { type AdmissionMetrics, admissionMetrics } from './metrics.ts';
 import { mutate } from './mutate.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, errored, MalformedReview, type ReviewRequest, readReview, respond } from './review.ts';
 import { validate } from './validate.ts';
 
 /** Path → what answers it. The webhook configurations in manifests/webhooks.yaml name these paths. */
-export const webhooks = { '/mutate': mutate, '/validate': validate, '/gate': gate, '/drain': drain } as const;
+export const webhooks = {
+  '/mutate': mutate,
+  '/validate': validate,
+  '/gate': gate,
+  '/drain': drain,
+  '/ephemeral': ephemeral,
+  '/record': early,
+} as const;
 
 /**
  * API servers take objects of up to 3 MiB; a review carries the object and the old object, and 1 MiB is left for who asks
@@ -52,10 +62,12 @@ export function buildServer(
     const why = ports.notReady();
     return why === undefined ? 'ok' : reply.code(503).send(why);
   });
+  const metrics = admissionMetrics(Object.keys(webhooks));
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   for (const [path, webhook] of Object.entries(webhooks))
     app.post(path, async ({ body, log }) => {
       const request = readReview(body);
-      return respond(request.uid, await answer(request, webhook, ports, log));
+      return respond(request.uid, await answer(request, { path, webhook, ports, log, metrics }));
     });
   app.setErrorHandler<FastifyError | MalformedReview>((error, request, reply) => {
     const { code, text } = refusal(error);
@@ -67,19 +79,31 @@ export function buildServer(
 
 type Webhook = (request: ReviewRequest, ports: Ports) => Answer | Promise<Answer>;
 
-async function answer(request: ReviewRequest, webhook: Webhook, ports: Ports, log: FastifyBaseLogger): Promise<Answer> {
+interface Route {
+  path: string;
+  webhook: Webhook;
+  ports: Ports;
+  log: FastifyBaseLogger;
+  metrics: AdmissionMetrics;
+}
+
+async function answer(request: ReviewRequest, { path, webhook, ports, log, metrics }: Route): Promise<Answer> {
   const began = performance.now();
   const { uid, operation, kind, namespace, name, dryRun } = request;
   const about = { uid, operation, kind, namespace, name, dryRun };
-  try {
-    const given = await webhook(request, ports);
-    const says = given.status?.message ?? given.warnings[0];
-    log.info({ ...about, ...given.audit, says, ms: Math.round(performance.now() - began) }, 'reviewed');
-    return given;
-  } catch (error) {
+  const given = await answered(request, webhook, ports).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
     return errored(500, error instanceof Error ? error.message : String(error));
-  }
+  });
+  const ms = performance.now() - began;
+  metrics.reviewed(given.audit, path, ms / 1000, dryRun);
+  const says = given.status?.message ?? given.warnings[0];
+  log.info({ ...about, ...given.audit, says, ms: Math.round(ms) }, 'reviewed');
+  return given;
+}
+
+async function answered(request: ReviewRequest, webhook: Webhook, ports: Ports): Promise<Answer> {
+  return webhook(request, ports);
 }
 
 /** What is said to a client whose request has no uid to answer to. */

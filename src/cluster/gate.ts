@@ -2,7 +2,7 @@
  * The gate: a webhook configuration for one namespace and release, written before its pods are deleted and taken away
  * after. While it stands, every new pod of the release waits unscheduled. Pure: bodies only.
  */
-import { label } from '../release/profiles.ts';
+import { label, type ProfileName, selectorOf } from '../release/profiles.ts';
 
 export interface GateClientConfig {
   service?: { namespace: string; name: string; path?: string; port?: number };
@@ -19,7 +19,12 @@ export function gateConfigurationName(namespace: string, release: string): strin
 }
 
 /** The configuration, with `/drain` as the webhook's path. Takes how the API server reaches us: a service or a url, and its CA. */
-export function gateConfiguration(namespace: string, release: string, reach: GateClientConfig) {
+export function gateConfiguration(
+  namespace: string,
+  release: string,
+  reach: GateClientConfig,
+  profile: ProfileName = 'official',
+) {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -43,7 +48,7 @@ export function gateConfiguration(namespace: string, release: string, reach: Gat
           matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [namespace] }],
         },
         objectSelector: {
-          matchLabels: { tier: 'airflow', release },
+          matchLabels: selectorOf(profile, release),
           matchExpressions: [{ key: label.role, operator: 'DoesNotExist' }],
         },
         clientConfig: withPath(reach),
@@ -60,12 +65,12 @@ function withPath({ service, url, caBundle }: GateClientConfig): GateClientConfi
 }
 
 /** A pod that is never stored: does it come back gated? Dressed so that Pod Security "restricted" and quotas let it by. */
-export function gateTrialPod(namespace: string, release: string) {
+export function gateTrialPod(namespace: string, release: string, profile: ProfileName = 'official') {
   const amount = { cpu: '1m', memory: '1Mi' };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { generateName: 'downdraft-gate-trial-', namespace, labels: { tier: 'airflow', release } },
+    metadata: { generateName: 'downdraft-gate-trial-', namespace, labels: selectorOf(profile, release) },
     spec: {
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, runAsUser: 65534, seccompProfile: { type: 'RuntimeDefault' } },

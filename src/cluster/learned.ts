@@ -9,12 +9,19 @@ import type { Client } from './client.ts';
 import { conflict, notFound } from './errors.ts';
 import { byUs, core, mergePatch } from './paths.ts';
 
-const configMap = 'downdraft-images';
+/** Name of the ConfigMap. */
+export const learnedIn = 'downdraft-images';
+const configMap = learnedIn;
 
 /** By image reference. An entry that can't be read counts as not learned: the image is asked again and the entry replaced. */
 export async function learnedImages(client: Client, namespace: string): Promise<Record<string, ImageKnowledge>> {
+  return learnedFrom({ data: await dataOf(client, namespace) });
+}
+
+/** The same from a ConfigMap that was read already. */
+export function learnedFrom(configMap: { data?: Record<string, string> } | object): Record<string, ImageKnowledge> {
   const learned: Record<string, ImageKnowledge> = Object.create(null);
-  for (const text of Object.values(await dataOf(client, namespace))) {
+  for (const text of Object.values((configMap as { data?: Record<string, string> }).data ?? {})) {
     const knowledge = read(text);
     if (knowledge) learned[knowledge.image] = knowledge;
   }
@@ -64,6 +71,17 @@ export async function learnImage(client: Client, namespace: string, knowledge: I
       if (!conflict(created)) throw created;
       await add();
     }
+  }
+}
+
+/** Takes one image out; none there is fine. Throws ApiError. */
+export async function forgetImage(client: Client, namespace: string, image: string): Promise<void> {
+  const path = core(namespace, `configmaps/${configMap}`);
+  const data = { [keyOf(image)]: null };
+  try {
+    await client.request('PATCH', path, { body: { data }, contentType: mergePatch, query: byUs });
+  } catch (error) {
+    if (!notFound(error)) throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
-import { gateName } from '../release/profiles.ts';
+import { gateName, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { Client } from './client.ts';
@@ -39,7 +39,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
         client,
         `${configurations('MutatingWebhookConfiguration')}/${gateConfigurationName(namespace, release)}`,
       )) !== undefined,
-    gateInForce: async (namespace: string, release: string) => await gateInForce(client, namespace, release),
+    gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
+      await gateInForce(client, namespace, release, profile),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */
     podLog: async (namespace: string, pod: string, container: string): Promise<string> =>
       await client.text(core(namespace, `pods/${pod}/log`), {
@@ -69,8 +70,34 @@ export async function getSecret(
 ): Promise<Record<string, string> | undefined> {
   const secret = await found<{ data?: Record<string, string> }>(client, core(namespace, `secrets/${name}`));
   if (!secret) return undefined;
+  return decoded(secret.data);
+}
+
+/**
+ * The pull secrets of a stored workload: its pod template's own and its service account's, decoded. One that is missing or
+ * can't be read is left out: the registry then says what it thinks of nobody.
+ */
+export async function pullSecretsOf(
+  client: Client,
+  { metadata: { namespace = 'default' }, spec }: WorkloadObject,
+): Promise<{ name: string; type: string; data: Record<string, string> }[]> {
+  const { imagePullSecrets = [], serviceAccountName = 'default' } = spec.template.spec;
+  type Account = { imagePullSecrets?: { name?: string }[] };
+  const account = await found<Account>(client, core(namespace, `serviceaccounts/${serviceAccountName}`));
+  const names = [...imagePullSecrets, ...(account?.imagePullSecrets ?? [])].flatMap(({ name }) => name ?? []);
+  const read = [...new Set(names)].map(async (name) => {
+    const secret = await found<{ type?: string; data?: Record<string, string> }>(
+      client,
+      core(namespace, `secrets/${name}`),
+    );
+    return secret && { name, type: secret.type ?? '', data: decoded(secret.data) };
+  });
+  return (await Promise.all(read)).filter((secret) => secret !== undefined);
+}
+
+function decoded(data: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
   );
 }
 
@@ -106,9 +133,9 @@ async function replicaSetOwners(client: Client, namespace: string): Promise<Reco
   return owners;
 }
 
-async function gateInForce(client: Client, namespace: string, release: string): Promise<boolean> {
+async function gateInForce(client: Client, namespace: string, release: string, profile: ProfileName): Promise<boolean> {
   const query = { ...byUs, dryRun: 'All' };
-  const body = gateTrialPod(namespace, release);
+  const body = gateTrialPod(namespace, release, profile);
   const pod = await client.request<PodObject>('POST', core(namespace, 'pods'), { body, query });
   return pod.spec.schedulingGates?.some((gate) => gate.name === gateName) ?? false;
 }

@@ -1,6 +1,6 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
-import { gateName, label } from '../release/profiles.ts';
+import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { Client } from './client.ts';
@@ -8,7 +8,7 @@ import { ApiError, conflict, notFound } from './errors.ts';
 import { type EventWords, eventOf } from './events.ts';
 import { startDetached, writeFile } from './files.ts';
 import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
-import { learnImage } from './learned.ts';
+import { forgetImage, learnImage } from './learned.ts';
 import { batch, byUs, configurations, core, downgradesOf, mergePatch, workloadPath } from './paths.ts';
 
 export interface WritesOptions {
@@ -49,8 +49,8 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     ): Promise<void> => await patchPod(client, namespace, name, { metadata: { uid, labels } }),
     patchWorkload: async ({ kind, metadata }: WorkloadObject, body: Record<string, unknown>): Promise<void> =>
       await patch(client, workloadPath(kind, metadata.namespace ?? 'default', metadata.name), body),
-    createGate: async (namespace: string, release: string): Promise<void> =>
-      await create(client, gates, gateConfiguration(namespace, release, gateReach())),
+    createGate: async (namespace: string, release: string, profile: ProfileName): Promise<void> =>
+      await create(client, gates, gateConfiguration(namespace, release, gateReach(), profile)),
     deleteGate: async (namespace: string, release: string): Promise<void> =>
       await remove(client, `${gates}/${gateConfigurationName(namespace, release)}`, {}, notFound),
     /** With its pods, which the garbage collector takes. */
@@ -61,6 +61,17 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
       await startDetached(client, namespace, pod, container, command),
     learnImage: async (knowledge: ImageKnowledge): Promise<void> => await learnImage(client, own, knowledge),
+    /** Says that releases of Airflow are in a namespace, so that Helm's records there are looked at. */
+    labelNamespace: async (namespace: string): Promise<void> =>
+      await patch(client, `/api/v1/namespaces/${namespace}`, { metadata: { labels: { [label.airflow]: 'true' } } }),
+    patchPolicyStatus: async (name: string, status: Record<string, unknown>): Promise<void> => {
+      try {
+        await patch(client, `/apis/downdraft.dev/v1alpha1/downgradepolicies/${name}/status`, { status });
+      } catch (error) {
+        if (!notFound(error)) throw error;
+      }
+    },
+    forgetImage: async (image: string): Promise<void> => await forgetImage(client, own, image),
     event: async (words: EventWords): Promise<void> => {
       const path = `/apis/events.k8s.io/v1/namespaces/${words.object.namespace}/events`;
       await client.request('POST', path, { body: eventOf(words, instance, new Date()), query: byUs });

@@ -2,7 +2,7 @@
  * Act: carries out what `next` decided. One function per act, each safe to repeat: the controller may be killed before
  * or after any write in here.
  */
-import { resumePatch } from '../release/hold.ts';
+import { holdPatch, resumePatch } from '../release/hold.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { outageSeconds } from '../release/phase.ts';
 import { probePod, runLabel, runnerFolder } from '../release/pods.ts';
@@ -34,13 +34,24 @@ export async function carryOut(act: Act, release: Release, writes: Writes, setti
         newDowngrade({ namespace, release: name, to: act.to, heldSince: heldSince(release) }),
       );
     case 'createGate':
-      return writes.createGate(namespace, name);
+      return writes.createGate(namespace, name, release.profile);
     case 'deleteGate':
       return writes.deleteGate(namespace, name);
     case 'unhold':
       return writes.patchWorkload(act.workload.object, resumePatch(act.workload.kind, act.workload.object));
+    case 'hold':
+      return writes.patchWorkload(
+        act.workload.object,
+        holdPatch(act.workload.kind, act.workload.object, {
+          since: release.now.toISOString(),
+          by: 'downdraft',
+          from: release.workloads.find((w) => w.hold?.from)?.hold?.from ?? '',
+        }),
+      );
     case 'learn':
       return writes.learnImage(act.knowledge);
+    case 'forget':
+      return writes.forgetImage(act.image);
     case 'endPods':
       return each(act.pods, (pod) => writes.deletePod(namespace, pod.name, pod.uid));
     case 'ungate':
@@ -69,7 +80,13 @@ async function carryOutForRun(
     case 'startProbe': {
       const wishing = release.workloads.filter((w) => w.image === run.to);
       if (wishing.length === 0) throw new Error(`no workload asks for ${run.to} any more`);
-      const wanted = { run: run.name, namespace, command: settings.commands.probe };
+      const wanted = {
+        run: run.name,
+        namespace,
+        release: release.name,
+        profile: release.profile,
+        command: settings.commands.probe,
+      };
       return writes.createPod(probePod(foremost(wishing), wanted));
     }
     case 'restartProbe':

@@ -2,17 +2,18 @@
  * Observe: everything a decision about one release needs, read live into one frozen snapshot. Nothing is decided here
  * and nothing is written.
  */
-import { knowImage } from '../release/images.ts';
-import { foremost } from '../release/next.ts';
+import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
+import { knowImage, parseImage, versionInName } from '../release/images.ts';
+import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
-import type { DatabaseState, GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
+import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner } from './answers.ts';
 import type { Reads } from './ports.ts';
+import { type Looks, observeDatabase } from './whereabouts.ts';
 
-export interface ObserveSettings {
+export interface ObserveSettings extends Looks {
   repositories: readonly string[];
-  now(): Date;
 }
 
 /** Reads one release. Throws when the API server can't be asked; what the database can't tell is part of the answer. */
@@ -21,92 +22,112 @@ export async function observe(
   { namespace, name }: { namespace: string; name: string },
   settings: ObserveSettings,
 ): Promise<Release> {
-  const [objects, podObjects, owners, downgrades, gateExists, learned] = await Promise.all([
+  const [objects, podObjects, owners, downgrades, gateExists, learned, mode] = await Promise.all([
     reads.workloads(namespace),
     reads.pods(namespace),
     reads.replicaSetOwners(namespace),
     reads.downgrades(namespace),
     reads.gateExists(namespace, name),
     reads.learnedImages(),
+    reads.mode(namespace),
   ]);
   const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
-  const pods = podObjects.filter((p) => releaseOfPod(p) === name).map((p) => readPod(p, owners));
+  const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const run = activeRun(downgrades, name);
-  const concerned = run !== undefined || pods.some((p) => p.gated) || workloads.some((w) => w.hold);
+  const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const [gate, probe, runner] = await Promise.all([
-    observeGate(reads, { namespace, name, gateExists, run }),
+    observeGate(reads, { namespace, name, profile, gateExists, run }),
     observeProbe(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
   ]);
+  const digests = runningDigests(pods);
+  const moved = [...digests].filter(([image, digest]) => isMoved(learned[image], digest)).map(([image]) => image);
   // After the runner: what it says is done must be seen to be done.
-  const database = await (concerned ? observeDatabase(reads, workloads) : unread('nothing of the release is held'));
+  const { database, sessions } = await observeDatabase(
+    reads,
+    { namespace, name, workloads, pods, run, runner },
+    settings,
+  );
   const release: Release = {
     namespace,
     name,
+    profile,
+    mode,
     workloads,
     pods,
     database,
-    images: knowImages(workloads, pods, run, learned, settings),
+    images: await knowImages(reads, { workloads, pods, run, learned, digests }, settings),
+    moved,
     run,
     gate,
     probe,
     runner,
-    sessions: await observeSessions(reads, workloads, run, pods),
+    sessions,
     now: settings.now(),
   };
   return Object.freeze(release);
 }
 
-async function observeDatabase(reads: Reads, workloads: Workload[]): Promise<DatabaseState> {
-  if (workloads.length === 0) return unread('no workload of the release is left');
-  const workload = foremost(workloads);
-  return reads.database(workload.object, workload.container);
+/** By its labels, or by its owner: a pod from before its workload was labelled has the database open all the same. */
+function belongs({ object, owner, role }: Pod, name: string, workloads: Workload[]): boolean {
+  if (releaseOfPod(object) === name) return true;
+  return role === 'airflow' && workloads.some((w) => w.kind === owner?.kind && w.name === owner.name);
 }
 
-async function unread(why: string): Promise<DatabaseState> {
-  return { state: 'unreadable', why };
+function profileOfPods(pods: Pod[]): ProfileName {
+  const labels = pods.find((p) => p.role !== 'airflow')?.object.metadata.labels;
+  if (labels?.[label.release]) return 'labelled';
+  return labels?.app === 'airflow' ? 'community' : 'official';
 }
 
-async function observeGate(
-  reads: Reads,
-  { namespace, name, gateExists, run }: { namespace: string; name: string; gateExists: boolean; run: Run | undefined },
-): Promise<GateState> {
+interface Gate {
+  namespace: string;
+  name: string;
+  profile: ProfileName;
+  gateExists: boolean;
+  run: Run | undefined;
+}
+
+async function observeGate(reads: Reads, { namespace, name, profile, gateExists, run }: Gate): Promise<GateState> {
   if (!gateExists) return 'absent';
   if (!run?.status.drainStartedAt) return { written: 'nothing is drained' };
   try {
-    const inForce = await reads.gateInForce(namespace, name);
+    const inForce = await reads.gateInForce(namespace, name, profile);
     return inForce ? 'inForce' : { written: 'waiting for the gate to be in force' };
   } catch (error) {
     return { written: `can't prove that the gate is in force: ${error instanceof Error ? error.message : error}` };
   }
 }
 
-/** Only asked once the pods are gone and nothing is begun: then every session that is left is somebody else's. */
-async function observeSessions(reads: Reads, workloads: Workload[], run: Run | undefined, pods: Pod[]) {
-  if (!run?.status.drainedAt || run.status.schemaStartedAt || workloads.length === 0) return [];
-  const workload = foremost(workloads);
-  const sessions = await reads.sessions(workload.object, workload.container);
-  const runners = pods.filter((p) => p.role === 'runner').map((p) => p.object.status?.podIP);
-  return sessions.filter((s) => !runners.includes(s.client));
+interface Seen {
+  workloads: Workload[];
+  pods: Pod[];
+  run: Run | undefined;
+  learned: Record<string, ImageKnowledge>;
+  digests: Map<string, string>;
 }
 
-function knowImages(
-  workloads: Workload[],
-  pods: Pod[],
-  run: Run | undefined,
-  learned: Record<string, ImageKnowledge>,
+async function knowImages(
+  reads: Reads,
+  { workloads, pods, run, learned, digests }: Seen,
   settings: ObserveSettings,
-): Release['images'] {
-  const declared = new Map(workloads.map((w) => [w.image, w.declaredVersion]));
-  const images = new Set([...workloads.map((w) => w.image), ...pods.map((p) => p.image), ...(run ? [run.to] : [])]);
-  return Object.fromEntries(
-    [...images].map((image) => [
-      image,
-      knowImage(image, {
-        learned: Object.hasOwn(learned, image) ? learned[image] : undefined,
-        repositories: settings.repositories,
-        declared: declared.get(image),
-      }),
-    ]),
-  );
+): Promise<Release['images']> {
+  const { repositories } = settings;
+  const names = [...workloads.flatMap((w) => w.images), ...pods.map((p) => p.image), ...(run ? [run.to] : [])];
+  const known = [...new Set(names)].map(async (image) => {
+    const workload = workloads.find((w) => w.images.includes(image));
+    const told = learnedOf(image, learned, digests.get(image));
+    const ask = !told && workload && versionInName(image, repositories) === undefined;
+    const registry = ask ? await reads.registry(atDigest(image, digests.get(image)), workload.object) : undefined;
+    const declared = workload?.declaredVersion;
+    return [image, knowImage(image, { learned: told, registry, repositories, declared })] as const;
+  });
+  return Object.fromEntries(await Promise.all(known));
+}
+
+/** The very image that runs under a name, where its pods tell. */
+function atDigest(image: string, digest: string | undefined): string {
+  if (!digest || image.includes('@')) return image;
+  const { registry, repository } = parseImage(image);
+  return `${registry ? `${registry}/` : ''}${repository}@${digest}`;
 }

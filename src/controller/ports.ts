@@ -2,9 +2,11 @@
  * What the controller needs of the world, split into looking and acting: only a function of Writes can change anything,
  * so a test that wraps every one of them has found every write there is.
  */
+import type { RegistryAnswer } from '../release/images.ts';
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import type { ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
-import type { DatabaseState, ImageKnowledge, Session } from '../release/release.ts';
+import type { DatabaseState, ImageKnowledge, Mode, Session } from '../release/release.ts';
 
 export interface ExecResult {
   /** undefined: the stream ended without a status. The command may still be running. */
@@ -23,7 +25,7 @@ export interface Reads {
   /** Whether the gate's webhook configuration exists for this release. */
   gateExists(namespace: string, release: string): Promise<boolean>;
   /** A dry-run CREATE of a pod of the release: does it come back gated? */
-  gateInForce(namespace: string, release: string): Promise<boolean>;
+  gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
   podLog(namespace: string, pod: string, container: string): Promise<string>;
   /**
    * Texts of files in a container, in one exec; undefined where there is none. The last path is a pid file: its text
@@ -35,6 +37,12 @@ export interface Reads {
   /** Sessions on that database, without our own. */
   sessions(workload: WorkloadObject, container: string): Promise<Session[]>;
   learnedImages(): Promise<Record<string, ImageKnowledge>>;
+  /** Where the schema is, asked inside a running pod of the release, with the sessions it sees. Never throws. */
+  askPod(namespace: string, pod: string, container: string): Promise<{ database: DatabaseState; sessions?: Session[] }>;
+  /** What the image's config in its registry says; undefined: not asked. Never throws. */
+  registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
+  /** What the DowngradePolicies say for a namespace. */
+  mode(namespace: string): Promise<Mode>;
 }
 
 export interface Writes {
@@ -50,7 +58,7 @@ export interface Writes {
   labelPod(namespace: string, name: string, uid: string, labels: Record<string, string | null>): Promise<void>;
   /** Merge patch; carries metadata.resourceVersion, so a change in between is a conflict. */
   patchWorkload(workload: WorkloadObject, patch: Record<string, unknown>): Promise<void>;
-  createGate(namespace: string, release: string): Promise<void>;
+  createGate(namespace: string, release: string, profile: ProfileName): Promise<void>;
   deleteGate(namespace: string, release: string): Promise<void>;
   deleteJob(namespace: string, name: string): Promise<void>;
   /** Writes a file in a container, whole or not at all. */
@@ -58,6 +66,8 @@ export interface Writes {
   /** Starts a command in a container that outlives the stream. */
   startDetached(namespace: string, pod: string, container: string, command: string[]): Promise<void>;
   learnImage(knowledge: ImageKnowledge): Promise<void>;
+  /** Forgets what was learned of an image reference. */
+  forgetImage(image: string): Promise<void>;
   event(event: {
     object: { apiVersion: string; kind: string; namespace: string; name: string; uid?: string };
     type: 'Normal' | 'Warning';

@@ -60,6 +60,7 @@ export async function reconcile(
       if (!(error instanceof NoOldPod)) throw error;
       return wait;
     }
+    if (act.act === 'forget') await sayMoved(release, act.image, writes);
     if (act.act === 'finish') await reportEnd(release, key, reads, writes);
     if (answeredLater.includes(act.act)) return { act: 'wait', reason: 'RunnerStarting', message: '' };
   }
@@ -103,6 +104,19 @@ async function sayOnWorkloads(
         message,
       });
   told.set(key, message);
+}
+
+async function sayMoved({ namespace, workloads }: Release, image: string, writes: Writes): Promise<void> {
+  const message = `${image} was pushed anew since it was asked: what was learned of it is forgotten, and the next change asks again`;
+  for (const { kind, name, object } of workloads.filter((w) => w.images.includes(image))) {
+    const uid = object.metadata.uid ? { uid: object.metadata.uid } : {};
+    await writes.event({
+      object: { apiVersion: 'apps/v1', kind, namespace, name, ...uid },
+      type: 'Warning',
+      reason: 'TagMoved',
+      message,
+    });
+  }
 }
 
 async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {

@@ -13,10 +13,18 @@ import type { Writes } from './ports.ts';
 export async function startRunner(release: Release, run: Run, writes: Writes, settings: ActSettings): Promise<void> {
   const { namespace } = release;
   const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating);
-  const source = standing ?? sourceOf(release, run, settings.runner);
+  // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
+  const mode = release.profile === 'labelled' ? 'Copy' : settings.runner;
+  const source = standing ?? sourceOf(release, run, mode);
   if (!source) throw new NoOldPod(run);
-  if (!standing && (settings.runner === 'Copy' || source.gated)) {
-    const wanted = { run: run.name, namespace, command: settings.commands.runner };
+  if (!standing && (mode === 'Copy' || source.gated)) {
+    const wanted = {
+      run: run.name,
+      namespace,
+      release: release.name,
+      profile: release.profile,
+      command: settings.commands.runner,
+    };
     return writes.createPod(runnerPod(source.object, wanted));
   }
   // Labelled first: a controller that dies in between finds its choice again.
@@ -36,13 +44,14 @@ function sourceOf(release: Release, run: Run, mode: ActSettings['runner']): Pod 
       !p.terminating &&
       (before.length > 0 ? before.includes(p.image) : p.image !== run.to),
   );
-  const service = ['api-server', 'webserver', 'scheduler', 'dag-processor', 'triggerer'];
+  const service = ['api-server', 'webserver', 'web', 'scheduler', 'dag-processor', 'triggerer'];
   const rank = (p: Pod) => {
     const component = service.indexOf(p.component);
     const state = isReady(p) ? 0 : p.gated ? 2 : 1;
     return state * 10 + (component < 0 ? service.length : component);
   };
-  const candidates = old.filter((p) => service.includes(p.component) && (mode === 'Copy' || isReady(p) || p.gated));
+  const serves = (p: Pod) => service.includes(p.component) || release.profile === 'labelled';
+  const candidates = old.filter((p) => serves(p) && (mode === 'Copy' || isReady(p) || p.gated));
   return candidates.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];
 }
 

@@ -1,21 +1,23 @@
 """The metadata database as this image sees it: identity, version tables, rows that an older Airflow can't read.
 
-Put between chain.py and inspection.py. Works on Airflow's own engine, so every form of connection that it takes works.
-Tried on PostgreSQL; the statements for MySQL and SQLite are written from their manuals and have not been run.
+Put after chain.py. Works on Airflow's own engine, so every form of connection that it takes works. Tried on PostgreSQL
+and SQLite, identity and version tables on MySQL too; the search for rows on MySQL and SQLite has not been run.
 """
 
 # Which database this is; the controller runs the same on PostgreSQL and compares field by field. An ordinary role may
-# run pg_control_system(). Two physical copies of one server (a base backup, a snapshot) answer the same.
+# run pg_control_system() unless that was revoked; then the cluster is ''. Two physical copies of one server (a base
+# backup, a snapshot) answer the same.
+MAY_READ_CLUSTER = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+CLUSTER_SQL = "(SELECT system_identifier FROM pg_control_system())::text"
 IDENTITY_SQL = {
     "postgresql": "SELECT current_database() AS database,"
-    " (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid,"
-    " (SELECT system_identifier FROM pg_control_system())::text AS cluster",
+    " (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid, %s AS cluster",
     "mysql": "SELECT database() AS `database`, '' AS oid, @@server_uuid AS cluster",
     "sqlite": "SELECT file AS database, '' AS oid, '' AS cluster FROM pragma_database_list WHERE name = 'main'",
 }
 
-# Tables that every Airflow from 2.7 to 3.3 has; any of them tells an Airflow database from an empty one.
-AIRFLOW_TABLES = ("dag", "dag_run", "task_instance", "connection", "slot_pool", "log")
+# Tables that every Airflow from 2.7 to 3.3 has; two tell an Airflow database from another, since some names are common.
+AIRFLOW_TABLES = ("dag", "dag_run", "task_instance", "connection", "slot_pool", "log", "job")
 
 # The head of 3.1.8. Scripts that go on from here belong to 3.2 or newer, which writes deferral data in a form that
 # 3.1 and older can't read (apache/airflow #59711 came between this revision and 3.2.0's, without one of its own).
@@ -46,21 +48,45 @@ def rows(connection, sql, **parameters):
 
 
 def read_identity(connection):
-    """The database's identity as a dict of text; see IDENTITY_SQL. Throws KeyError for another kind of database."""
-    row = rows(connection, IDENTITY_SQL[connection.dialect.name])[0]
-    return {name: str(value) for name, value in zip(("database", "oid", "cluster"), row)}
+    """The database's identity as a dict of text; see IDENTITY_SQL. Throws for another kind of database."""
+    return identity_by(lambda sql: rows(connection, sql)[0], connection.dialect.name)
+
+
+def identity_by(first_row, dialect):
+    """The identity, by a function that answers the first row of a statement."""
+    if dialect not in IDENTITY_SQL:
+        raise NotImplementedError("a database of the kind %s can't be read yet" % dialect)
+    sql = IDENTITY_SQL[dialect]
+    if dialect == "postgresql":
+        sql = sql % (CLUSTER_SQL if first_row(MAY_READ_CLUSTER)[0] else "''")
+    return {name: str(value) for name, value in zip(("database", "oid", "cluster"), first_row(sql))}
 
 
 def schema_of(connection):
-    """Airflow's schema on PostgreSQL: as configured, else where alembic_version is found, else the default one."""
+    """The schema of Airflow's own tables on PostgreSQL: as configured, else that of the version table."""
+    return (configured_schema(connection) or version_schema(connection)) if is_postgres(connection) else None
+
+
+def configured_schema(connection):
+    """[database] sql_alchemy_schema; '' when it is not set."""
     from airflow.configuration import conf
 
-    if connection.dialect.name != "postgresql":
-        return None
-    configured = conf.get("database", "sql_alchemy_schema", fallback="")
-    found = """SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE c.oid = to_regclass('alembic_version')), current_schema())"""
-    return configured or rows(connection, found)[0][0]
+    return (conf.get("database", "sql_alchemy_schema", fallback="") or "").strip()
+
+
+def version_schema(connection):
+    """Where the version tables are. Airflow tells alembic no schema (migrations/env.py), so the search path decides.
+
+    The configured schema counts only where the search path holds no version table; None when there is no schema at all.
+    """
+    found = """SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE c.oid = to_regclass('alembic_version')"""
+    row = rows(connection, found) or [(configured_schema(connection),)]
+    return row[0][0] or rows(connection, "SELECT current_schema()")[0][0]
+
+
+def is_postgres(connection):
+    return connection.dialect.name == "postgresql"
 
 
 def quoted(connection, schema, table):
@@ -70,13 +96,19 @@ def quoted(connection, schema, table):
 
 
 def version_tables(connection):
-    """Every table named alembic_version% in Airflow's schema, with all its rows."""
+    """Every table named alembic_version% in the schema of alembic_version, with all its rows."""
     from sqlalchemy import inspect
 
-    schema = schema_of(connection)
-    names = [name for name in inspect(connection).get_table_names(schema=schema) if name.startswith("alembic_version")]
-    select = "SELECT version_num FROM "
-    return {name: sorted(r[0] for r in rows(connection, select + quoted(connection, schema, name))) for name in names}
+    inspector, schema = inspect(connection), version_schema(connection) if is_postgres(connection) else None
+    found = {}
+    for name in inspector.get_table_names(schema=schema):
+        if not name.startswith("alembic_version"):
+            continue
+        # A table of somebody's own may be called so, too.
+        if any(column["name"] == "version_num" for column in inspector.get_columns(name, schema=schema)):
+            select = "SELECT version_num FROM " + quoted(connection, schema, name)
+            found[name] = sorted(str(row[0]) for row in rows(connection, select))
+    return found
 
 
 def describe_database(connection):
@@ -84,12 +116,13 @@ def describe_database(connection):
     from sqlalchemy import inspect
 
     schema = schema_of(connection)
-    tables = set(inspect(connection).get_table_names(schema=schema))
+    places = {schema, version_schema(connection)} if is_postgres(connection) else {None}
+    tables = [set(inspect(connection).get_table_names(schema=place)) for place in places]
     return {
         "backend": connection.dialect.name,
         "identity": read_identity(connection),
         "versionTables": version_tables(connection),
-        "airflowTables": any(table in tables for table in AIRFLOW_TABLES),
+        "airflowTables": any(len(found.intersection(AIRFLOW_TABLES)) > 1 for found in tables),
         "schema": schema,
     }
 

@@ -37,8 +37,12 @@ class Guard:
         if self.identity is None:
             return
         cursor = connection.cursor()
-        cursor.execute(IDENTITY_SQL[self.dialect])
-        seen = dict(zip(("database", "oid", "cluster"), map(str, cursor.fetchone())))
+
+        def first_row(sql):
+            cursor.execute(sql)
+            return cursor.fetchone()
+
+        seen = identity_by(first_row, self.dialect)
         if self.dialect == "mysql":
             cursor.execute("SET SESSION lock_wait_timeout = %d" % self.seconds)
         cursor.close()

@@ -12,6 +12,11 @@ export function probeScript(): string {
   return join('chain.py', 'probe.py');
 }
 
+/** The program that asks a running container for its database (ask.py). Read once. Throws when a file of ours is missing. */
+export function askScript(): string {
+  return join('chain.py', 'database.py', 'ask.py');
+}
+
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
   return join('chain.py', 'database.py', 'inspection.py', 'guard.py', 'steps.py', 'runner.py');

@@ -1,26 +1,44 @@
-/** What the webhook looks at, joined from cluster and database. */
+/** What the webhook looks at, joined from the mirror of the cluster, the database and the registries. */
 import type { Ports } from '../admission/ports.ts';
 import type { Client } from '../cluster/client.ts';
-import { clusterReads, getWorkload } from '../cluster/reads.ts';
+import type { Mirror } from '../cluster/mirror.ts';
 import type { Config } from '../config.ts';
-import { activeRun, type DowngradeObject } from '../release/record.ts';
-import { readWorkload } from '../release/workload.ts';
+import { policyFor } from '../release/policy.ts';
+import { activeRun } from '../release/record.ts';
 import { databaseOf } from './database.ts';
+import type { AskRegistry } from './images.ts';
+import { rightsOf } from './rights.ts';
+
+export interface Views {
+  client: Client;
+  mirror: Mirror;
+  registry: AskRegistry;
+}
 
 /** The webhook's ports. `notReady` says why this replica can't judge yet. */
-export function admissionPorts(client: Client, config: Config, notReady: () => string | undefined): Ports {
-  const reads = clusterReads({ client, namespace: config.namespace });
+export function admissionPorts(
+  { client, mirror, registry }: Views,
+  config: Config,
+  notReady: () => string | undefined,
+): Ports {
   // Shorter than the budget, so that what the database did is what is said.
   const databaseMs = config.budgetMs * 0.8;
+  const missingRights = rightsOf(client);
+  const fresh = () => {
+    const stale = mirror.stale();
+    if (stale) throw new Error(stale);
+    return mirror;
+  };
   return {
-    storedWorkload: (kind, namespace, name) => getWorkload(client, kind, namespace, name),
-    releaseWorkloads: async (namespace, release) =>
-      (await reads.workloads(namespace)).filter((w) => readWorkload(w)?.release === release),
+    storedWorkload: async (kind, namespace, name) => fresh().workload(kind, namespace, name),
+    releaseWorkloads: async (namespace, release) => fresh().workloadsOf(namespace, release),
     database: (workload, container) => databaseOf(client, workload, container, databaseMs),
-    run: async (namespace, release) =>
-      activeRun((await reads.downgrades(namespace)) as unknown as DowngradeObject[], release),
-    learnedImages: () => reads.learnedImages(),
-    notReady,
+    run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
+    learnedImages: async () => fresh().learned(),
+    registry,
+    policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),
+    missingRights,
+    notReady: () => mirror.missing() ?? notReady(),
     now: () => new Date(),
     settings: { repositories: config.airflowRepositories, budgetMs: config.budgetMs },
   };

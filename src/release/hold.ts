@@ -2,11 +2,11 @@
  * Hold and its inverse, side by side so that they cannot drift.
  *
  * A held workload keeps its old pods and starts no new ones: spec.paused for a Deployment, a rolling update's partition
- * above every ordinal for a StatefulSet. No chart renders either field, so no deploy tool sees drift, and replicas are
- * never touched. An OnDelete StatefulSet starts nothing by itself; it is held by the gates alone.
+ * above every ordinal for a StatefulSet; a scheduling gate in the pod template where neither stops a pod. No chart renders
+ * any of these fields, so no deploy tool sees drift, and replicas are never touched.
  */
 import type { WorkloadObject } from './objects.ts';
-import { annotation } from './profiles.ts';
+import { annotation, gateName } from './profiles.ts';
 import type { Hold } from './release.ts';
 
 /** Above every ordinal; the largest that the field takes. */
@@ -20,7 +20,8 @@ export function holdOf(object: WorkloadObject): Hold | undefined {
     const hold = JSON.parse(text) as Partial<Hold>;
     if (typeof hold?.since !== 'string' || typeof hold.before !== 'object' || hold.before === null)
       return unreadableHold;
-    return { since: hold.since, by: hold.by ?? '', from: hold.from ?? '', before: hold.before };
+    const connection = typeof hold.connection === 'string' ? { connection: hold.connection } : {};
+    return { since: hold.since, by: hold.by ?? '', from: hold.from ?? '', ...connection, before: hold.before };
   } catch {
     return unreadableHold;
   }
@@ -31,27 +32,43 @@ const unreadableHold: Hold = { since: '1970-01-01T00:00:00Z', by: '', from: '', 
 
 /** Whether the fields that stop new pods are set. */
 export function isStopped(kind: string, object: WorkloadObject): boolean {
+  if (isGated(object)) return true;
   if (kind === 'Deployment') return object.spec.paused === true;
-  const strategy = object.spec.updateStrategy;
-  return strategy?.type === 'OnDelete' || strategy?.rollingUpdate?.partition === heldPartition;
+  if (object.spec.updateStrategy?.type === 'OnDelete') return false;
+  return object.spec.updateStrategy?.rollingUpdate?.partition === heldPartition;
+}
+
+function isGated(object: WorkloadObject): boolean {
+  return (object.spec.template?.spec?.schedulingGates ?? []).some((gate) => gate.name === gateName);
 }
 
 /**
- * The same object, held. `stored` is the object before this change (its hold, if any, is kept: what was there before the
- * first hold is what comes back). Applying it twice gives the same result.
+ * Whether only a scheduling gate in the pod template stops new pods: an OnDelete StatefulSet brings a lost pod back from
+ * the new template, and a new StatefulSet has no older revision to which a partition could keep it.
+ */
+function needsGate(kind: string, object: WorkloadObject, created: boolean): boolean {
+  return kind === 'StatefulSet' && (created || object.spec.updateStrategy?.type === 'OnDelete');
+}
+
+/**
+ * The same object, held. `stored` is the object before this change: its hold, if any, is kept, since what was there before
+ * the first hold is what comes back. `created`: there is none before. Applying it twice gives the same result.
  */
 export function hold(
   kind: string,
   object: WorkloadObject,
   stored: WorkloadObject | undefined,
-  since: Hold,
+  since: Omit<Hold, 'before'>,
+  created = false,
 ): WorkloadObject {
   const standing = stored && holdOf(stored);
-  const record: Hold = standing ?? { ...since, before: fieldsOf(kind, object) };
+  const gated = standing?.before.gated === true || needsGate(kind, object, created);
+  const record: Hold = standing ?? asRecord(since, gated ? { gated } : fieldsOf(kind, object));
   const held = structuredClone(object);
   held.metadata.annotations = { ...held.metadata.annotations, [annotation.hold]: JSON.stringify(record) };
-  if (kind === 'Deployment') held.spec.paused = true;
-  else if (held.spec.updateStrategy?.type !== 'OnDelete')
+  if (gated) closeTemplate(held);
+  else if (kind === 'Deployment') held.spec.paused = true;
+  else
     held.spec.updateStrategy = {
       type: 'RollingUpdate',
       ...held.spec.updateStrategy,
@@ -60,10 +77,37 @@ export function hold(
   return held;
 }
 
+/** Always in one order: the annotation is text, and the same hold must be the same text. */
+function asRecord({ since, by, from, connection }: Omit<Hold, 'before'>, before: Hold['before']): Hold {
+  return { since, by, from, ...(connection === undefined ? {} : { connection }), before };
+}
+
+function closeTemplate({ spec: { template } }: WorkloadObject): void {
+  const others = (template.spec.schedulingGates ?? []).filter((gate) => gate.name !== gateName);
+  template.spec.schedulingGates = [...others, { name: gateName }];
+}
+
 function fieldsOf(kind: string, object: WorkloadObject): Hold['before'] {
   if (kind === 'Deployment') return { paused: object.spec.paused ?? null };
-  if (object.spec.updateStrategy?.type === 'OnDelete') return {};
   return { partition: object.spec.updateStrategy?.rollingUpdate?.partition ?? null };
+}
+
+/**
+ * Holds what is stored already: a merge patch with the resourceVersion, so that a change in between is a conflict. Only
+ * fields that stop a rollout; the pods that run are not touched.
+ */
+export function holdPatch(kind: string, object: WorkloadObject, since: Omit<Hold, 'before'>): Record<string, unknown> {
+  const { metadata, spec } = hold(kind, object, object, since);
+  const annotations = { [annotation.hold]: metadata.annotations?.[annotation.hold] };
+  const bound = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};
+  const { paused, updateStrategy, template } = spec;
+  const gated = isGated({ ...object, spec });
+  const fields = gated
+    ? { template: { spec: { schedulingGates: template.spec.schedulingGates } } }
+    : kind === 'Deployment'
+      ? { paused }
+      : { updateStrategy };
+  return { metadata: { ...bound, annotations }, spec: fields };
 }
 
 /**
@@ -76,7 +120,13 @@ export function resumePatch(kind: string, object: WorkloadObject): Record<string
     ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}),
     annotations: { [annotation.hold]: null },
   };
+  if (before.gated || isGated(object)) return { metadata, spec: { template: { spec: openTemplate(object) } } };
   if (kind === 'Deployment') return { metadata, spec: { paused: before.paused === true ? true : null } };
   if (object.spec.updateStrategy?.type === 'OnDelete') return { metadata };
   return { metadata, spec: { updateStrategy: { rollingUpdate: { partition: before.partition ?? 0 } } } };
+}
+
+function openTemplate({ spec: { template } }: WorkloadObject): { schedulingGates: { name: string }[] | null } {
+  const others = (template.spec.schedulingGates ?? []).filter((gate) => gate.name !== gateName);
+  return { schedulingGates: others.length > 0 ? others : null };
 }

@@ -1,8 +1,8 @@
 /**
- * Which Airflow is in an image, told from its name alone. A tag counts only for repositories listed as Airflow's own:
- * mycompany/airflow:2.1.0 may be the company's own number.
+ * Which Airflow is in an image, as far as it can be told without running it. A tag counts only for repositories listed as
+ * Airflow's own: mycompany/airflow:2.1.0 may be the company's own number.
  */
-import { explain, satisfies } from '@renovatebot/pep440';
+import { compare, explain } from '@renovatebot/pep440';
 import { headOf } from './heads.ts';
 import type { ImageKnowledge, ImageUnknown } from './release.ts';
 
@@ -43,28 +43,62 @@ export function isListed(reference: ImageReference, repositories: readonly strin
   return repositories.some((r) => r === full || r === reference.repository);
 }
 
+/** What the image's config in its registry says, or why it says nothing; undefined: not asked. */
+export type RegistryAnswer =
+  | { version: string; from: 'label' | 'env'; digest: string }
+  | { unknown: string }
+  | undefined;
+
+export interface ImageSources {
+  /** What the image told when it was run. */
+  learned: ImageKnowledge | undefined;
+  registry?: RegistryAnswer;
+  /** Airflow's own repositories. */
+  repositories: readonly string[];
+  /** The annotation downdraft.dev/airflow-version. */
+  declared: string | undefined;
+}
+
+/** What a tag of one of Airflow's own repositories says. */
+export function versionInName(image: string, repositories: readonly string[]): string | undefined {
+  const reference = parseImage(image);
+  const counts = reference.tag && !reference.digest && isListed(reference, repositories);
+  return counts ? versionOfTag(reference.tag!) : undefined;
+}
+
 /**
- * What is known of an image: what a probe learned, else its tag, else the annotation. Two sources that disagree are unknown.
- * `repositories` lists Airflow's own repositories.
+ * What is known of an image: what it told itself, else its tag, its config in the registry, the annotation. Two of these
+ * that disagree are unknown: none of them is better than the other.
  */
 export function knowImage(
   image: string,
-  from: { learned: ImageKnowledge | undefined; repositories: readonly string[]; declared: string | undefined },
+  { learned, registry, repositories, declared }: ImageSources,
 ): ImageKnowledge | ImageUnknown {
-  if (from.learned) return from.learned;
-  const reference = parseImage(image);
-  const tagged =
-    reference.tag && !reference.digest && isListed(reference, from.repositories)
-      ? versionOfTag(reference.tag)
-      : undefined;
-  const declared = from.declared;
-  if (declared !== undefined && !explain(declared))
-    return unknown(image, `annotation downdraft.dev/airflow-version is "${declared}", which is no version`);
-  if (tagged && declared && !satisfies(tagged, `==${declared}`))
-    return unknown(image, `its tag says ${tagged} and the annotation downdraft.dev/airflow-version says ${declared}`);
-  const version = tagged ?? declared;
-  if (!version) return unknown(image, 'its name does not tell the Airflow version');
-  return { image, source: tagged ? 'tag' : 'annotation', version, coreHead: headOf(version) };
+  if (learned) return learned;
+  const said: [ImageKnowledge['source'], string, string][] = [];
+  const tagged = versionInName(image, repositories);
+  if (tagged) said.push(['tag', tagged, 'its tag']);
+  if (registry && 'version' in registry)
+    said.push(['registry', registry.version, `its ${registry.from} in the registry`]);
+  if (declared !== undefined) said.push(['annotation', declared, 'the annotation downdraft.dev/airflow-version']);
+  const wrong = said.find(([, version]) => !explain(version));
+  if (wrong) return unknown(image, `${wrong[2]} is "${wrong[1]}", which is no version`);
+  const [first, ...others] = said;
+  if (!first) return unknown(image, why(registry));
+  const other = others.find(([, version]) => !sameRelease(version, first[1]));
+  if (other) return unknown(image, `${first[2]} says ${first[1]} and ${other[2]} says ${other[1]}`);
+  return { image, source: first[0], version: first[1], coreHead: headOf(first[1]) };
+}
+
+/** 3.1.8+company and 3.1.8 are one release with one schema. */
+function sameRelease(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((version) => explain(version)?.public ?? version);
+  return compare(one!, other!) === 0;
+}
+
+function why(registry: RegistryAnswer): string {
+  const name = 'its name does not tell the Airflow version';
+  return registry && 'unknown' in registry ? `${name}, and ${registry.unknown}` : name;
 }
 
 function unknown(image: string, why: string): ImageUnknown {

@@ -1,8 +1,8 @@
 /**
  * next: the one thing to do now for a release, decided from the snapshot alone.
  *
- * 1. Nothing held, no run: tidy what an earlier run left.
- * 2. Something held, no run: write the record (a Downgrade), unless everything fits already.
+ * 1. A workload that is not held certainly needs an older database: hold it. It came in by a way that nothing guards.
+ * 2. Nothing held, no run: tidy what an earlier run left. Something held, no run: write the record (a Downgrade), unless everything fits already.
  * 3. The schema step has begun and is not verified: only forward (reversing.ts).
  * 4. Every workload's desired image fits the database: resume. That is the normal end, the wish withdrawn before the
  *    schema step, and "nothing to do after all" in one rule.
@@ -28,6 +28,8 @@ export type Act =
   | { act: 'startProbe' }
   | { act: 'restartProbe' }
   | { act: 'learn'; knowledge: ImageKnowledge }
+  | { act: 'forget'; image: string }
+  | { act: 'hold'; workload: Workload }
   | { act: 'startRunner' }
   | { act: 'restartRunner' }
   | { act: 'createGate' }
@@ -44,10 +46,13 @@ export type Act =
 
 /** Decides the next act for one release. */
 export function next(release: Release): Act {
-  const { run } = release;
+  const { run, moved } = release;
   const held = release.workloads.filter((w) => w.hold);
+  if (run?.status.schemaStartedAt && !run.status.verifiedAt) return reversing(release, run);
+  if (moved.length > 0) return { act: 'forget', image: moved[0]! };
+  const loose = release.workloads.find((w) => !w.hold && certainlyTooOld(release, w));
+  if (loose) return { act: 'hold', workload: loose };
   if (!run) return held.length === 0 ? tidying(release) : begin(release, held);
-  if (run.status.schemaStartedAt && !run.status.verifiedAt) return reversing(release, run);
   if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
@@ -77,12 +82,29 @@ export function foremost(workloads: readonly Workload[]): Workload {
   return [...workloads].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0]!;
 }
 
-/** The verdict on a workload's desired image. */
+/** The verdict on a workload's desired images. Where the policy only observes, nothing is held and all may go. */
 export function verdictOn(release: Release, workload: Workload): Verdict {
-  const image = release.images[workload.image] ?? { image: workload.image, source: 'unknown', why: 'not looked at' };
+  if (onlyObserves(release)) return { verdict: 'allow', reason: 'Observed' };
+  const [image, ...others] = workload.images.map(
+    (name) => release.images[name] ?? { image: name, source: 'unknown' as const, why: 'not looked at' },
+  );
+  const { hold } = workload;
+  const connectionChanged = hold?.connection !== undefined && hold.connection !== workload.connection;
   // What is not held was let through: its image counts as the one that runs.
-  const from = workload.hold ? workload.hold.from : workload.image;
-  return judge({ workload, image, database: release.database, run: release.run, from });
+  const from = hold ? hold.from : workload.image;
+  const { database, run } = release;
+  return judge({ workload, image: image!, others, database, run, from, connectionChanged });
+}
+
+/** A run whose schema step has begun is brought to its end, whatever the policy says since. */
+export function onlyObserves({ mode, run }: Release): boolean {
+  return mode === 'Observe' && !run?.status.schemaStartedAt;
+}
+
+/** Only what is known is held from here: what is not known was let through, and is not stopped while it runs. */
+function certainlyTooOld(release: Release, workload: Workload): boolean {
+  const { verdict, reason } = verdictOn(release, workload);
+  return verdict === 'hold' && (reason === 'DatabaseAhead' || reason === 'ProviderAhead');
 }
 
 function fits(release: Release, workload: Workload): boolean {

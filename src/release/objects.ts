@@ -5,6 +5,7 @@
 
 export interface Metadata {
   name: string;
+  generateName?: string;
   namespace?: string;
   uid?: string;
   generation?: number;
@@ -45,6 +46,9 @@ export interface ContainerSpec {
 export interface PodSpec {
   containers: ContainerSpec[];
   initContainers?: ContainerSpec[];
+  ephemeralContainers?: { name: string; image?: string }[];
+  imagePullSecrets?: { name?: string }[];
+  serviceAccountName?: string;
   schedulingGates?: { name: string }[];
   volumes?: { name: string; [other: string]: unknown }[];
   nodeName?: string;

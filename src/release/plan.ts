@@ -4,15 +4,19 @@
  * table of releases, so a release newer than the table works as well.
  */
 import type { Reason } from './reasons.ts';
-import type { ChainLink, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
+import type { ChainLink, DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
+import { same } from './same.ts';
 import { coreTable } from './verdict.ts';
 
 type Blocker = Plan['blockers'][number];
 
-/** Plans the way from what the running image inspected to what the target image's probe said. */
-export function planDowngrade(inspection: Inspection, target: ImageKnowledge): Plan {
+/**
+ * Plans the way from what the running image inspected to what the target image's probe said. `wanted` is the database that
+ * the workloads name now: the runner works on the one that the old pods use, and the two must be the same.
+ */
+export function planDowngrade(inspection: Inspection, target: ImageKnowledge, wanted?: DatabaseState): Plan {
   const steps: PlanStep[] = [];
-  const blockers: Blocker[] = [];
+  const blockers: Blocker[] = otherDatabase(inspection, wanted) ?? otherBackend(inspection) ?? [];
   const add = (made: PlanStep | Blocker | undefined) => {
     if (made && 'kind' in made) steps.push(made);
     else if (made) blockers.push(made);
@@ -22,6 +26,29 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge): P
     if (table !== coreTable && revision !== undefined) add(managerStep(inspection, target, table, revision));
   if (crossesDeferralFormat(inspection, steps)) for (const rows of inspection.rows) add(unreadableRows(rows, target));
   return { identity: inspection.database.identity, steps, blockers, notYet: notYet(steps) };
+}
+
+function otherDatabase({ database }: Inspection, wanted: DatabaseState | undefined): Blocker[] | undefined {
+  if (wanted?.state !== 'read' || same(wanted.identity, database.identity)) return undefined;
+  const [old, other] = [database.identity, wanted.identity].map((i) => `${i.database} (${i.cluster})`);
+  const what = `the old pods use database ${old}, the workloads now name ${other}, which is ahead of their image`;
+  return [
+    blocker(
+      'OtherDatabase',
+      `${what}; only the database of the old pods can be taken back: set the connection back, or point it to one that fits`,
+    ),
+  ];
+}
+
+function otherBackend({ database: { backend } }: Inspection): Blocker[] | undefined {
+  if (backend === 'postgresql') return undefined;
+  const what = `the database is ${backend}, and downdraft takes back only PostgreSQL yet`;
+  return [
+    blocker(
+      'BackendNotSupported',
+      `${what}; set the newer image again, or follow Airflow's own guide by hand with a backup`,
+    ),
+  ];
 }
 
 function coreStep(inspection: Inspection, target: ImageKnowledge): PlanStep | Blocker | undefined {

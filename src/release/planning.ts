@@ -68,7 +68,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   const { runner } = release;
   const { target } = run.status;
   if (runner.state !== 'ready' || !target) return undefined;
-  const plan = planDowngrade(runner.inspection, target);
+  const plan = planDowngrade(runner.inspection, target, release.database);
   if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
   const other = release.workloads.filter((w) => !asksFor(release, w, target));
   if (other.length > 0)
@@ -77,8 +77,14 @@ function settlePlan(release: Release, run: Run): Act | undefined {
       reason: 'WaitingForWorkloads',
       message: `${other.map((w) => `${nameOf(w)} (${w.image})`).join(', ')} still ask for another version; set them to ${run.to} as well`,
     };
-  const [first] = plan.blockers;
+  const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
   return first && blocked(release, run, first);
+}
+
+/** Held before it was known to be a downgrade, or before the policy said no. */
+function forbidden({ namespace }: Release): Plan['blockers'][number] {
+  const message = `the DowngradePolicy of namespace ${namespace} forbids downgrades: set the newer image again, or ask who keeps that policy`;
+  return { reason: 'PolicyDenies', message };
 }
 
 /**

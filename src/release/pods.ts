@@ -4,7 +4,7 @@
  * ports, sidecars and the container that waits for the schema.
  */
 import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
-import { label, recognize, waitContainers } from './profiles.ts';
+import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
 import type { Workload } from './release.ts';
 
 /** Ours, so that it can be told which run a pod belongs to. */
@@ -17,13 +17,15 @@ interface Wanted {
   /** Name of the Downgrade. */
   run: string;
   namespace: string;
+  release: string;
+  profile: ProfileName;
   command: string[];
 }
 
 /** A pod of the desired template that prints what its image needs. */
 export function probePod(workload: Workload, wanted: Wanted): PodObject {
   const { template } = workload.object.spec;
-  return helperPod('probe', template.metadata?.labels ?? {}, template.spec, workload.container, workload.image, wanted);
+  return helperPod('probe', template.spec, workload.container, workload.image, wanted);
 }
 
 /**
@@ -36,26 +38,29 @@ export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
   const imageID = status?.containerStatuses?.find((c) => c.name === container)?.imageID ?? '';
   const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
   const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
-  return helperPod('runner', metadata.labels ?? {}, spec, container, image, wanted);
+  return helperPod('runner', spec, container, image, wanted);
 }
 
 function helperPod(
   role: 'probe' | 'runner',
-  labels: Record<string, string>,
   spec: PodSpec,
   container: string,
   image: string,
-  { run, namespace, command }: Wanted,
+  { run, namespace, release, profile, command }: Wanted,
 ): PodObject {
-  const { tier = 'airflow', release = '' } = labels;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name: `${run}-${role}`,
       namespace,
-      // No component: NetworkPolicies go by tier and release, Services and selectors of workloads by all three.
-      labels: { tier, release, [label.role]: role, [runLabel]: run, 'app.kubernetes.io/managed-by': 'downdraft' },
+      // No component: NetworkPolicies of the charts go by the others, Services and selectors of workloads by all.
+      labels: {
+        ...selectorOf(profile, release),
+        [label.role]: role,
+        [runLabel]: run,
+        'app.kubernetes.io/managed-by': 'downdraft',
+      },
     },
     spec: helperSpec(spec, container, image, command),
   };

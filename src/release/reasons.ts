@@ -9,7 +9,13 @@ type Where = 'allow' | 'hold' | 'deny' | 'run';
 
 export const reasons = {
   NotAirflow: ['allow', 'not a workload of Airflow that uses the database'],
-  SameImage: ['allow', 'no image changed'],
+  SameImage: ['allow', 'neither an image nor the connection changed'],
+  NewRelease: ['allow', 'nothing of the release is stored yet; the controller looks at it once it is'],
+  NotKnownYet: [
+    'allow',
+    'a new workload of which nothing certain is known; the controller looks at it once it is stored',
+  ],
+  Observed: ['allow', 'it would have been held or denied, but the DowngradePolicy only observes'],
   NothingHeld: ['allow', 'a Job of a release of which nothing is held'],
   NewDatabase: ['allow', 'the database is empty: nothing could be harmed'],
   Fits: ['allow', 'the database is where the image needs it'],
@@ -20,10 +26,19 @@ export const reasons = {
   ImageUnknown: ['hold', "the image's Airflow version or provider schemas are not known: the image is asked"],
   RevisionUnknown: ['hold', 'the database is at a revision that is in no release we know: the running image is asked'],
   DatabaseUnreadable: ['hold', 'the database could not be read: the old pods keep serving, downdraft goes on trying'],
+  ConnectionChanged: ['hold', 'the change names another database: it is looked at once the change is stored'],
   VersionTableEmptied: ['deny', 'alembic_version is empty or gone although tables of Airflow exist'],
   SeveralHeads: ['deny', 'a version table holds several heads'],
   TargetTooOld: ['deny', 'the target is below Airflow 2.7.0'],
   NotAnAncestor: ['deny', "the target's head is not on the way back from where the database is"],
+  ImagesDisagree: ['deny', 'the containers of one pod need different schemas: it could never start'],
+  PodsNotLabelled: ['deny', 'the pods do not carry the label downdraft.dev/release, so they could not be held'],
+  PolicyDenies: ['deny', 'the DowngradePolicy of the namespace forbids downgrades'],
+  RightsMissing: ['deny', "downdraft's own rights do not suffice for a downgrade here"],
+  MigrationHookFirst: [
+    'deny',
+    'the migration Job is a pre-upgrade hook: it would wait for a downgrade that waits for it',
+  ],
   DowngradeUnderWay: ['deny', 'the schema step has begun: the wish can no longer be withdrawn until the run is over'],
   HoldRemoved: ['deny', 'another admission webhook took the hold off again'],
   WaitingForWorkloads: ['run', 'some workloads of the release still ask for another version'],
@@ -33,6 +48,9 @@ export const reasons = {
   RunnerNotStarted: ['run', 'the runner could not be started: nothing was touched'],
   NoOldPod: ['run', 'no pod of the version that has the reverse scripts is there to copy'],
   RowsUnreadable: ['run', 'rows that the older version cannot read; converting them is not built yet'],
+  OtherDatabase: ['run', 'the workloads name another database than the one that the old pods use'],
+  BackendNotSupported: ['run', 'downgrades of this kind of database are not built yet'],
+  TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
   Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],
   Draining: ['run', 'the old pods are being ended'],
@@ -42,7 +60,7 @@ export const reasons = {
   Verifying: ['run', 'the heads in the database are compared with what the target image needs'],
   Resuming: ['run', 'the hold is off; the pods of the target are awaited'],
   Downgraded: ['run', 'the release runs on the older version'],
-  Reverted: ['run', 'the wish was withdrawn; the release runs as before'],
+  Reverted: ['run', 'the wish was withdrawn, or the release is gone; nothing was taken back'],
   NotNeeded: ['run', 'the database fits the image after all'],
 } as const satisfies Record<string, readonly [Where, string]>;
 

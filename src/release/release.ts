@@ -3,12 +3,14 @@
  *
  * A release is one installed instance of a chart: its workloads, their pods and one metadata database.
  */
+import type { Inspection, Plan, Progress } from './inspection.ts';
 import type { PodObject, WorkloadObject } from './objects.ts';
+import type { ProfileName } from './profiles.ts';
 
 /** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
 export interface ImageKnowledge {
   image: string;
-  source: 'probe' | 'tag' | 'annotation';
+  source: 'probe' | 'tag' | 'registry' | 'annotation';
   version: string;
   /** The one core head of its scripts; missing when only a version is known that our table lacks. */
   coreHead?: string;
@@ -24,6 +26,9 @@ export interface ImageUnknown {
   source: 'unknown';
   why: string;
 }
+
+/** What a DowngradePolicy says for a namespace: hold a change that needs a downgrade, refuse it, or only say so. */
+export type Mode = 'Hold' | 'Deny' | 'Observe';
 
 export interface ManagerHead {
   class: string;
@@ -61,9 +66,12 @@ export interface Session {
 export interface Hold {
   since: string;
   by: string;
-  /** Main image before the first held change. */
+  /** Main image before the first held change; '' where it is not known. */
   from: string;
-  before: { paused?: boolean | null; partition?: number | null };
+  /** Fingerprint of the connection's environment before that change. */
+  connection?: string;
+  /** `gated`: the pod template got our scheduling gate, where no field stops new pods. */
+  before: { paused?: boolean | null; partition?: number | null; gated?: boolean };
 }
 
 export interface Workload {
@@ -73,10 +81,14 @@ export interface Workload {
   release: string;
   component: string;
   /** Which chart's conventions it follows. */
-  profile: string;
+  profile: ProfileName;
   /** The main container and the image it will run. */
   container: string;
   image: string;
+  /** Images of all containers that open the database, the main one's first. */
+  images: string[];
+  /** Fingerprint of the environment that names the database. */
+  connection: string;
   /** downdraft.dev/airflow-version, for images whose name does not say. */
   declaredVersion?: string;
   replicas: number;
@@ -109,11 +121,16 @@ export type GateState = 'absent' | 'inForce' | { written: string };
 export interface Release {
   namespace: string;
   name: string;
+  profile: ProfileName;
+  /** What the namespace's DowngradePolicy says. */
+  mode: Mode;
   /** Only workloads whose pods use the database. */
   workloads: Workload[];
   pods: Pod[];
   database: DatabaseState;
   images: Record<string, ImageKnowledge | ImageUnknown>;
+  /** Images of which pods run another digest than the one that was asked. */
+  moved: string[];
   run: Run | undefined;
   gate: GateState;
   probe: ProbeState;
@@ -191,60 +208,4 @@ export interface RunStatus {
   outageSeconds?: number;
 }
 
-export interface Plan {
-  identity: DatabaseIdentity;
-  steps: PlanStep[];
-  /** What stands in the way; a plan with blockers is not carried out. */
-  blockers: { reason: string; message: string }[];
-  /** What this version of downdraft does not do, in plain words, where it matters to this run. */
-  notYet: string[];
-}
-
-export type PlanStep =
-  | { kind: 'core'; from: string; toRevision: string; revisions: number; command: string }
-  | {
-      kind: 'manager';
-      class: string;
-      versionTable: string;
-      from: string;
-      toRevision: string;
-      revisions: number;
-      command: string;
-    };
-
-/** Where the runner is, from its progress file. */
-export interface Progress {
-  step: number;
-  steps: number;
-  kind: 'core' | 'manager';
-  done: number;
-  of: number;
-  revision: string;
-  message: string;
-}
-
-/** What the running image says of its own scripts and of the database (src/inside/runner.py, inspect.json). */
-export interface Inspection {
-  /** When it looked, ISO 8601, by the runner's own clock. */
-  at: string;
-  /** The mark with which it was asked to look once more; clocks of two machines can't be compared. */
-  look?: string;
-  airflowVersion: string;
-  core: { heads: string[]; chain: ChainLink[] };
-  managers: {
-    class: string;
-    versionTable: string;
-    heads: string[];
-    chain: ChainLink[];
-    command: 'fab-db' | 'db-manager' | null;
-    canDowngrade: boolean;
-  }[];
-  database: Omit<DatabaseRead, 'state'> & { backend: string };
-  /** Rows that versions before 3.2 can't read. */
-  rows: { table: string; column: string; count: number; examples: (string | number)[] }[];
-}
-
-export interface ChainLink {
-  revision: string;
-  down: string | string[] | null;
-}
+export type { ChainLink, Inspection, Plan, PlanStep, Progress } from './inspection.ts';

@@ -2,7 +2,8 @@
  * Resuming: every desired image fits the database. The gate stays closed until the last misfit pod is gone: each new pod
  * of the desired image is let through by name, so that no autoscaler can start the other version in between.
  */
-import { type Act, verdictOn } from './next.ts';
+import { uncertain } from './decide.ts';
+import { type Act, onlyObserves, verdictOn } from './next.ts';
 import { nameOf } from './reasons.ts';
 import type { Pod, Release, Run, Workload } from './release.ts';
 import { judge } from './verdict.ts';
@@ -46,11 +47,19 @@ function dismiss({ pods }: Release): Act | undefined {
  */
 function letGo(release: Release): Act | undefined {
   const gated = release.pods.filter((p) => p.gated && !p.terminating);
-  const fitting = gated.filter((p) => podFits(release, p));
+  const fitting = gated.filter((p) => podFits(release, p) && !isOutdated(release, p));
   if (fitting.length > 0) return { act: 'ungate', pods: fitting };
   const misfits = gated.filter((p) => p.owner?.kind !== 'Deployment' && p.owner?.kind !== 'ReplicaSet');
   const due = misfits.filter((p) => observed(release, p));
   return due.length > 0 ? { act: 'endMisfits', pods: due } : undefined;
+}
+
+/** Made from a template that had our gate in it: its StatefulSet would end it again as soon as it runs. */
+function isOutdated({ workloads }: Release, { owner, object }: Pod): boolean {
+  const owning = workloads.find((w) => w.kind === 'StatefulSet' && owner?.kind === w.kind && owner.name === w.name);
+  const revision = object.metadata.labels?.['controller-revision-hash'];
+  const wanted = owning?.object.status?.updateRevision;
+  return revision !== undefined && wanted !== undefined && revision !== wanted;
 }
 
 /** The StatefulSet's controller has seen that the hold is off, so it brings the pod back from the desired template. */
@@ -66,9 +75,13 @@ function observed({ workloads }: Release, pod: Pod): boolean {
  * of an image that the release wants: an old pod of the newer version must never do that after a downgrade.
  */
 function podFits(release: Release, pod: Pod): boolean {
+  if (onlyObserves(release)) return true;
   const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
   const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
   const verdict = judge({ workload, image, database: release.database, run: release.run });
+  const idle = !release.run && release.workloads.every((w) => !w.hold);
+  // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
+  if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return true;
   if (verdict.verdict !== 'allow') return false;
   return verdict.reason === 'Fits' || release.workloads.some((w) => w.image === pod.image);
 }

@@ -24,6 +24,10 @@ export type Verdict =
 export interface Question {
   workload: { kind: string; namespace: string; name: string; release: string };
   image: ImageKnowledge | ImageUnknown;
+  /** Images of the pod's further containers that open the database. */
+  others?: readonly (ImageKnowledge | ImageUnknown)[];
+  /** The change names another database than `database`, or the one before a hold was another. */
+  connectionChanged?: boolean;
   database: DatabaseState;
   run: Run | undefined;
   /** Main image before the workload was held, if it is. */
@@ -35,8 +39,19 @@ export const coreTable = 'alembic_version';
 
 /** Judges one change. Pure; the answer depends on nothing but the question. */
 export function judge(question: Question): Verdict {
+  const disagreeing = disagreement(question);
+  if (disagreeing) return disagreeing;
+  const back = isRestored(question);
+  const verdicts = [question.image, ...(question.others ?? [])].map((image) =>
+    judgeOne({ ...question, image, from: back ? image.image : question.from }),
+  );
+  const rank = { deny: 0, hold: 1, allow: 2 };
+  return verdicts.reduce((worst, verdict) => (rank[verdict.verdict] < rank[worst.verdict] ? verdict : worst));
+}
+
+function judgeOne(question: Question): Verdict {
   const { database, image } = question;
-  const early = withdrawnTooLate(question) ?? unreadable(question);
+  const early = withdrawnTooLate(question) ?? elsewhere(question) ?? unreadable(question);
   if (early) return early;
   if (database.state !== 'read') throw new Error('unreadable database was not answered');
   const state = emptied(question, database) ?? severalHeads(question, database);
@@ -44,8 +59,37 @@ export function judge(question: Question): Verdict {
   const heads = database.versionTables[coreTable] ?? [];
   const core = heads[0];
   if (core === undefined) return { verdict: 'allow', reason: 'NewDatabase' };
-  if (image.source === 'unknown') return question.from === image.image ? restored : unknownImage(question, image, core);
+  if (image.source === 'unknown') return isRestored(question) ? restored : unknownImage(question, image, core);
   return tooOld(question, image, core) ?? compareCore(question, image, core, database);
+}
+
+/** G2: containers of one pod that need different schemas; one of them would wait for ever, whatever the database is. */
+function disagreement({ workload, image, others = [] }: Question): Verdict | undefined {
+  const needs = (of: ImageKnowledge | ImageUnknown) =>
+    of.source === 'unknown' ? undefined : (of.coreHead ?? headOf(of.version));
+  const needed = needs(image);
+  const other = others.find((o) => needed !== undefined && needs(o) !== undefined && needs(o) !== needed);
+  if (!other || image.source === 'unknown' || other.source === 'unknown') return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'ImagesDisagree',
+    message: `${nameOf(workload)}: its containers carry Airflow ${image.version} and ${other.version}, which need different schemas, so its pods could never start; set all of them at once (kubectl set image ${nameOf(workload)} '*=${image.image}')`,
+  };
+}
+
+/** The stored connection says nothing about the database that the new pods would use. */
+function elsewhere({ workload, connectionChanged, database, image }: Question): Verdict | undefined {
+  if (!connectionChanged || database.state === 'read') return undefined;
+  return {
+    verdict: 'hold',
+    reason: 'ConnectionChanged',
+    message: `${nameOf(workload)}: the change also names another database connection, so whether ${tagOf(image.image)} fits is looked at once it is stored; the old pods keep serving`,
+  };
+}
+
+/** The image that ran before the hold, on the database that it ran on. */
+function isRestored({ from, image, connectionChanged }: Question): boolean {
+  return from === image.image && !connectionChanged;
 }
 
 /**
@@ -66,9 +110,10 @@ function withdrawnTooLate({ workload, image, run }: Question): Verdict | undefin
 const restored = { verdict: 'allow', reason: 'Restored' } as const;
 
 /** The image that ran before the hold still runs: going back to it changes nothing, whatever the database says. */
-function unreadable({ workload, image, database, from }: Question): Verdict | undefined {
+function unreadable(question: Question): Verdict | undefined {
+  const { workload, image, database } = question;
   if (database.state === 'read') return undefined;
-  if (from === image.image) return restored;
+  if (isRestored(question)) return restored;
   return {
     verdict: 'hold',
     reason: 'DatabaseUnreadable',
@@ -153,13 +198,14 @@ function compareProviders(question: Question, image: ImageKnowledge, database: D
 }
 
 function compareProvider(
-  { workload, from }: Question,
+  question: Question,
   image: ImageKnowledge,
   table: string,
   revision: string,
 ): Verdict | undefined {
+  const { workload } = question;
   if (image.managers === undefined) {
-    if (from === image.image) return restored;
+    if (isRestored(question)) return restored;
     if (isLowestProviderRevision(table, revision)) return undefined;
     return {
       verdict: 'hold',

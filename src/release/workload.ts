@@ -1,7 +1,8 @@
 /** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
+import { createHash } from 'node:crypto';
 import { holdOf, isStopped } from './hold.ts';
-import type { PodObject, WorkloadObject } from './objects.ts';
-import { annotation, gateName, label, recognize } from './profiles.ts';
+import type { ContainerSpec, PodObject, WorkloadObject } from './objects.ts';
+import { annotation, databaseContainers, gateName, label, recognize } from './profiles.ts';
 import type { Pod, Workload } from './release.ts';
 
 /** Reads a Deployment or StatefulSet; undefined when it is no workload of Airflow that uses the database. */
@@ -13,6 +14,7 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
   const declaredVersion =
     metadata.annotations?.[annotation.version] ?? spec.template.metadata?.annotations?.[annotation.version];
   const hold = holdOf(object);
+  const containers = databaseContainers(spec.template.spec, recognized.container);
   return {
     kind,
     namespace: metadata.namespace ?? 'default',
@@ -22,6 +24,8 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
     profile: recognized.profile,
     container: recognized.container,
     image: imageOf(spec.template.spec.containers, recognized.container),
+    images: [...new Set(containers.map((c) => c.image ?? ''))],
+    connection: connectionFingerprint(containers[0]),
     ...(declaredVersion === undefined ? {} : { declaredVersion }),
     replicas: spec.replicas ?? 1,
     ...(hold ? { hold } : {}),
@@ -33,6 +37,24 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
 
 function imageOf(containers: readonly { name: string; image?: string }[] | undefined, name: string): string {
   return containers?.find((c) => c.name === name)?.image ?? '';
+}
+
+/** Prefixes of variables that say which database it is; DATABASE_ is the community chart's. The webhook's condition has the same. */
+const connectionVariables = [
+  'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN',
+  'AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA',
+  'AIRFLOW__CORE__SQL_ALCHEMY_CONN',
+  'AIRFLOW__CORE__SQL_ALCHEMY_SCHEMA',
+  'DATABASE_',
+];
+
+/** Tells whether two specs name the same database the same way, without keeping what they say: a plain value may hold a password. */
+export function connectionFingerprint(container: ContainerSpec | undefined): string {
+  const env = (container?.env ?? []).filter((e) => connectionVariables.some((prefix) => e.name?.startsWith(prefix)));
+  return createHash('sha256')
+    .update(JSON.stringify([env, container?.envFrom ?? []]))
+    .digest('hex')
+    .slice(0, 12);
 }
 
 /** All replicas are of the desired template and Ready, and the controller has seen the newest change. */
@@ -73,7 +95,7 @@ export function readPod(object: PodObject, replicaSetOwners: Readonly<Record<str
 
 /** The release that a pod belongs to; undefined for pods that are none of Airflow's. */
 export function releaseOfPod(object: PodObject): string | undefined {
-  return object.metadata.labels?.[label.role]
-    ? object.metadata.labels.release
-    : recognize(object.metadata, object.spec)?.release;
+  const { labels } = object.metadata;
+  if (labels?.[label.role]) return labels[label.release] ?? labels.release;
+  return recognize(object.metadata, object.spec)?.release;
 }

@@ -137,7 +137,10 @@ describe('the connection', () => {
     forged.spec.template.spec.containers[0]!.env = [
       { name: 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', value: 'postgresql://evil/x' },
     ];
-    await mutate(readReview(makeReview({ object: makeDeployment({ image: older }), oldObject: forged })), ports);
+    const object = structuredClone(forged);
+    object.spec.template.spec.containers[0]!.image = older;
+    object.spec.template.spec.initContainers![0]!.image = older;
+    await mutate(readReview(makeReview({ object, oldObject: forged })), ports);
     expect(dialled).toEqual([real]);
   });
 

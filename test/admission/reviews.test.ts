@@ -19,7 +19,7 @@ describe('golden reviews', () => {
   });
 
   it('has one for every path of the server', () => {
-    expect(new Set(files.map((file) => file.split('/')[0]))).toEqual(new Set(['mutate', 'validate', 'gate', 'drain']));
+    expect(new Set(files.map((file) => file.split('/')[0]))).toEqual(new Set(['mutate', 'validate', 'gate', 'drain', 'ephemeral']));
   });
 });
 

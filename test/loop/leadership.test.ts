@@ -135,7 +135,7 @@ it('a hold on a cluster that was quiet for 35 s is answered with a Downgrade wit
   const leading = new AbortController();
   const leadership = { token: 1, leads: () => true, signal: leading.signal };
   try {
-    runController(place.client, place.config, leadership, () => place.reach, pino({ level: 'silent' }));
+    runController(place.views, place.config, leadership, () => place.reach, pino({ level: 'silent' }));
     // The library's own watches are cut after 30 s of silence.
     await delay(35_000);
     expect(await downgrades(place.client, namespace)).toEqual([]);

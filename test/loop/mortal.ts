@@ -105,6 +105,8 @@ export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs
     token,
     log: () => {},
     told: new Map<string, string>(),
+    examined: new Map(),
+    asked: new Map(),
   };
   const loop = startLoop({
     reconcile: (one) => reconcile(one, reads, writes, settings),

@@ -9,13 +9,16 @@ import { parseAllDocuments } from 'yaml';
 import { issue } from '../../certs/authority.ts';
 import { buildServer } from '../../src/admission/server.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
+import { startMirror } from '../../src/cluster/mirror.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
-import { admissionPorts } from '../../src/joins/admission.ts';
+import { admissionPorts, type Views } from '../../src/joins/admission.ts';
 import { controllerReads } from '../../src/joins/controller.ts';
+import { registryOf } from '../../src/joins/images.ts';
 import type { PodObject } from '../../src/release/objects.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { type Kubelet, startKubelet } from './kubelet.ts';
 import { nameDatabase } from './names.ts';
@@ -25,6 +28,8 @@ export interface Place {
   plane: ControlPlane;
   client: Client;
   config: Config;
+  /** What the webhooks look at. */
+  views: Views;
   postgres: Postgres;
   kubelet: Kubelet;
   standIn: StandIn;
@@ -65,18 +70,21 @@ export async function startPlace(purpose: string): Promise<Place> {
     const standIn = makeStandIn(url, (namespace, pod) =>
       client.request<PodObject>('GET', `/api/v1/namespaces/${namespace}/pods/${pod}`),
     );
-    const reach = await startWebhooks(client, config, stops);
-    await install(client, plane, reach);
+    await install(client, plane, ['Namespace', 'CustomResourceDefinition']);
+    const views = await startViews(client, config, stops);
+    const reach = await startWebhooks(views, config, stops);
+    await install(client, plane, ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'], reach);
     const kubelet = keep(await startKubelet(client, { database: url, programs: standIn }), (k) => k.stop());
     return {
       plane,
       client,
       config,
+      views,
       postgres,
       kubelet,
       standIn,
       reach,
-      ...portsOf(client, config, reach, standIn),
+      ...portsOf(views, config, reach, standIn),
       stop,
     };
   } catch (error) {
@@ -95,10 +103,11 @@ function configOf(plane: ControlPlane): Config {
   return readConfig({ env, podNamespace: () => 'downdraft', hostname: () => 'loop' });
 }
 
-function portsOf(client: Client, config: Config, reach: Place['reach'], standIn: StandIn) {
+function portsOf(views: Views, config: Config, reach: Place['reach'], standIn: StandIn) {
+  const { client } = views;
   return {
     reads: (by: Client = client): Reads => ({
-      ...controllerReads(by, config.namespace),
+      ...controllerReads({ ...views, client: by }, config.namespace),
       ...standIn.reads,
     }),
     writes: (by: Client = client): Writes => ({
@@ -108,11 +117,20 @@ function portsOf(client: Client, config: Config, reach: Place['reach'], standIn:
   };
 }
 
-async function startWebhooks(client: Client, config: Config, stops: (() => unknown)[]): Promise<Place['reach']> {
+/** The mirror, told of everything there is. */
+async function startViews(client: Client, config: Config, stops: (() => unknown)[]): Promise<Views> {
+  const ending = new AbortController();
+  stops.push(() => ending.abort());
+  const mirror = startMirror(client, config.namespace, ending.signal, () => undefined);
+  await waitFor('the mirror to be told of everything', 30_000, async () => mirror.missing() === undefined, 50);
+  return { client, mirror, registry: registryOf(client, config) };
+}
+
+async function startWebhooks(views: Views, config: Config, stops: (() => unknown)[]): Promise<Place['reach']> {
   const names = { serviceName: config.service, namespace: config.namespace, hosts: ['127.0.0.1'] };
   const { ca, leaf } = await issue({ ...names, now: new Date() });
   const app = buildServer(
-    admissionPorts(client, config, () => undefined),
+    admissionPorts(views, config, () => undefined),
     { logger: undefined, tls: leaf },
   );
   stops.push(() => app.close());
@@ -127,27 +145,24 @@ interface Manifest {
   webhooks?: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
 }
 
-/** Downdraft's own manifests, but for what runs it in pods: here it runs in this process, as the cluster's admin. */
-async function install(client: Client, plane: ControlPlane, reach: Place['reach']): Promise<void> {
+/** Of downdraft's own manifests these kinds; what runs it in pods is left out: here it runs in this process, as the cluster's admin. */
+async function install(client: Client, plane: ControlPlane, kinds: string[], reach?: Place['reach']): Promise<void> {
   const { stdout } = await run('kubectl', ['kustomize', 'manifests'], { env: plane.env, timeout: 60_000 });
-  const kinds = [
-    'Namespace',
-    'CustomResourceDefinition',
-    'MutatingWebhookConfiguration',
-    'ValidatingWebhookConfiguration',
-  ];
   const items = parseAllDocuments(stdout)
     .map((document) => document.toJS() as Manifest)
     .filter(({ kind }) => kinds.includes(kind));
   for (const { clientConfig } of items.flatMap(({ webhooks = [] }) => webhooks)) {
-    clientConfig.url = reach.url + clientConfig.service!.path;
-    clientConfig.caBundle = reach.caBundle;
+    clientConfig.url = reach!.url + clientConfig.service!.path;
+    clientConfig.caBundle = reach!.caBundle;
     delete clientConfig.service;
   }
   const applying = run('kubectl', ['apply', '-f', '-'], { env: plane.env, timeout: 60_000 });
   applying.child.stdin?.end(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   await applying;
-  const established = ['wait', '--for=condition=Established', '--timeout=30s', 'crd/downgrades.downdraft.dev'];
-  await run('kubectl', established, { env: plane.env, timeout: 60_000 });
-  await client.request('GET', '/apis/downdraft.dev/v1alpha1/downgrades');
+  if (!kinds.includes('CustomResourceDefinition')) return;
+  for (const name of ['downgrades', 'downgradepolicies']) {
+    const established = ['wait', '--for=condition=Established', '--timeout=30s', `crd/${name}.downdraft.dev`];
+    await run('kubectl', established, { env: plane.env, timeout: 60_000 });
+    await client.request('GET', `/apis/downdraft.dev/v1alpha1/${name}`);
+  }
 }

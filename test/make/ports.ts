@@ -1,7 +1,9 @@
 /** The world of a review: functions that answer from what a test says, and count how often they are asked. */
 import type { Ports } from '../../src/admission/ports.ts';
+import type { RegistryAnswer } from '../../src/release/images.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
-import type { DatabaseState, ImageKnowledge, Run } from '../../src/release/release.ts';
+import type { DatabaseState, ImageKnowledge, Mode, Run } from '../../src/release/release.ts';
+import { readWorkload } from '../../src/release/workload.ts';
 import { makeDatabase, makeImage } from './release.ts';
 
 export interface World {
@@ -9,9 +11,14 @@ export interface World {
   /** Default: probes of 3.2.1 and 3.1.8. */
   learned?: Record<string, ImageKnowledge>;
   run?: Run;
-  /** What is stored under any name; a function for more than one. */
+  /** What is stored under any name; a function for more than one. Default: what is among `workloads`. */
   stored?: WorkloadObject | ((kind: string, namespace: string, name: string) => WorkloadObject | undefined);
+  /** All that is stored, of any release and namespace. */
   workloads?: WorkloadObject[];
+  /** By image reference. */
+  registry?: Record<string, RegistryAnswer>;
+  mode?: Mode;
+  missingRights?: string[];
   /** Ports that throw, by name. */
   failing?: (keyof Ports)[];
   /** Ports that never answer, by name. */
@@ -28,20 +35,33 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     if (world.hanging?.includes(name)) return new Promise<T>(() => {});
     return value;
   };
-  const stored = typeof world.stored === 'function' ? world.stored : () => world.stored as WorkloadObject | undefined;
+  const { workloads = [], stored = named(workloads) } = world;
+  const storedAs = typeof stored === 'function' ? stored : () => stored;
   const learned = world.learned ?? {
     'apache/airflow:3.2.1': makeImage('3.2.1'),
     'apache/airflow:3.1.8': makeImage('3.1.8'),
   };
   return {
     asked,
-    storedWorkload: (kind, namespace, name) => say('storedWorkload', stored(kind, namespace, name)),
-    releaseWorkloads: () => say('releaseWorkloads', world.workloads ?? []),
+    storedWorkload: (kind, namespace, name) => say('storedWorkload', storedAs(kind, namespace, name)),
+    releaseWorkloads: (namespace, release) =>
+      say(
+        'releaseWorkloads',
+        workloads.filter((w) => w.metadata.namespace === namespace && readWorkload(w)?.release === release),
+      ),
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),
     learnedImages: () => say('learnedImages', learned),
+    registry: (image) => say('registry', world.registry?.[image]),
+    policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),
+    missingRights: () => say('missingRights', world.missingRights ?? []),
     notReady: () => undefined,
     now: () => new Date('2026-11-21T12:00:00Z'),
     settings: { repositories: ['apache/airflow'], budgetMs: world.budgetMs ?? 3000 },
   };
+}
+
+function named(workloads: WorkloadObject[]) {
+  return (kind: string, namespace: string, name: string) =>
+    workloads.find((w) => w.kind === kind && w.metadata.namespace === namespace && w.metadata.name === name);
 }

@@ -1,19 +1,22 @@
-/** The snapshot and its parts. Revisions are the real ones: 3.2.1 needs 1d6611b6ab7c, 3.1.8 needs 509b94a1042d. */
+/** The snapshot and its parts. Revisions are the real ones, as in src/release/heads.json. */
 
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../../src/release/release.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeDeployment, makeStatefulSet } from './workload.ts';
 
-/** Core and FAB revisions by the Airflow version whose image needs them. */
+/** Core and FAB revisions by the Airflow version whose image needs them; 2.x does not enforce its providers' schemas. */
 export const revisionsOf = {
   '3.2.1': { core: '1d6611b6ab7c', fab: '02ca36b0235b' },
   '3.1.8': { core: '509b94a1042d', fab: '6709f7a774b9' },
+  '2.11.0': { core: '5f2621c13b39', fab: '6709f7a774b9' },
 } as const;
+
+export type Version = keyof typeof revisionsOf;
 
 /** A database as 3.2.1 (or the named version) leaves it; `tables` overrides or adds version tables. */
 export function makeDatabase(
-  shape: { version?: keyof typeof revisionsOf; tables?: Record<string, string[]>; airflowTables?: boolean } = {},
+  shape: { version?: Version; tables?: Record<string, string[]>; airflowTables?: boolean } = {},
 ): DatabaseRead {
   const { core, fab } = revisionsOf[shape.version ?? '3.2.1'];
   return {
@@ -25,20 +28,19 @@ export function makeDatabase(
 }
 
 /** What a probe learned of apache/airflow:<version>. */
-export function makeImage(version: keyof typeof revisionsOf, shape: Partial<ImageKnowledge> = {}): ImageKnowledge {
+export function makeImage(version: Version, shape: Partial<ImageKnowledge> = {}): ImageKnowledge {
   const { core, fab } = revisionsOf[version];
+  const provider = {
+    class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
+    versionTable: 'alembic_version_fab',
+    heads: [fab],
+  };
   return {
     image: `apache/airflow:${version}`,
     source: 'probe',
     version,
     coreHead: core,
-    managers: [
-      {
-        class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
-        versionTable: 'alembic_version_fab',
-        heads: [fab],
-      },
-    ],
+    managers: version.startsWith('2.') ? [] : [provider],
     imageID: `docker.io/apache/airflow@sha256:${version.replaceAll('.', '').padEnd(64, '0')}`,
     ...shape,
   };
@@ -82,6 +84,9 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
   return {
     namespace: 'air',
     name: 'af',
+    profile: 'official',
+    mode: 'Hold',
+    moved: [],
     workloads: objects.map(makeWorkload),
     pods: [],
     database: makeDatabase(),

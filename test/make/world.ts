@@ -8,7 +8,7 @@ import { isStopped } from '../../src/release/hold.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName, label } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
-import type { DatabaseState, ImageKnowledge, Inspection } from '../../src/release/release.ts';
+import type { DatabaseState, ImageKnowledge, Inspection, Mode } from '../../src/release/release.ts';
 import { merge } from './merge.ts';
 import { makePod } from './pod.ts';
 import { makeDatabase, makeImage, revisionsOf } from './release.ts';
@@ -33,6 +33,8 @@ export interface World {
   /** Whoever ran a main container of this image while the database was not at its head. */
   harm: string[];
   database: DatabaseState;
+  /** What the namespace's DowngradePolicy says. */
+  mode: Mode;
   now: Date;
   tick(): void;
 }
@@ -54,6 +56,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     stepFails: undefined as string | undefined,
     harm: [] as string[],
     database: makeDatabase() as DatabaseState,
+    mode: 'Hold' as Mode,
     now: new Date('2026-11-21T12:00:00Z'),
   };
 
@@ -243,6 +246,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     database: async () => structuredClone(world.database),
     sessions: async () => [],
     learnedImages: async () => structuredClone(world.learned),
+    askPod: async () => ({ database: { state: 'unreadable', why: 'nobody can be asked' } }),
+    registry: async () => undefined,
+    mode: async () => world.mode,
   };
   const writes: Writes = {
     createDowngrade: async (object) => {
@@ -297,6 +303,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     startDetached: async (_, pod) => void files.set(pod, files.get(pod) ?? new Map()),
     learnImage: async (knowledge) => {
       world.learned[knowledge.image] = knowledge;
+    },
+    forgetImage: async (image) => {
+      delete world.learned[image];
     },
     event: async ({ reason, message }) => void world.events.push({ reason, message }),
   };

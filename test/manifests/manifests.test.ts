@@ -2,9 +2,19 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { webhooks } from '../../src/admission/server.ts';
 import { readConfig } from '../../src/config.ts';
-import { annotation } from '../../src/release/profiles.ts';
+import { annotation, label, recognize } from '../../src/release/profiles.ts';
 import { downgradeApi } from '../../src/release/record.ts';
+import { connectionFingerprint } from '../../src/release/workload.ts';
 import { type Manifest, pick, renderManifests } from './render.ts';
+
+/** Components whose pods run a Job, by chart. */
+const jobComponents = [
+  ['official', 'run-airflow-migrations'],
+  ['official', 'create-user-job'],
+  ['official', 'airflow-cleanup-pods'],
+  ['official', 'database-cleanup'],
+  ['community', 'db-migrations'],
+] as const;
 
 let all: Manifest[];
 let configurations: Manifest[];
@@ -30,30 +40,57 @@ describe('webhook configurations', () => {
       expect(clientConfig.caBundle).toBeUndefined();
   });
 
-  it('have no side effects, keep away from kube-system and from ourselves, and end in time', () => {
+  it('have no side effects and end in time', () => {
     for (const webhook of configurations.flatMap((c) => c.webhooks)) {
       expect(webhook).toMatchObject({
         sideEffects: 'None',
         matchPolicy: 'Equivalent',
         admissionReviewVersions: ['v1'],
       });
-      expect(webhook.namespaceSelector.matchExpressions).toEqual([
-        { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', config.namespace] },
-      ]);
       expect(webhook.timeoutSeconds * 1000).toBeGreaterThan(config.budgetMs + 1000);
     }
   });
 
-  it('fail closed for workloads and open for Jobs', () => {
-    const policies = configurations.flatMap((c) => c.webhooks).map((w) => [w.name, w.failurePolicy, w.rules]);
-    const updates = { operations: ['UPDATE'], apiGroups: ['apps'], resources: ['deployments', 'statefulsets'] };
-    const pods = { operations: ['CREATE'], apiGroups: [''], resources: ['pods'] };
-    const more = { apiVersions: ['v1'], scope: 'Namespaced' };
-    expect(policies).toEqual([
-      ['workloads.downdraft.dev', 'Fail', [{ ...updates, ...more }]],
-      ['jobs.downdraft.dev', 'Ignore', [{ ...pods, ...more }]],
-      ['held.downdraft.dev', 'Fail', [{ ...updates, ...more }]],
+  it('keep away from kube-system and from ourselves; the early word also from namespaces without Airflow', () => {
+    const away = { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', config.namespace] };
+    const withAirflow = { key: label.airflow, operator: 'In', values: ['true'] };
+    for (const { name, namespaceSelector } of configurations.flatMap((c) => c.webhooks))
+      expect(namespaceSelector, name).toEqual({
+        matchExpressions: name === 'record.downdraft.dev' ? [away, withAirflow] : [away],
+      });
+  });
+
+  it.each([
+    ['workloads.downdraft.dev', 'Fail', 'the guard: without it an older image meets the newer database'],
+    ['held.downdraft.dev', 'Fail', 'asked only about what says that it is held: an object let through would start'],
+    ['jobs.downdraft.dev', 'Ignore', "a convenience for the tools: Airflow's own check lets such a Job fail"],
+    ['ephemeral.downdraft.dev', 'Ignore', 'whoever debugs a broken cluster must not wait for us'],
+    ['record.downdraft.dev', 'Ignore', 'an early word: what it misses meets the guard'],
+  ])('%s: %s, since it is %s', (name, policy) => {
+    expect(pickWebhook(name).failurePolicy).toBe(policy);
+  });
+
+  it('are those five, each with the kinds and operations that its path answers', () => {
+    const told = configurations.flatMap((c) => c.webhooks.map((w: Manifest) => [c.kind, w.name, ...rulesOf(w)]));
+    expect(told).toEqual([
+      [mutating, 'workloads.downdraft.dev', 'CREATE UPDATE apps/v1 deployments statefulsets'],
+      [mutating, 'jobs.downdraft.dev', 'CREATE /v1 pods'],
+      [validating, 'held.downdraft.dev', 'CREATE UPDATE apps/v1 deployments statefulsets'],
+      [validating, 'ephemeral.downdraft.dev', 'UPDATE /v1 pods/ephemeralcontainers'],
+      [validating, 'record.downdraft.dev', 'CREATE /v1 secrets configmaps'],
     ]);
+  });
+
+  it('ask again when another webhook has changed the object after us', () => {
+    const { webhooks } = configurations.find((c) => c.kind === mutating)!;
+    for (const { reinvocationPolicy } of webhooks) expect(reinvocationPolicy).toBe('IfNeeded');
+  });
+
+  it('show the early word nothing but records that are about to change something', () => {
+    expect(pickWebhook('record.downdraft.dev').objectSelector).toEqual({
+      matchLabels: { owner: 'helm' },
+      matchExpressions: [{ key: 'status', operator: 'In', values: ['pending-upgrade', 'pending-rollback'] }],
+    });
   });
 
   it('look for the annotation that the code writes', () => {
@@ -63,7 +100,56 @@ describe('webhook configurations', () => {
     for (const { expression } of holding)
       expect(expression).toContain(`'${annotation.hold}' in o.metadata.annotations`);
   });
+
+  it('look for the labels by which the code knows a workload', () => {
+    for (const name of ['workloads.downdraft.dev', 'jobs.downdraft.dev', 'ephemeral.downdraft.dev'])
+      expect(conditionsOf(name), name).toContain(`'${label.release}' in o`);
+    expect(conditionsOf('jobs.downdraft.dev')).toContain(`!('${label.role}' in object.metadata.labels)`);
+  });
+
+  it.each(jobComponents)('see the pods of the Job %s, as the code does', (chart, component) => {
+    const labels = { component, release: 'af', ...(chart === 'official' ? { tier: 'airflow' } : { app: 'airflow' }) };
+    const ownerReferences = [{ kind: 'Job', name: 'x', uid: 'x' }];
+    expect(recognize({ labels, ownerReferences }, { containers: [{ name: 'x' }] })?.job).toBe(true);
+    expect(conditionsOf('jobs.downdraft.dev')).toContain(`'${component}'`);
+  });
+
+  it.each([
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET',
+    'AIRFLOW__CORE__SQL_ALCHEMY_CONN_CMD',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA',
+    'DATABASE_HOST',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE',
+    'AIRFLOW__CORE__EXECUTOR',
+    'MY_DATABASE_HOST',
+  ])('take the variable %s for a part of the connection where the code does', (name) => {
+    const expressions = [...conditionsOf('workloads.downdraft.dev').matchAll(/e\.name\.matches\('([^']*)'\)/g)];
+    const changed = connectionFingerprint({ name: 'x', env: [{ name }] }) !== connectionFingerprint(undefined);
+    expect(expressions).toHaveLength(2);
+    for (const [, expression] of expressions) expect(new RegExp(expression!).test(name)).toBe(changed);
+  });
 });
+
+const mutating = 'MutatingWebhookConfiguration';
+const validating = 'ValidatingWebhookConfiguration';
+
+function pickWebhook(name: string): Manifest {
+  return configurations.flatMap((c) => c.webhooks).find((w) => w.name === name);
+}
+
+function rulesOf({ rules }: Manifest): string[] {
+  return rules.map(({ operations, apiGroups, apiVersions, resources, scope }: Manifest) => {
+    expect(scope).toBe('Namespaced');
+    return [...operations, `${apiGroups}/${apiVersions}`, ...resources].join(' ');
+  });
+}
+
+function conditionsOf(name: string): string {
+  return pickWebhook(name)
+    .matchConditions.map((c: Manifest) => c.expression)
+    .join('\n');
+}
 
 describe('the Deployment', () => {
   const container = () => pick(all, 'Deployment').spec.template.spec.containers[0];

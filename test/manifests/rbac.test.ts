@@ -17,6 +17,10 @@ const everywhere: [resource: string, verbs: string, names: string, who: string][
   ['/pods/log', 'get', '', 'podLog'],
   ['/secrets', 'get', '', "database, sessions: the connection of Airflow's own pods"],
   ['/configmaps', 'get', '', 'database, sessions: the same, where it comes from a ConfigMap'],
+  ['/serviceaccounts', 'get', '', 'pullSecretsOf'],
+  ['/namespaces', 'list patch watch', '', 'mirror; labelNamespace'],
+  ['downdraft.dev/downgradepolicies', 'list watch', '', 'mirror'],
+  ['downdraft.dev/downgradepolicies/status', 'patch', '', 'patchPolicyStatus'],
   ['batch/jobs', 'delete', '', 'deleteJob'],
   ['events.k8s.io/events', 'create', '', 'event'],
   ['downdraft.dev/downgrades', 'create get list watch', '', 'createDowngrade; run; downgrades; watch'],
@@ -38,7 +42,7 @@ const ownNamespace: typeof everywhere = [
   ['/secrets', 'create', '', 'keepCertificates'],
   ['/secrets', 'get update', 'downdraft-certs', 'keepCertificates'],
   ['/configmaps', 'create', '', 'learnImage'],
-  ['/configmaps', 'get patch', 'downdraft-images', 'learnedImages; learnImage'],
+  ['/configmaps', 'get list patch watch', 'downdraft-images', 'learnedImages; learnImage; mirror'],
 ];
 
 let all: Manifest[];

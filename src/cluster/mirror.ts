@@ -1,0 +1,156 @@
+/**
+ * The mirror: what reviews need of the cluster, kept up to date by watches, so that a review asks the API server nothing.
+ * It may be some milliseconds old; the controller always reads live.
+ */
+import type { WorkloadObject } from '../release/objects.ts';
+import type { PolicyObject } from '../release/policy.ts';
+import { label } from '../release/profiles.ts';
+import type { DowngradeObject } from '../release/record.ts';
+import type { ImageKnowledge } from '../release/release.ts';
+import type { Client } from './client.ts';
+import { learnedFrom, learnedIn } from './learned.ts';
+import { makeShelf } from './shelf.ts';
+import { type Watched, watch } from './watch.ts';
+
+export interface Mirror {
+  workload(kind: string, namespace: string, name: string): WorkloadObject | undefined;
+  workloadsOf(namespace: string, release: string): WorkloadObject[];
+  releases(): { namespace: string; name: string }[];
+  downgradesIn(namespace: string): DowngradeObject[];
+  learned(): Readonly<Record<string, ImageKnowledge>>;
+  policies(): PolicyObject[];
+  /** undefined: there is no such namespace (yet). */
+  labelsOf(namespace: string): Record<string, string> | undefined;
+  namespaces(): { name: string; labels: Record<string, string> }[];
+  /** What has not been told completely yet; undefined when all has. */
+  missing(): string | undefined;
+  /** What has not been told anew for too long; undefined when all is fresh. */
+  stale(): string | undefined;
+  /** Told of every change, as it comes. */
+  onChange(listener: (what: What, object: Watched, type: Change['type']) => void): void;
+}
+
+type What = 'workload' | 'policy' | 'namespace';
+
+/** Labels by which workloads of Airflow are found, one for each profile. */
+export const workloadSelectors = ['tier=airflow', 'app=airflow', label.release];
+
+type Change = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: Watched };
+type Listener = Parameters<Mirror['onChange']>[0];
+
+/** Longer than a watch takes to begin anew; older knowledge is none. */
+const staleMs = 20_000;
+
+/** Starts the watches; they end with the signal. */
+export function startMirror(
+  client: Client,
+  own: string,
+  signal: AbortSignal,
+  onRetry: (path: string, error: unknown) => void,
+): Mirror {
+  const shelf = makeShelf();
+  const downgrades = new Map<string, DowngradeObject>();
+  const policies = new Map<string, PolicyObject>();
+  const namespaces = new Map<string, Record<string, string>>();
+  const listeners: Listener[] = [];
+  let learned: Record<string, ImageKnowledge> = {};
+  const { follow, ...states } = following(client, signal, onRetry);
+  const tell =
+    (what: What, take: (change: Change) => void) =>
+    (change: Change): void => {
+      take(change);
+      for (const listener of listeners) listener(what, change.object, change.type);
+    };
+  for (const labelSelector of workloadSelectors)
+    for (const [kind, resource] of Object.entries({ Deployment: 'deployments', StatefulSet: 'statefulsets' }))
+      follow(
+        `/apis/apps/v1/${resource}`,
+        tell('workload', ({ type, object }) =>
+          shelf.put(Object.assign(object, { kind }) as WorkloadObject, type, labelSelector),
+        ),
+        { labelSelector },
+      );
+  follow(
+    '/apis/downdraft.dev/v1alpha1/downgrades',
+    keepIn(downgrades, (o) => withoutShown(o as never)),
+  );
+  follow(
+    '/apis/downdraft.dev/v1alpha1/downgradepolicies',
+    tell(
+      'policy',
+      keepIn(policies, (o) => o as never),
+    ),
+  );
+  follow(
+    '/api/v1/namespaces',
+    tell(
+      'namespace',
+      keepIn(namespaces, (o) => o.metadata.labels ?? {}),
+    ),
+  );
+  const takeLearned = ({ type, object }: Change) => {
+    if (object.metadata.name === learnedIn) learned = type === 'DELETED' ? {} : learnedFrom(object);
+  };
+  follow(`/api/v1/namespaces/${own}/configmaps`, takeLearned, { fieldSelector: `metadata.name=${learnedIn}` });
+  return {
+    workload: shelf.get,
+    workloadsOf: shelf.of,
+    releases: shelf.releases,
+    downgradesIn: (namespace) => [...downgrades.values()].filter((d) => d.metadata.namespace === namespace),
+    learned: () => learned,
+    policies: () => [...policies.values()],
+    labelsOf: (namespace) => namespaces.get(namespace),
+    namespaces: () => [...namespaces].map(([name, labels]) => ({ name, labels })),
+    ...states,
+    onChange: (listener) => void listeners.push(listener),
+  };
+}
+
+/** The watches of one mirror and how they are. */
+function following(client: Client, signal: AbortSignal, onRetry: (path: string, error: unknown) => void) {
+  const waiting = new Set<string>();
+  const lost = new Map<string, number>();
+  const follow = (
+    path: string,
+    take: (change: Change) => void,
+    selectors: { labelSelector?: string; fieldSelector?: string } = {},
+  ): void => {
+    const what = `${path}${selectors.labelSelector ? `?${selectors.labelSelector}` : ''}`;
+    waiting.add(what);
+    void watch<Watched>(client, path, {
+      ...selectors,
+      signal,
+      onChange: take,
+      onState: (state) => {
+        if (state.state === 'retrying') {
+          if (!lost.has(what)) lost.set(what, performance.now());
+          return onRetry(what, state.error);
+        }
+        waiting.delete(what);
+        lost.delete(what);
+      },
+    });
+  };
+  const missing = () => (waiting.size === 0 ? undefined : `not told yet: ${[...waiting].join(', ')}`);
+  const stale = () => {
+    const what = [...lost].find(([, since]) => performance.now() - since > staleMs)?.[0];
+    return what && `${what} can't be watched for ${staleMs / 1000} s or more`;
+  };
+  return { follow, missing, stale };
+}
+
+function keepIn<T>(map: Map<string, T>, keep: (object: Watched) => T) {
+  return ({ type, object }: Change) => {
+    const key = object.metadata.namespace
+      ? `${object.metadata.namespace}/${object.metadata.name}`
+      : object.metadata.name;
+    if (type === 'DELETED') map.delete(key);
+    else map.set(key, keep(object));
+  };
+}
+
+function withoutShown({ apiVersion, kind, metadata, spec, status }: DowngradeObject): DowngradeObject {
+  const { name, namespace, uid, generation, creationTimestamp } = metadata;
+  const kept = { name, namespace, uid, generation, creationTimestamp } as DowngradeObject['metadata'];
+  return { apiVersion, kind, metadata: kept, spec, ...(status?.record ? { status: { record: status.record } } : {}) };
+}

@@ -1,0 +1,42 @@
+/** A tag can be pushed anew: the digests that kubelet reports for running pods tell whether it still is what was asked. */
+import { databaseContainers, recognize } from './profiles.ts';
+import type { ImageKnowledge, Pod } from './release.ts';
+
+/** sha256:… of an image ID or reference; undefined where there is none (a locally built image's ID is no manifest digest). */
+export function digestOf(imageID: string | undefined): string | undefined {
+  return /@(sha256:[0-9a-f]{64})$/.exec(imageID ?? '')?.[1];
+}
+
+/** Image reference → digest, as the pods' own containers report it. The newest pod wins. */
+export function runningDigests(pods: readonly Pod[]): Map<string, string> {
+  const digests = new Map<string, string>();
+  const made = (p: Pod) => p.object.metadata.creationTimestamp ?? '';
+  for (const { object, role, ended } of [...pods].sort((a, b) => made(a).localeCompare(made(b)))) {
+    if (role !== 'airflow' || ended) continue;
+    const container = recognize(object.metadata, object.spec)?.container ?? object.spec.containers[0]?.name ?? '';
+    const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
+    for (const { name, image = '' } of databaseContainers(object.spec, container)) {
+      const digest = digestOf(statuses.find((s) => s.name === name)?.imageID);
+      if (digest) digests.set(image, digest);
+    }
+  }
+  return digests;
+}
+
+/** What was learned by this name or, where pods run another digest by now, by that digest. */
+export function learnedOf(
+  image: string,
+  learned: Readonly<Record<string, ImageKnowledge>>,
+  digest: string | undefined,
+): ImageKnowledge | undefined {
+  const told = Object.hasOwn(learned, image) ? learned[image] : undefined;
+  if (!digest || !told || !isMoved(told, digest)) return told;
+  const same = Object.values(learned).find((other) => digestOf(other.imageID) === digest);
+  return same && { ...same, image };
+}
+
+/** True when what was asked is certainly another image than the one that runs under its name. */
+export function isMoved(told: ImageKnowledge | undefined, digest: string | undefined): boolean {
+  const asked = digestOf(told?.imageID);
+  return asked !== undefined && digest !== undefined && asked !== digest;
+}

@@ -1,0 +1,131 @@
+/**
+ * The workload controllers of a world in memory: what the Deployment, ReplicaSet and StatefulSet controllers of
+ * Kubernetes do with pods, one step at a time (k8s.io/kubernetes pkg/controller/{deployment,statefulset}).
+ */
+import { createHash } from 'node:crypto';
+import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+
+type Template = WorkloadObject['spec']['template'];
+
+export interface Rollouts {
+  /** The next step for one workload. */
+  roll(workload: WorkloadObject): void;
+  /** Deletes the pods whose owner is gone, as the garbage collector does. */
+  collect(workloads: readonly WorkloadObject[]): void;
+}
+
+/** Name of the owner of a workload's pods; one ReplicaSet stands for all of a Deployment. */
+export function ownerName({ kind, metadata }: WorkloadObject): string {
+  return kind === 'Deployment' ? `${metadata.name}-rs` : metadata.name;
+}
+
+export function hashOf(template: Template): string {
+  return createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 10);
+}
+
+const revisionLabel = { Deployment: 'pod-template-hash', StatefulSet: 'controller-revision-hash' } as const;
+
+/** `create` stores a pod (its admission gates it, if it must); `pods` are those of the world. */
+export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) => void): Rollouts {
+  /** The template of the last finished rollout, by the workload's uid. */
+  const finished = new Map<string, Template>();
+  const key = ({ kind, metadata }: WorkloadObject) => `${kind} ${metadata.namespace} ${metadata.name} ${metadata.uid}`;
+  let serial = 0;
+
+  const podsOf = (w: WorkloadObject) =>
+    pods().filter(
+      (p) => p.metadata.namespace === w.metadata.namespace && p.metadata.ownerReferences?.[0]?.name === ownerName(w),
+    );
+
+  const make = (w: WorkloadObject, template: Template, name: string) => {
+    const kind = w.kind as 'Deployment' | 'StatefulSet';
+    const owner = { kind: kind === 'Deployment' ? 'ReplicaSet' : kind, name: ownerName(w), uid: `uid-${ownerName(w)}` };
+    create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name,
+        namespace: w.metadata.namespace!,
+        labels: { ...template.metadata?.labels, [revisionLabel[kind]]: hashOf(template) },
+        ...(template.metadata?.annotations ? { annotations: { ...template.metadata.annotations } } : {}),
+        ownerReferences: [{ ...owner, controller: true }],
+      },
+      spec: structuredClone(template.spec),
+      status: { phase: 'Pending' },
+    });
+  };
+  const end = (pod: PodObject) => {
+    pod.metadata.deletionTimestamp = 'now';
+  };
+  const isReady = (pod: PodObject) => pod.status?.phase === 'Running';
+
+  const rollDeployment = (w: WorkloadObject) => {
+    const { template, replicas = 1, paused, strategy } = w.spec;
+    const standing = podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
+    const isFresh = (p: PodObject) => p.metadata.labels?.[revisionLabel.Deployment] === hashOf(template);
+    const [fresh, old] = [standing.filter(isFresh), standing.filter((p) => !isFresh(p))];
+    const name = `${w.metadata.name}-${serial++}`;
+    const before = finished.get(key(w));
+    if (paused) {
+      // The old ReplicaSet keeps its pods; a paused Deployment that never rolled out has no ReplicaSet at all.
+      if (before && standing.length < replicas) make(w, before, name);
+    } else if ((strategy as { type?: string } | undefined)?.type === 'Recreate' && old.length > 0) old.forEach(end);
+    else if (fresh.length < replicas) make(w, template, name);
+    else if (fresh.every(isReady)) old.forEach(end);
+    if (!paused && fresh.length === replicas && old.length === 0) finished.set(key(w), template);
+    return { standing, updated: fresh.length };
+  };
+
+  /** OrderedReady: one pod after the other, and a pod that is not Ready is waited for, for ever. */
+  const rollStatefulSet = (w: WorkloadObject) => {
+    const { template, replicas = 1, updateStrategy } = w.spec;
+    if (!finished.has(key(w))) finished.set(key(w), template);
+    const before = finished.get(key(w))!;
+    const rolling = updateStrategy?.type !== 'OnDelete';
+    const partition = rolling ? (updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
+    const isFresh = (p: PodObject) => p.metadata.labels?.[revisionLabel.StatefulSet] === hashOf(template);
+    const step = () => {
+      for (let ordinal = 0; ordinal < replicas; ordinal++) {
+        const name = `${w.metadata.name}-${ordinal}`;
+        const pod = podsOf(w).find((p) => p.metadata.name === name);
+        if (!pod) return make(w, rolling && ordinal < partition ? before : template, name);
+        if (pod.metadata.deletionTimestamp || !isReady(pod)) return;
+      }
+      const outdated = podsOf(w).filter((p) => !isFresh(p) && ordinalOf(p) >= partition);
+      if (rolling && outdated.length > 0) end(outdated.at(-1)!);
+      else if (rolling && podsOf(w).every(isFresh)) finished.set(key(w), template);
+    };
+    step();
+    const standing = podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
+    return { standing, updated: standing.filter(isFresh).length };
+  };
+
+  const roll = (w: WorkloadObject) => {
+    const { standing, updated } = w.kind === 'Deployment' ? rollDeployment(w) : rollStatefulSet(w);
+    w.status = {
+      observedGeneration: w.metadata.generation!,
+      replicas: standing.length,
+      updatedReplicas: updated,
+      readyReplicas: standing.filter(isReady).length,
+      ...(w.kind === 'StatefulSet'
+        ? { updateRevision: hashOf(w.spec.template), currentRevision: hashOf(finished.get(key(w))!) }
+        : {}),
+    };
+  };
+
+  const collect = (workloads: readonly WorkloadObject[]) => {
+    const owners = new Set(workloads.map((w) => `${w.metadata.namespace}/${ownerName(w)}`));
+    for (const pod of pods()) {
+      const [owner] = pod.metadata.ownerReferences ?? [];
+      if (!owner || !['ReplicaSet', 'StatefulSet'].includes(owner.kind)) continue;
+      // A pod that its selector no longer matches is let go by its owner.
+      if (!pod.metadata.labels?.component) pod.metadata.ownerReferences = [];
+      else if (!owners.has(`${pod.metadata.namespace}/${owner.name}`)) end(pod);
+    }
+  };
+  return { roll, collect };
+}
+
+function ordinalOf(pod: PodObject): number {
+  return Number(pod.metadata.name.slice(pod.metadata.name.lastIndexOf('-') + 1));
+}
