@@ -23,6 +23,13 @@ export interface Level {
 
 const coreStories = ['test/stories/downgrade.test.ts'];
 
+/** Files beside those of the door that need the control plane. */
+const clusterAlso = [
+  'test/admission/matchconditions.test.ts',
+  'test/admission/helmrecord.test.ts',
+  'test/registry/crane.test.ts',
+];
+
 export const levels = {
   rules: {
     name: 'rules',
@@ -44,7 +51,7 @@ export const levels = {
       'test/inside',
       'test/release/heads-stale.test.ts',
     ],
-    except: ['test/admission/matchconditions.test.ts', 'test/registry/crane.test.ts'],
+    except: [...clusterAlso],
     serial: false,
     node: false,
   },
@@ -54,8 +61,7 @@ export const levels = {
     paths: [
       'test/cluster/cluster.test.ts',
       'test/cluster-client',
-      'test/admission/matchconditions.test.ts',
-      'test/registry/crane.test.ts',
+      ...clusterAlso,
       'test/loop',
     ],
     serial: true,

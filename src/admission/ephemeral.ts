@@ -9,7 +9,13 @@ import type { Ports } from './ports.ts';
 import { type Answer, allowed, denied, type ReviewRequest } from './review.ts';
 
 /** A debugging person is only stopped on certain knowledge. */
-const certain: readonly Reason[] = ['DatabaseAhead', 'DowngradeUnderWay', 'TargetTooOld', 'NotAnAncestor'];
+const certain: readonly Reason[] = [
+  'DatabaseAhead',
+  'DowngradeUnderWay',
+  'TargetTooOld',
+  'NotAnAncestor',
+  'PolicyDenies',
+];
 
 /** Refuses a new ephemeral container whose image is certainly an Airflow for which the database is too new. */
 export async function ephemeral(request: ReviewRequest, ports: Ports): Promise<Answer> {
@@ -20,13 +26,15 @@ export async function ephemeral(request: ReviewRequest, ports: Ports): Promise<A
   if (!pod || !release) return allowed('NotAirflow');
   const before = (oldObject.spec as PodSpec | undefined)?.ephemeralContainers ?? [];
   const added = (pod.spec.ephemeralContainers ?? []).filter(({ name }) => !before.some((b) => b.name === name));
+  let reason: Reason | undefined;
   for (const { name, image = '' } of added) {
     const workload = { kind: 'Pod', namespace: request.namespace, name: request.name || pod.metadata.name, release };
     const verdict = await judgeWithin({ ...subjectOf(workload, ports), image }, ports);
     if (verdict.verdict !== 'allow' && certain.includes(verdict.reason))
       return denied(verdict.reason, `ephemeral container ${name}, ${verdict.message}; use an image that fits`);
+    reason ??= verdict.verdict === 'allow' ? verdict.reason : 'NotKnownYet';
   }
-  return allowed('Fits');
+  return allowed(reason ?? 'SameImage');
 }
 
 function subjectOf(workload: { kind: string; namespace: string; name: string; release: string }, ports: Ports) {
@@ -35,6 +43,7 @@ function subjectOf(workload: { kind: string; namespace: string; name: string; re
     workload,
     declaredVersion: undefined,
     lenient: true,
+    onlyRefused: true,
     connection: async (signal: AbortSignal) => {
       const stored = await ports.releaseWorkloads(namespace, release, signal);
       const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];

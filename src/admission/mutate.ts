@@ -161,10 +161,9 @@ function warningsOf(workload: Workload, verdict: { reason: string; message: stri
   const meaning: Record<string, string> = {
     DatabaseAhead: 'downdraft will take the database back first',
     ProviderAhead: 'downdraft will take the database back first',
-    ImageUnknown: 'downdraft asks the image first',
+    ImageUnknown: 'downdraft asks the image first (to be faster, annotate downdraft.dev/airflow-version)',
     RevisionUnknown: 'downdraft asks the running image first',
   };
-  const what =
-    meaning[verdict.reason] ?? `downdraft goes on trying, and resumes ${nameOf(workload)} by itself when it fits`;
+  const what = meaning[verdict.reason] ?? 'it resumes by itself when it fits';
   return [`downdraft holds ${verdict.message}`, `${what}; ${watch}`];
 }

@@ -26,6 +26,8 @@ export interface Subject {
   created?: boolean;
   /** Held or refused only on certain knowledge, unless something of the release is held or under way. */
   lenient?: boolean;
+  /** Nothing is held for it, so no rights to resume it are needed. */
+  onlyRefused?: boolean;
   /** Looks up the workload whose connection is used; undefined when there is none. */
   connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
   /** Why it is let through when there is none. */
@@ -45,7 +47,7 @@ export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decis
     fresh: subject.lenient === true && seen.concerned !== true,
   };
   const decision = decide(verdict, { ...circumstances, missingRights: [] });
-  if (decision.verdict !== 'hold') return decision;
+  if (decision.verdict !== 'hold' || subject.onlyRefused) return decision;
   try {
     const missingRights = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
     return decide(verdict, { ...circumstances, missingRights });
@@ -61,13 +63,14 @@ async function judged(
   seen: { mode?: Mode; by?: string[]; concerned?: boolean },
 ): Promise<Verdict> {
   const { workload, image, others = [], from, connectionChanged = false } = subject;
-  const [stored, run, learned, policy] = await Promise.all([
+  // On its own and first: whatever fails after it, a policy that only observes must not hold.
+  Object.assign(seen, await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)));
+  const [stored, run, learned] = await Promise.all([
     look('the stored workload', (signal) => subject.connection(signal)),
     look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(signal)),
-    look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)),
   ]);
-  Object.assign(seen, policy, { concerned: run !== undefined || (stored && readWorkload(stored)?.hold !== undefined) });
+  seen.concerned = run !== undefined || (stored !== undefined && readWorkload(stored)?.hold !== undefined);
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
   const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
   const [database, known, ...rest] = await Promise.all([
@@ -140,7 +143,7 @@ function looker({ settings }: Ports): Look {
 function notObserved({ workload, image }: Subject, error: unknown): Verdict {
   const tag = image.slice(image.lastIndexOf('/') + 1);
   const why = `${firstLine(error)}, so whether image ${tag} fits the database is not known`;
-  const message = `${nameOf(workload)}: ${why}; the old pods keep serving, no action needed unless it lasts`;
+  const message = `${nameOf(workload)}: ${why}; what runs goes on, no action needed unless it lasts`;
   return { verdict: 'hold', reason: 'DatabaseUnreadable', message };
 }
 

@@ -38,15 +38,15 @@ export const workloadSelectors = ['tier=airflow', 'app=airflow', label.release];
 type Change = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: Watched };
 type Listener = Parameters<Mirror['onChange']>[0];
 
-/** Longer than a watch takes to begin anew; older knowledge is none. */
-const staleMs = 20_000;
-
-/** Starts the watches; they end with the signal. */
+/**
+ * Starts the watches; they end with the signal. `staleMs`: longer than a watch takes to begin anew; older knowledge is none.
+ */
 export function startMirror(
   client: Client,
   own: string,
   signal: AbortSignal,
   onRetry: (path: string, error: unknown) => void,
+  staleMs = 20_000,
 ): Mirror {
   const shelf = makeShelf();
   const downgrades = new Map<string, DowngradeObject>();
@@ -54,7 +54,7 @@ export function startMirror(
   const namespaces = new Map<string, Record<string, string>>();
   const listeners: Listener[] = [];
   let learned: Record<string, ImageKnowledge> = {};
-  const { follow, ...states } = following(client, signal, onRetry);
+  const { follow, ...states } = following(client, signal, onRetry, staleMs);
   const tell =
     (what: What, take: (change: Change) => void) =>
     (change: Change): void => {
@@ -107,7 +107,12 @@ export function startMirror(
 }
 
 /** The watches of one mirror and how they are. */
-function following(client: Client, signal: AbortSignal, onRetry: (path: string, error: unknown) => void) {
+function following(
+  client: Client,
+  signal: AbortSignal,
+  onRetry: (path: string, error: unknown) => void,
+  staleMs: number,
+) {
   const waiting = new Set<string>();
   const lost = new Map<string, number>();
   const follow = (

@@ -57,6 +57,8 @@ export function substituted(
   reference: RegExp,
   replacement: (match: RegExpExecArray) => Variable,
 ): NonNullable<Variable> {
+  // A megabyte of `$(` would keep everybody's webhook busy for a second.
+  if (text.length > mostCharacters) return { unknown: `a variable is longer than ${mostCharacters} characters` };
   let value = '';
   let end = 0;
   for (const match of text.matchAll(reference)) {

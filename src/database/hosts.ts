@@ -66,7 +66,10 @@ function refusedHost(host: string | undefined): string | undefined {
   const kind = isIP(host);
   if (kind === 0 && !/^[\w.-]+$/.test(host))
     return 'the connection URL has a host that is not understood: write @ in user and password as %40, : as %3A, / as %2F';
-  const local = kind === 0 ? /^localhost\.?$|\.localhost\.?$|^127\.[\d.]*$/i.test(host) : isInside(host, kind);
+  // The resolver takes 2130706433, 0x7f.1 and 0177.0.0.1 for addresses, too: all of these are 127.0.0.1.
+  if (kind === 0 && /^(?:0x[\da-f]*|\d+)(?:\.(?:0x[\da-f]*|\d+)){0,3}\.?$/i.test(host))
+    return 'the connection URL has a number for a host that is no IP address';
+  const local = kind === 0 ? /^localhost\.?$|\.localhost\.?$/i.test(host) : isInside(host, kind);
   return local ? `the database is at ${host}, which is only reachable inside the pod` : undefined;
 }
 

@@ -3,8 +3,9 @@
 Put after chain.py and database.py. Prints one line, `DOWNDRAFT-DATABASE {json}`, as in src/inside/README.md; exit 0, or
 another with `error` and `kind`. Reads only, makes nothing, ends by itself after DOWNDRAFT_ASK_SECONDS.
 
-1. Only as much of Airflow is set up as makes its engine (`resolve`): on 3.x in half the time of a whole `import airflow`.
-2. On that engine, with a connection of its own, one read-only transaction.
+1. The environment of the Airflow that runs here is taken, for an entry point may have added to the container's.
+2. Only as much of Airflow is set up as makes its engine: on 3.x in half the time of a whole `import airflow`.
+3. On that engine, with a connection of its own, one read-only transaction.
 """
 import signal
 import threading
@@ -21,7 +22,7 @@ RESOLVING = (
     "configure_orm",
 )
 
-# As src/database/sessions.ts: an ordinary role sees neither state nor address nor backend_type of another role's session.
+# As src/database/sessions.ts: of another role's session an ordinary role sees neither state, address nor backend_type.
 SESSIONS_SQL = {
     "postgresql": """
         SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(host(client_addr), ''),
@@ -72,6 +73,31 @@ def end_in_time(answer):
     signal.setitimer(signal.ITIMER_REAL, SECONDS + 1)
 
 
+def adopt_environment():
+    """Takes over the environment of the running Airflow; answers whether one was found.
+
+    An exec gets what the pod's spec says. An entry point that sources a file (Vault's injector) has told only Airflow.
+    """
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                words = file.read().split(b"\0")[:2]
+            if b"airflow" not in map(os.path.basename, words):
+                continue
+            with open("/proc/%d/environ" % pid, "rb") as file:
+                pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
+                found = {name: value for name, _, value in pairs}
+        except OSError:  # It has ended, or is another user's.
+            continue
+        # Without PATH it is no environment (setproctitle writes over it); with another home it is another Airflow.
+        if "PATH" in found and found.get("AIRFLOW_HOME") == os.environ.get("AIRFLOW_HOME"):
+            os.environ.clear()
+            os.environ.update(found)
+            sys.path[:0] = [entry for entry in found.get("PYTHONPATH", "").split(":") if entry not in sys.path + [""]]
+            return True
+    return False
+
+
 def resolve():
     """Airflow's own engine, made as Airflow makes it. 2.x can't do it in part, and is as fast as a whole."""
     os.environ["_AIRFLOW__AS_LIBRARY"] = "1"
@@ -88,16 +114,23 @@ def resolve():
     return engine()
 
 
-def readable(resolved):
-    """The engine to read with. SQLite's is made anew: Airflow's would make the file, and switches its journal mode."""
+def readable(resolved, confirmed):
+    """The engine to read with. SQLite's is made anew: Airflow's would make the file, and switches its journal mode.
+
+    SQLite in AIRFLOW_HOME is also where Airflow looks when it was told nothing: that counts only if it runs so.
+    """
     if resolved.dialect.name != "sqlite":
         return resolved
     import sqlite3
     from pathlib import Path
 
+    from airflow.configuration import AIRFLOW_HOME
     from sqlalchemy import create_engine
 
     file = Path(resolved.url.database or "").absolute()
+    told = confirmed or any("SQL_ALCHEMY_CONN" in name for name in os.environ)
+    if not told and file == Path(AIRFLOW_HOME, "airflow.db"):
+        raise LookupError("no database is named in this container, and no Airflow runs here on its default, %s" % file)
     if not file.is_file():
         raise FileNotFoundError("the SQLite file %s does not exist" % file)
     return create_engine("sqlite://", creator=lambda: sqlite3.connect(file.as_uri() + "?mode=ro", uri=True, timeout=2))
@@ -122,8 +155,9 @@ def begin_reading(connection):
         connection.exec_driver_sql("SET LOCAL statement_timeout = %d" % milliseconds)
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = %d" % milliseconds)
     if connection.dialect.name == "mysql":
-        is_mariadb = getattr(connection.dialect, "is_mariadb", False)
-        limit = "max_statement_time = %g" % (milliseconds / 1000) if is_mariadb else "max_execution_time = %d" % milliseconds
+        limit = "max_execution_time = %d" % milliseconds
+        if getattr(connection.dialect, "is_mariadb", False):
+            limit = "max_statement_time = %g" % (milliseconds / 1000)
         # Reflection asks by SHOW, which no time limit for statements covers, but that for waiting does.
         connection.exec_driver_sql("SET SESSION %s, lock_wait_timeout = %d" % (limit, max(1, milliseconds // 1000)))
         # Not inside the transaction that is open already: for the next one, begun after this commit.
@@ -157,7 +191,10 @@ def sessions(connection):
 
 def ask():
     """The answer. Throws what Airflow, its configuration, SQLAlchemy or the driver throws."""
-    resolved = readable(resolve())
+    confirmed = adopt_environment()
+    os.environ["PGAPPNAME"] = "downdraft"
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(max(2, int(SECONDS * 0.8))))
+    resolved = readable(resolve(), confirmed)
     limit_wait(resolved)
     with resolved.connect() as connection, connection.begin():
         begin_reading(connection)
@@ -177,8 +214,6 @@ def main():
         os.setpgid(0, 0)
     answer = Answer()
     end_in_time(answer)
-    os.environ["PGAPPNAME"] = "downdraft"
-    os.environ.setdefault("PGCONNECT_TIMEOUT", str(max(2, int(SECONDS * 0.8))))
     try:
         told = ask()
     except (Exception, SystemExit) as error:  # Airflow ends the process on some configuration faults.

@@ -76,7 +76,7 @@ export function releasesAt(revision: Revision): string[] {
   return [...core.releases].filter(([, release]) => release.head === revision).map(([version]) => version);
 }
 
-/** A revision in a person's words: "3.2.x (1d6611b6ab7c)", "between 3.1.8 and 3.2.0 (…)", "an unknown revision (…)". */
+/** A revision in a person's words: "3.2.x (1d6611b6ab7c)", "a revision between 3.1.8 and 3.2.0 (…)", "an unknown revision (…)". */
 export function describeRevision(revision: Revision): string {
   return `${placeOf(revision)} (${revision})`;
 }
@@ -202,7 +202,7 @@ function placeOf(revision: Revision): string {
   const releases = [...core.releases];
   const below = releases.findLast(([, { head }]) => compareRevisions(revision, head) === 'ahead')?.[0];
   const above = releases.find(([, { head }]) => compareRevisions(revision, head) === 'behind')?.[0];
-  return below ? `between ${below} and ${above}` : `before ${above}`;
+  return below ? `a revision between ${below} and ${above}` : `a revision before ${above}`;
 }
 
 /** Releases in a row as one: 3.2.x when they are all there are of a minor, else "3.0.3 to 3.0.6". */

@@ -78,12 +78,12 @@ function disagreement({ workload, image, others = [] }: Question): Verdict | und
 }
 
 /** The stored connection says nothing about the database that the new pods would use. */
-function elsewhere({ workload, connectionChanged, database, image }: Question): Verdict | undefined {
+function elsewhere({ workload, connectionChanged, database }: Question): Verdict | undefined {
   if (!connectionChanged || database.state === 'read') return undefined;
   return {
     verdict: 'hold',
     reason: 'ConnectionChanged',
-    message: `${nameOf(workload)}: the change also names another database connection, so whether ${tagOf(image.image)} fits is looked at once it is stored; the old pods keep serving`,
+    message: `${nameOf(workload)}: the change names another database; it is looked at once stored, what runs goes on`,
   };
 }
 
@@ -117,7 +117,7 @@ function unreadable(question: Question): Verdict | undefined {
   return {
     verdict: 'hold',
     reason: 'DatabaseUnreadable',
-    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; the old pods keep serving, and setting the image back is let through`,
+    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; what runs goes on`,
   };
 }
 
@@ -145,7 +145,7 @@ function unknownImage({ workload }: Question, image: ImageUnknown, core: string)
   return {
     verdict: 'hold',
     reason: 'ImageUnknown',
-    message: `${nameOf(workload)}: which Airflow is in ${image.image} is not known (${image.why}) and the database is at ${describeRevision(core)}; downdraft asks the image. To be faster, annotate downdraft.dev/airflow-version`,
+    message: `${nameOf(workload)}: the Airflow in ${image.image} is not known (${image.why}); the database is at ${describeRevision(core)}`,
   };
 }
 

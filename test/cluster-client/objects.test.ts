@@ -8,6 +8,7 @@ import { clusterReads, getWorkload } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import type { ProfileName } from '../../src/release/profiles.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
 
@@ -64,7 +65,7 @@ async function deploy(ns: string, name: string): Promise<void> {
 
 describe('the client', () => {
   it('fits the controller without a cast', () => {
-    const ports: [Omit<Reads, 'database' | 'sessions'>, Writes] = [reads, writes];
+    const ports: [Omit<Reads, 'database' | 'sessions' | 'askPod' | 'registry' | 'mode'>, Writes] = [reads, writes];
     expect(ports).toHaveLength(2);
   });
 
@@ -185,39 +186,47 @@ describe('pods', () => {
 });
 
 describe('the gate', () => {
-  it('is in force for its release only, once the API server knows it', { timeout: 30_000 }, async () => {
-    const ns = await namespace('gate');
-    const strict = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } };
-    await client.request('PATCH', `/api/v1/namespaces/${ns}`, {
-      body: strict,
-      contentType: 'application/merge-patch+json',
-    });
-    expect([await reads.gateExists(ns, 'af'), await reads.gateInForce(ns, 'af')]).toEqual([false, false]);
-    await writes.createGate(ns, 'af');
-    await writes.createGate(ns, 'af');
-    expect(await reads.gateExists(ns, 'af')).toBe(true);
-    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(true), { timeout: 10_000 });
-    expect(await reads.gateInForce(ns, 'other')).toBe(false);
-    expect(gatekeeper.paths.every((path) => path === '/drain')).toBe(true);
-    expect(await reads.pods(ns)).toEqual([]);
-    await writes.deleteGate(ns, 'af');
-    await writes.deleteGate(ns, 'af');
-    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(false), { timeout: 10_000 });
-  });
+  const profiles: ProfileName[] = ['official', 'community', 'labelled'];
+  it.each(profiles)(
+    'is in force for its release only, once the API server knows it (%s)',
+    { timeout: 30_000 },
+    async (profile) => {
+      const ns = await namespace(`gate-${profile}`);
+      const strict = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } };
+      await client.request('PATCH', `/api/v1/namespaces/${ns}`, {
+        body: strict,
+        contentType: 'application/merge-patch+json',
+      });
+      expect([await reads.gateExists(ns, 'af'), await reads.gateInForce(ns, 'af', profile)]).toEqual([false, false]);
+      await writes.createGate(ns, 'af', profile);
+      await writes.createGate(ns, 'af', profile);
+      expect(await reads.gateExists(ns, 'af')).toBe(true);
+      await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', profile)).toBe(true), { timeout: 10_000 });
+      expect(await reads.gateInForce(ns, 'other', profile)).toBe(false);
+      expect(gatekeeper.paths.every((path) => path === '/drain')).toBe(true);
+      expect(await reads.pods(ns)).toEqual([]);
+      await writes.deleteGate(ns, 'af');
+      await writes.deleteGate(ns, 'af');
+      await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', profile)).toBe(false), { timeout: 10_000 });
+    },
+  );
 
   it('throws when nobody answers at the door, and does once the CA is right', { timeout: 60_000 }, async () => {
     const ns = await namespace('door');
     const name = `downdraft-drain-${ns}.af`;
-    await writes.createGate(ns, 'af');
+    await writes.createGate(ns, 'af', 'official');
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(false);
     const other = await startGatekeeper();
     await other.stop();
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', other.caBundle)).toBe(true);
-    await vi.waitFor(async () => await expect(reads.gateInForce(ns, 'af')).rejects.toThrow(/failed calling webhook/), {
-      timeout: 10_000,
-    });
+    await vi.waitFor(
+      async () => await expect(reads.gateInForce(ns, 'af', 'official')).rejects.toThrow(/failed calling webhook/),
+      {
+        timeout: 10_000,
+      },
+    );
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(true);
-    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af')).toBe(true), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', 'official')).toBe(true), { timeout: 10_000 });
     await writes.deleteGate(ns, 'af');
   });
 });

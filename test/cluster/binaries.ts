@@ -1,5 +1,5 @@
 /** The cluster's programs, built from the pinned Go modules in go/. Cold about 10 minutes on 2 cores, then cached. */
-import { link, readdir, readFile } from 'node:fs/promises';
+import { cp, link, mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { cached, contentKey, type Progress } from './cache.ts';
 import { run } from './command.ts';
@@ -7,7 +7,10 @@ import { run } from './command.ts';
 interface Module {
   folder: string;
   ldflags: string[];
+  /** Program → its package. A package that is named twice is built once. */
   programs: Record<string, string>;
+  /** A module's folder that is kept beside the programs: its name there → the module, the folder in it. */
+  files?: Record<string, [module: string, folder: string]>;
 }
 
 const KUBERNETES = 'v1.34.4';
@@ -46,6 +49,35 @@ const modules: Module[] = [
   { folder: 'coredns', ldflags: [], programs: { coredns: 'github.com/coredns/coredns' } },
 ];
 
+/** Deploy tools that only their own tests need: built when asked for, about 2 and 4 minutes cold on 2 cores. */
+const tools = {
+  helm4: {
+    folder: 'helm4',
+    ldflags: ['-X helm.sh/helm/v4/internal/version.version=v4.3.1'],
+    programs: { helm4: 'helm.sh/helm/v4/cmd/helm' },
+  },
+  // One program that is what it is called; `argocd-crds` are its kinds.
+  argocd: {
+    folder: 'argocd',
+    ldflags: ['-X github.com/argoproj/argo-cd/v3/common.version=3.1.16'],
+    programs: {
+      'argocd-repo-server': 'github.com/argoproj/argo-cd/v3/cmd',
+      'argocd-application-controller': 'github.com/argoproj/argo-cd/v3/cmd',
+    },
+    files: { 'argocd-crds': ['github.com/argoproj/argo-cd/v3', 'manifests/crds'] },
+  },
+} satisfies Record<string, Module>;
+
+export type Tool = keyof typeof tools;
+
+/**
+ * A folder with one deploy tool. helm4: the program helm4. argocd: argocd-repo-server, argocd-application-controller and
+ * the folder argocd-crds. Throws when Go is missing or the build fails.
+ */
+export async function ensureTool(tool: Tool, onProgress: Progress = () => {}): Promise<string> {
+  return await buildModule(tools[tool], await goVersion(), onProgress);
+}
+
 /**
  * A folder with every program of the cluster: kube-apiserver, kube-controller-manager, kube-scheduler, kubelet,
  * kube-proxy, kubectl, etcd, helm, crane, coredns. Throws when Go is missing or a build fails.
@@ -75,22 +107,39 @@ async function buildModule(module: Module, go: string, onProgress: Progress): Pr
   const cwd = join(import.meta.dirname, 'go', module.folder);
   const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-ldflags', ['-s -w', ...module.ldflags].join(' ')];
   const pins = await Promise.all(['go.mod', 'go.sum'].map((file) => readFile(join(cwd, file))));
-  const key = contentKey(go, ...pins, JSON.stringify([flags, module.programs]));
+  const what = [flags, module.programs, ...(module.files ? [module.files] : [])];
+  const key = contentKey(go, ...pins, JSON.stringify(what));
   return await cached(
     'built',
     `${module.folder}-${key}`,
     async (dir) => {
+      const env = buildEnv();
+      const built = new Map<string, string>();
       for (const [program, path] of Object.entries(module.programs)) {
+        const output = join(dir, program);
+        const same = built.get(path);
+        if (same) {
+          await link(same, output);
+          continue;
+        }
         onProgress(`building ${program} from its Go module`);
-        await run('go', ['build', ...flags, '-o', join(dir, program), path], {
-          cwd,
-          env: buildEnv(),
-          timeoutMs: 45 * 60_000,
-        });
+        await run('go', ['build', ...flags, '-o', output, path], { cwd, env, timeoutMs: 45 * 60_000 });
+        built.set(path, output);
       }
+      for (const [name, [path, folder]] of Object.entries(module.files ?? {}))
+        await copyOut(cwd, path, folder, join(dir, name));
     },
     onProgress,
   );
+}
+
+/** Copies a folder of a module's own files; a module in Go's cache is read-only, the copy is not. */
+async function copyOut(cwd: string, path: string, folder: string, to: string): Promise<void> {
+  const args = ['list', '-mod=readonly', '-m', '-f', '{{.Dir}}', path];
+  const { stdout } = await run('go', args, { cwd, env: buildEnv() });
+  await mkdir(to);
+  for (const name of await readdir(join(stdout.trim(), folder)))
+    await cp(join(stdout.trim(), folder, name), join(to, name), { mode: 0 });
 }
 
 /** A person's own GOFLAGS must not change what is built from the same pins. */

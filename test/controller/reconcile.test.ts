@@ -1,78 +1,10 @@
 /** The whole loop on a world in memory: every path of next, and a controller that is killed at every write. */
 import { describe, expect, it } from 'vitest';
-import type { Writes } from '../../src/controller/ports.ts';
-import { reconcile } from '../../src/controller/reconcile.ts';
 import { hold } from '../../src/release/hold.ts';
-import { makeWorkloads } from '../make/release.ts';
+import { makeImage, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
-import { makeWorld, type World } from '../make/world.ts';
-
-const key = { namespace: 'air', name: 'af' };
-const newer = 'apache/airflow:3.2.1';
-const older = 'apache/airflow:3.1.8';
-
-interface Options {
-  runner?: 'Copy' | 'OldPod';
-  writes?: Writes;
-}
-
-/** One look of a controller. */
-async function look(world: World, { runner = 'Copy', writes = world.writes }: Options = {}) {
-  return reconcile(key, world.reads, writes, {
-    repositories: ['apache/airflow'],
-    now: () => world.now,
-    runner,
-    commands: { probe: ['probe'], runner: ['runner'] },
-    token: 1,
-    log: () => {},
-    told: new Map(),
-    examined: new Map(),
-    asked: new Map(),
-  });
-}
-
-/** Sets an image as the webhook leaves it: held, unless it fits. */
-function setImage(world: World, image: string, { held = true } = {}) {
-  world.workloads = world.workloads.map((w) => {
-    const changed = structuredClone(w);
-    for (const c of [...changed.spec.template.spec.containers, ...(changed.spec.template.spec.initContainers ?? [])])
-      c.image = image;
-    return held ? hold(w.kind!, changed, w, makeHold({ since: world.now.toISOString() })) : changed;
-  });
-}
-
-/** Ticks and looks until `done`, and fails when it takes unreasonably long. */
-async function until(world: World, done: () => boolean, options: Options = {}) {
-  for (let i = 0; i < 150; i++) {
-    if (done()) return;
-    await look(world, options);
-    world.tick();
-  }
-  throw new Error(`not reached: ${JSON.stringify(world.downgrades.at(-1)?.status, null, 1)}`);
-}
-
-function running(version: string) {
-  const world = makeWorld(makeWorkloads());
-  for (let i = 0; i < 5; i++) world.tick();
-  expect(world.pods.every((p) => p.spec.containers[0]!.image === version && p.status?.phase === 'Running')).toBe(true);
-  return world;
-}
-
-const outcomes = (world: World) => world.downgrades.map((d) => d.status?.record?.outcome);
-const isDone = (world: World) => () => world.downgrades.length > 0 && outcomes(world).every(Boolean);
-
-function expectClean(world: World, image: string) {
-  expect(world.harm).toEqual([]);
-  expect(world.gates.size).toBe(0);
-  expect(world.pods.map((p) => p.spec.containers[0]!.image)).toEqual(world.pods.map(() => image));
-  expect(world.pods).toHaveLength(4);
-  for (const w of world.workloads) {
-    expect(w.metadata.annotations).toEqual({});
-    expect(w.spec.paused).toBeUndefined();
-    expect(w.spec.updateStrategy?.rollingUpdate?.partition ?? 0).toBe(0);
-    expect(w.spec.replicas).toBe(1);
-  }
-}
+import { makeWorld } from '../make/world.ts';
+import { expectClean, isDone, Killed, killedAt, look, newer, older, outcomes, running, setImage, until } from './place.ts';
 
 describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
   it('S0-3: a held release ends on the older version, core and FAB, with nothing of ours left', async () => {
@@ -184,6 +116,7 @@ describe('reconcile', () => {
     expect(await look(world)).toMatchObject({ act: 'wait', reason: 'DatabaseUnreadable' });
     expect(world.downgrades).toEqual([]);
     expect(world.events).toContainEqual({
+      about: 'deployment/af-scheduler',
       reason: 'DatabaseUnreadable',
       message: expect.stringContaining('connection refused'),
     });
@@ -254,7 +187,7 @@ describe('reconcile', () => {
   it('a held workload whose image fits after all is let go without a run', async () => {
     const world = running(newer);
     setImage(world, newer);
-    world.learned[newer] = (await import('../make/release.ts')).makeImage('3.2.1');
+    world.learned[newer] = makeImage('3.2.1');
     for (let i = 0; i < 3; i++) {
       await look(world);
       world.tick();
@@ -265,28 +198,11 @@ describe('reconcile', () => {
 });
 
 describe('a controller killed before and after every write', () => {
-  class Killed extends Error {}
-
-  /** Wraps every write there is, so that none can be missed; counts them and dies at the one that is due. */
-  function dying(writes: Writes, due: number, when: 'before' | 'after', count: { n: number }): Writes {
-    return Object.fromEntries(
-      Object.entries(writes).map(([name, write]) => [
-        name,
-        async (...args: unknown[]) => {
-          const mine = count.n++;
-          if (mine === due && when === 'before') throw new Killed(name);
-          await (write as (...a: unknown[]) => Promise<void>)(...args);
-          if (mine === due && when === 'after') throw new Killed(name);
-        },
-      ]),
-    ) as unknown as Writes;
-  }
-
   async function runThrough(due: number, when: 'before' | 'after', runner: 'Copy' | 'OldPod') {
     const world = running(newer);
     setImage(world, older);
     const count = { n: 0 };
-    const writes = dying(world.writes, due, when, count);
+    const writes = killedAt(world.writes, due, when, count);
     for (let i = 0; i < 150 && !isDone(world)(); i++) {
       await look(world, { runner, writes }).catch((error) => {
         if (!(error instanceof Killed)) throw error;

@@ -7,18 +7,18 @@ import { parseImage } from '../../src/release/images.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
 import { label, recognize } from '../../src/release/profiles.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
-import { makeImage, revisionsOf, type Version } from './release.ts';
+import { makeImage, headsOf, type Version } from './release.ts';
 
 /** Core revisions from the newest to the oldest, with some in between. */
 const line = [
-  revisionsOf['3.2.1'].core,
+  headsOf['3.2.1'].core,
   'middle',
-  revisionsOf['3.1.8'].core,
+  headsOf['3.1.8'].core,
   'earlier',
-  revisionsOf['2.11.0'].core,
+  headsOf['2.11.0'].core,
 ] as const;
 
-const providerLine = [revisionsOf['3.2.1'].fab, revisionsOf['3.1.8'].fab] as const;
+const providerLine = [headsOf['3.2.1'].fab, headsOf['3.1.8'].fab] as const;
 
 export interface Contents {
   versionIn(image: string): Version;
@@ -54,13 +54,13 @@ export function isMisfit(version: Version, { versionTables }: DatabaseRead): boo
 /** True when `airflow db migrate` of this image would take the database forward. */
 export function isBehind(version: Version, { versionTables }: DatabaseRead): boolean {
   const at = line.indexOf(versionTables.alembic_version?.[0] as never);
-  return at > line.indexOf(revisionsOf[version].core as never);
+  return at > line.indexOf(headsOf[version].core as never);
 }
 
 export function migrateUp(version: Version, database: DatabaseRead): void {
   database.versionTables = {
-    alembic_version: [revisionsOf[version].core],
-    ...(makeImage(version).managers?.length ? { alembic_version_fab: [revisionsOf[version].fab] } : {}),
+    alembic_version: [headsOf[version].core],
+    ...(makeImage(version).managers?.length ? { alembic_version_fab: [headsOf[version].fab] } : {}),
   };
 }
 
@@ -126,8 +126,8 @@ function inspection(version: Version, database: DatabaseRead, { now, backend, un
     at: now.toISOString(),
     airflowVersion: version,
     core: {
-      heads: [revisionsOf[version].core],
-      chain: links(line.slice(line.indexOf(revisionsOf[version].core as never))),
+      heads: [headsOf[version].core],
+      chain: links(line.slice(line.indexOf(headsOf[version].core as never))),
     },
     managers: makeImage(version).managers!.map((m) => ({
       ...m,

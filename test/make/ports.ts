@@ -26,7 +26,7 @@ export interface World {
   budgetMs?: number;
 }
 
-/** Ports on that world; `asked` lists the calls. */
+/** Ports on that world, as it is when they are asked; `asked` lists the calls. */
 export function makePorts(world: World = {}): Ports & { asked: string[] } {
   const asked: string[] = [];
   const say = async <T>(name: keyof Ports, value: T): Promise<T> => {
@@ -35,23 +35,13 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     if (world.hanging?.includes(name)) return new Promise<T>(() => {});
     return value;
   };
-  const { workloads = [], stored = named(workloads) } = world;
-  const storedAs = typeof stored === 'function' ? stored : () => stored;
-  const learned = world.learned ?? {
-    'apache/airflow:3.2.1': makeImage('3.2.1'),
-    'apache/airflow:3.1.8': makeImage('3.1.8'),
-  };
   return {
     asked,
-    storedWorkload: (kind, namespace, name) => say('storedWorkload', storedAs(kind, namespace, name)),
-    releaseWorkloads: (namespace, release) =>
-      say(
-        'releaseWorkloads',
-        workloads.filter((w) => w.metadata.namespace === namespace && readWorkload(w)?.release === release),
-      ),
+    storedWorkload: (...named) => say('storedWorkload', storedIn(world, ...named)),
+    releaseWorkloads: (namespace, release) => say('releaseWorkloads', releaseIn(world, namespace, release)),
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),
-    learnedImages: () => say('learnedImages', learned),
+    learnedImages: () => say('learnedImages', world.learned ?? probed),
     registry: (image) => say('registry', world.registry?.[image]),
     policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),
     missingRights: () => say('missingRights', world.missingRights ?? []),
@@ -61,7 +51,15 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
   };
 }
 
-function named(workloads: WorkloadObject[]) {
-  return (kind: string, namespace: string, name: string) =>
-    workloads.find((w) => w.kind === kind && w.metadata.namespace === namespace && w.metadata.name === name);
+const probed = { 'apache/airflow:3.2.1': makeImage('3.2.1'), 'apache/airflow:3.1.8': makeImage('3.1.8') };
+
+function storedIn({ stored, workloads = [] }: World, kind: string, namespace: string, name: string) {
+  if (typeof stored === 'function') return stored(kind, namespace, name);
+  const named = (w: WorkloadObject) => w.metadata.namespace === namespace && w.metadata.name === name;
+  return stored ?? workloads.find((w) => w.kind === kind && named(w));
+}
+
+/** As the mirror finds them: by namespace and by what their labels say. */
+function releaseIn({ workloads = [] }: World, namespace: string, release: string) {
+  return workloads.filter((w) => w.metadata.namespace === namespace && readWorkload(w)?.release === release);
 }

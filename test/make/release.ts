@@ -5,20 +5,22 @@ import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../..
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeDeployment, makeStatefulSet } from './workload.ts';
 
-/** Core and FAB revisions by the Airflow version whose image needs them; 2.x does not enforce its providers' schemas. */
+/** Core and FAB revisions by the Airflow version whose image needs them. */
 export const revisionsOf = {
   '3.2.1': { core: '1d6611b6ab7c', fab: '02ca36b0235b' },
   '3.1.8': { core: '509b94a1042d', fab: '6709f7a774b9' },
-  '2.11.0': { core: '5f2621c13b39', fab: '6709f7a774b9' },
 } as const;
 
-export type Version = keyof typeof revisionsOf;
+/** The same, with a release of 2.x, which does not enforce its providers' schemas. */
+export const headsOf = { ...revisionsOf, '2.11.0': { core: '5f2621c13b39', fab: '6709f7a774b9' } } as const;
+
+export type Version = keyof typeof headsOf;
 
 /** A database as 3.2.1 (or the named version) leaves it; `tables` overrides or adds version tables. */
 export function makeDatabase(
   shape: { version?: Version; tables?: Record<string, string[]>; airflowTables?: boolean } = {},
 ): DatabaseRead {
-  const { core, fab } = revisionsOf[shape.version ?? '3.2.1'];
+  const { core, fab } = headsOf[shape.version ?? '3.2.1'];
   return {
     state: 'read',
     versionTables: shape.tables ?? { alembic_version: [core], alembic_version_fab: [fab] },
@@ -29,7 +31,7 @@ export function makeDatabase(
 
 /** What a probe learned of apache/airflow:<version>. */
 export function makeImage(version: Version, shape: Partial<ImageKnowledge> = {}): ImageKnowledge {
-  const { core, fab } = revisionsOf[version];
+  const { core, fab } = headsOf[version];
   const provider = {
     class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
     versionTable: 'alembic_version_fab',
@@ -76,6 +78,21 @@ export function makeWorkloads(
     makeDeployment({ component, ...shape }),
   );
   return [...deployments, makeStatefulSet({ component: 'triggerer', ...shape })];
+}
+
+/** The same of the community chart: its db-migrations Deployment migrates up for ever, sync-* write the database. */
+export function makeCommunityWorkloads(image = 'apache/airflow:3.2.1'): WorkloadObject[] {
+  const shape = { profile: 'community', image } as const;
+  const migrations = makeDeployment({ ...shape, component: 'db-migrations', strategy: { type: 'Recreate' } });
+  const others = ['web', 'scheduler', 'triggerer', 'sync-users'].map((component) => makeDeployment({ ...shape, component }));
+  return [migrations, ...others, makeStatefulSet({ ...shape, component: 'worker' })];
+}
+
+/** The same of plain manifests, annotated by hand. */
+export function makeLabelledWorkloads(image = 'apache/airflow:3.2.1'): WorkloadObject[] {
+  const shape = { profile: 'labelled', image } as const;
+  const deployments = ['api-server', 'scheduler'].map((component) => makeDeployment({ ...shape, component }));
+  return [...deployments, makeStatefulSet({ ...shape, component: 'triggerer' })];
 }
 
 /** A whole release: by default 3.2.1 on its own database, settled, nothing under way. */

@@ -114,16 +114,22 @@ export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) =
   };
 
   const collect = (workloads: readonly WorkloadObject[]) => {
-    const owners = new Set(workloads.map((w) => `${w.metadata.namespace}/${ownerName(w)}`));
+    const owners = new Map(workloads.map((w) => [`${w.metadata.namespace}/${ownerName(w)}`, w]));
     for (const pod of pods()) {
       const [owner] = pod.metadata.ownerReferences ?? [];
       if (!owner || !['ReplicaSet', 'StatefulSet'].includes(owner.kind)) continue;
+      const workload = owners.get(`${pod.metadata.namespace}/${owner.name}`);
       // A pod that its selector no longer matches is let go by its owner.
-      if (!pod.metadata.labels?.component) pod.metadata.ownerReferences = [];
-      else if (!owners.has(`${pod.metadata.namespace}/${owner.name}`)) end(pod);
+      if (workload && !isSelected(pod, workload)) pod.metadata.ownerReferences = [];
+      if (!workload) end(pod);
     }
   };
   return { roll, collect };
+}
+
+function isSelected(pod: PodObject, workload: WorkloadObject): boolean {
+  const { matchLabels } = workload.spec.selector as { matchLabels: Record<string, string> };
+  return Object.entries(matchLabels).every(([name, value]) => pod.metadata.labels?.[name] === value);
 }
 
 function ordinalOf(pod: PodObject): number {

@@ -1,6 +1,6 @@
-/** Deployments and StatefulSets as the official chart makes them, after the API server has stored them. */
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { annotation } from '../../src/release/profiles.ts';
+/** Deployments and StatefulSets as the charts make them, after the API server has stored them. */
+import type { EnvironmentVariable, WorkloadObject } from '../../src/release/objects.ts';
+import { annotation, label } from '../../src/release/profiles.ts';
 import type { Hold } from '../../src/release/release.ts';
 
 export interface WorkloadShape {
@@ -21,6 +21,16 @@ export interface WorkloadShape {
   updateStrategy?: WorkloadObject['spec']['updateStrategy'];
   generation?: number;
   uid?: string;
+  /** Which chart's labels and containers; default the official one's. */
+  profile?: 'official' | 'community' | 'labelled';
+  /** Of the pod template. */
+  podLabels?: Record<string, string>;
+  podAnnotations?: Record<string, string>;
+  /** A Deployment's. */
+  strategy?: { type: 'Recreate' | 'RollingUpdate' };
+  /** Further environment of the main container and of the one that waits; `connection` is the Secret's name. */
+  env?: EnvironmentVariable[];
+  connection?: string;
 }
 
 /** A Deployment af-<component> of release af in namespace air, image apache/airflow:3.2.1. */
@@ -58,7 +68,7 @@ function isHeld({ held }: WorkloadShape): boolean {
 function makeWorkload(kind: 'Deployment' | 'StatefulSet', shape: WorkloadShape): WorkloadObject {
   const { component = 'scheduler', release = 'af', namespace = 'air', replicas = 1, generation = 1 } = shape;
   const { name = `${release}-${component}`, settled = true } = shape;
-  const selected = { tier: 'airflow', component, release };
+  const selected = labelsOf(shape.profile ?? 'official', component, release);
   return {
     apiVersion: 'apps/v1',
     kind,
@@ -71,7 +81,12 @@ function makeWorkload(kind: 'Deployment' | 'StatefulSet', shape: WorkloadShape):
       labels: { ...selected, heritage: 'Helm', ...shape.labels },
       annotations: { ...shape.annotations, ...holdAnnotation(kind, shape.held) },
     },
-    spec: { replicas, selector: { matchLabels: selected }, template: makeTemplate(shape, selected) },
+    spec: {
+      replicas,
+      selector: { matchLabels: selected },
+      template: makeTemplate({ ...shape, component, release }, selected),
+      ...(shape.strategy ? { strategy: shape.strategy } : {}),
+    },
     status: settled
       ? { observedGeneration: generation, replicas, updatedReplicas: replicas, readyReplicas: replicas }
       : { observedGeneration: generation, replicas, updatedReplicas: 0, readyReplicas: 0 },
@@ -84,34 +99,58 @@ function holdAnnotation(kind: string, held: WorkloadShape['held']): Record<strin
   return { [annotation.hold]: JSON.stringify(makeHold({ before, ...(held === true ? {} : held) })) };
 }
 
+function labelsOf(profile: NonNullable<WorkloadShape['profile']>, component: string, release: string) {
+  if (profile === 'labelled') return { [label.release]: release, 'app.kubernetes.io/component': component };
+  return profile === 'community' ? { app: 'airflow', component, release } : { tier: 'airflow', component, release };
+}
+
 /** The pod template: a wait container, the main container and a log groomer, all of the same image. */
 function makeTemplate(
-  { image = 'apache/airflow:3.2.1' }: WorkloadShape,
-  labels: { component: string; release: string; tier: string },
+  shape: WorkloadShape & { component: string; release: string },
+  labels: Record<string, string>,
 ): WorkloadObject['spec']['template'] {
-  const env = makeEnvironment(labels.release);
+  const { image = 'apache/airflow:3.2.1', component, release, profile = 'official', podAnnotations } = shape;
+  const metadata = {
+    labels: { ...labels, ...shape.podLabels },
+    ...(podAnnotations ? { annotations: podAnnotations } : {}),
+  };
+  if (profile === 'community') return { metadata, spec: communitySpec(component, release, image) };
+  const env = [...makeEnvironment(release, shape.connection), ...(shape.env ?? [])];
   return {
-    metadata: { labels },
+    metadata,
     spec: {
-      serviceAccountName: `${labels.release}-airflow-${labels.component}`,
+      serviceAccountName: `${release}-airflow-${component}`,
       terminationGracePeriodSeconds: 10,
       initContainers: [{ name: 'wait-for-airflow-migrations', image, env }],
       containers: [
-        { name: labels.component, image, args: ['bash', '-c', `exec airflow ${labels.component}`], env },
-        { name: `${labels.component}-log-groomer`, image, env: [] },
+        { name: component, image, args: ['bash', '-c', `exec airflow ${component}`], env },
+        { name: `${component}-log-groomer`, image, env: [] },
       ],
     },
   };
 }
 
+/** As airflow-helm/charts 8.9.0: names with a prefix, the connection by envFrom, two containers that wait. */
+function communitySpec(component: string, release: string, image: string): WorkloadObject['spec']['template']['spec'] {
+  const envFrom = [{ secretRef: { name: `${release}-config-envs` } }];
+  const bare = component === 'db-migrations' || component.startsWith('sync-');
+  const waits = component === 'db-migrations' ? ['check-db'] : ['check-db', 'wait-for-db-migrations'];
+  return {
+    serviceAccountName: release,
+    terminationGracePeriodSeconds: 60,
+    initContainers: waits.map((name) => ({ name, image, envFrom })),
+    containers: [{ name: bare ? component : `airflow-${component}`, image, envFrom }],
+  };
+}
+
 /** The connection and keys, from the chart's Secrets. */
-export function makeEnvironment(release: string) {
+export function makeEnvironment(release: string, connection = `${release}-metadata`): EnvironmentVariable[] {
   return [
     secret('AIRFLOW__CORE__FERNET_KEY', `${release}-fernet-key`, 'fernet-key'),
-    secret('AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', `${release}-metadata`, 'connection'),
+    secret('AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', connection, 'connection'),
   ];
 }
 
-function secret(name: string, from: string, key: string) {
+function secret(name: string, from: string, key: string): EnvironmentVariable {
   return { name, valueFrom: { secretKeyRef: { name: from, key } } };
 }

@@ -1,19 +1,19 @@
 /**
- * A world in memory: one release with its API server, workload controllers, kubelet, images and database, each reduced
- * to what the controller can see of it. `tick` lets everybody but downdraft move on by one step. It serves the rules
- * level, where thousands of runs must fit in seconds; the same loop meets the real ones in test/loop and test/stories.
+ * A world in memory: releases with their API server, workload controllers (rollouts.ts), kubelet, images and databases
+ * (containers.ts), each reduced to what the controller can see of it. `tick` lets everybody but downdraft move on by one
+ * step. It serves the rules level, where thousands of runs must fit in seconds; the same loop meets the real ones in
+ * test/loop and test/stories.
  */
 import type { Reads, Writes } from '../../src/controller/ports.ts';
-import { isStopped } from '../../src/release/hold.ts';
-import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
-import { gateName, label } from '../../src/release/profiles.ts';
+import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
+import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
-import type { DatabaseState, ImageKnowledge, Inspection, Mode } from '../../src/release/release.ts';
+import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
+import { releaseOfPod } from '../../src/release/workload.ts';
+import { isBehind, isMisfit, mainImage, makeContents, migrateUp, probeLog, roleOf, secretOf, work } from './containers.ts';
 import { merge } from './merge.ts';
-import { makePod } from './pod.ts';
-import { makeDatabase, makeImage, revisionsOf } from './release.ts';
-
-type Version = keyof typeof revisionsOf;
+import { makeDatabase } from './release.ts';
+import { makeRollouts, ownerName } from './rollouts.ts';
 
 export interface World {
   reads: Reads;
@@ -23,23 +23,36 @@ export interface World {
   downgrades: DowngradeObject[];
   gates: Set<string>;
   learned: Record<string, ImageKnowledge>;
-  events: { reason: string; message: string }[];
+  events: { reason: string; message: string; about: string }[];
   /** Images that can't be pulled. */
   broken: Set<string>;
+  /** Image reference → Airflow version in it, where its tag does not tell. Changing it is pushing the tag anew. */
+  contents: Record<string, string>;
+  /** The registry says which Airflow is in an image. */
+  registryTells: boolean;
   /** Rows in the new form that the runner finds when it looks. */
   unreadableRows: number;
   /** The next step that the runner begins fails with this. */
   stepFails: string | undefined;
   /** Whoever ran a main container of this image while the database was not at its head. */
   harm: string[];
+  /** The database of the Secrets af-metadata and af-config-envs. */
   database: DatabaseState;
+  /** The others, by the Secret with the connection; one is made for a Secret that is not there. */
+  databases: Record<string, DatabaseState>;
+  backend: string;
+  /** Why no database can be read from outside. */
+  outside: string | undefined;
+  sessions: Session[];
+  /** Pods of a newer image wait for the migration, which then is done. */
+  migrates: boolean;
+  /** What was dialled: `database af-metadata`, `pod af-scheduler-1`, `registry acme/airflow@sha256:…`. */
+  dialled: string[];
   /** What the namespace's DowngradePolicy says. */
   mode: Mode;
   now: Date;
   tick(): void;
 }
-
-const versionOf = (image: string) => image.slice(image.lastIndexOf(':') + 1) as Version;
 
 export function makeWorld(workloads: WorkloadObject[]): World {
   const files = new Map<string, Map<string, string>>();
@@ -52,215 +65,152 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     learned: {} as Record<string, ImageKnowledge>,
     events: [] as World['events'],
     broken: new Set<string>(),
+    contents: {} as Record<string, string>,
+    registryTells: false,
     unreadableRows: 0,
     stepFails: undefined as string | undefined,
     harm: [] as string[],
     database: makeDatabase() as DatabaseState,
+    databases: {} as Record<string, DatabaseState>,
+    backend: 'postgresql',
+    outside: undefined as string | undefined,
+    sessions: [] as Session[],
+    migrates: false,
+    dialled: [] as string[],
     mode: 'Hold' as Mode,
     now: new Date('2026-11-21T12:00:00Z'),
   };
+  const { versionIn, imageID } = makeContents(world.contents);
 
-  const mainImage = (w: WorkloadObject) => w.spec.template.spec.containers[0]!.image!;
-  const podsOf = (w: WorkloadObject) =>
-    world.pods.filter((p) => p.metadata.ownerReferences?.[0]?.name === ownerName(w) && p.metadata.labels?.component);
-  const ownerName = (w: WorkloadObject) => (w.kind === 'Deployment' ? `${w.metadata.name}-rs` : w.metadata.name);
-  const isGated = (p: PodObject) => (p.spec.schedulingGates ?? []).length > 0;
-  const imageOf = (p: PodObject) => p.spec.containers[0]!.image!;
-
-  const create = (w: WorkloadObject, image: string) => {
-    const component = w.metadata.labels!.component!;
-    const owner = { kind: w.kind === 'Deployment' ? 'ReplicaSet' : 'StatefulSet', name: ownerName(w) };
-    const name = `${w.metadata.name}-${serial++}`;
-    world.pods.push(makePod({ name, component, image, owner, gated: world.gates.size > 0, phase: 'Pending' }));
-  };
-
-  /** What a ReplicaSet or StatefulSet controller does next for one workload. */
-  const roll = (w: WorkloadObject) => {
-    const desired = mainImage(w);
-    const pods = podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
-    const current = (w.status?.runs as string | undefined) ?? desired;
-    const stopped = isStopped(w.kind!, w);
-    const old = pods.filter((p) => imageOf(p) !== desired);
-    const fresh = pods.filter((p) => imageOf(p) === desired);
-    if (stopped) {
-      if (pods.length < w.spec.replicas!) create(w, current);
-    } else if (w.kind === 'Deployment') {
-      if (fresh.length < w.spec.replicas!) create(w, desired);
-      else if (fresh.every((p) => p.status?.phase === 'Running'))
-        for (const p of old) p.metadata.deletionTimestamp = 'now';
-    } else if (old.some((p) => !isGated(p))) old[0]!.metadata.deletionTimestamp = 'now';
-    else if (pods.length === 0) create(w, desired);
-    const ready = pods.filter((p) => p.status?.phase === 'Running');
-    const updated = fresh.length;
-    w.status = {
-      ...w.status,
-      observedGeneration: w.metadata.generation!,
-      replicas: pods.length,
-      updatedReplicas: updated,
-      readyReplicas: ready.length,
-    };
-    if (!stopped && fresh.length === w.spec.replicas && old.length === 0) w.status.runs = desired;
-  };
-
-  const rows = () => (world.database.state === 'read' ? world.database.versionTables : {});
-  const inspection = (image: string): Inspection => {
-    const managers = makeImage(versionOf(image)).managers!;
-    return {
-      at: world.now.toISOString(),
-      airflowVersion: versionOf(image),
-      core: {
-        heads: [revisionsOf['3.2.1'].core],
-        chain: [
-          { revision: revisionsOf['3.2.1'].core, down: 'middle' },
-          { revision: 'middle', down: revisionsOf['3.1.8'].core },
-          { revision: revisionsOf['3.1.8'].core, down: null },
-        ],
+  const store = (pod: PodObject) => {
+    const { namespace } = pod.metadata;
+    const drained = world.gates.has(`${namespace}/${releaseOfPod(pod)}`) && roleOf(pod) === undefined;
+    const gates = [...(pod.spec.schedulingGates ?? []), ...(drained ? [{ name: gateName }] : [])];
+    files.delete(pod.metadata.name);
+    world.pods.push({
+      ...pod,
+      metadata: {
+        ...pod.metadata,
+        uid: `uid-${serial++}`,
+        creationTimestamp: world.now.toISOString(),
+        labels: { ...pod.metadata.labels, ...(drained ? { [label.gated]: 'true' } : {}) },
       },
-      managers: managers.map((m) => ({
-        ...m,
-        chain: [
-          { revision: revisionsOf['3.2.1'].fab, down: revisionsOf['3.1.8'].fab },
-          { revision: revisionsOf['3.1.8'].fab, down: null },
-        ],
-        command: 'fab-db' as const,
-        canDowngrade: true,
-      })),
-      database: { ...makeDatabase(), versionTables: structuredClone(rows()), backend: 'postgresql' },
-      rows: [
-        { table: 'trigger', column: 'kwargs', count: world.unreadableRows, examples: world.unreadableRows ? [7] : [] },
-      ],
-    };
+      spec: gates.length > 0 ? { ...pod.spec, schedulingGates: gates } : pod.spec,
+    });
   };
+  const rollouts = makeRollouts(() => world.pods, store);
 
-  /** The runner's program: looks, then carries out one revision per tick. */
-  const work = (pod: PodObject) => {
-    const dir = files.get(pod.metadata.name) ?? new Map<string, string>();
-    files.set(pod.metadata.name, dir);
-    const look = dir.get('look');
-    if (!dir.has('inspect.json') || dir.delete('look'))
-      dir.set(
-        'inspect.json',
-        JSON.stringify({
-          ...inspection(world.downgrades.at(-1)?.status?.record?.from?.image ?? 'apache/airflow:3.2.1'),
-          ...(look ? { look } : {}),
-        }),
+  const databaseBy = (secret: string): DatabaseState => {
+    if (['af-metadata', 'af-config-envs'].includes(secret)) return world.database;
+    const identity = { database: secret, oid: '16390', cluster: '7300000000000000001' };
+    world.databases[secret] ??= { ...makeDatabase(), identity };
+    return world.databases[secret];
+  };
+  const databaseOf = (metadata: PodObject['metadata'], spec: PodSpec) => databaseBy(secretOf(metadata, spec));
+
+  const runAirflow = (pod: PodObject, version: ReturnType<typeof versionIn>) => {
+    const database = databaseOf(pod.metadata, pod.spec);
+    const recognized = recognize(pod.metadata, pod.spec);
+    if (database.state !== 'read' || !recognized) return;
+    const migrates = recognized.component.endsWith('-migrations');
+    if (migrates && isBehind(version, database)) {
+      world.harm.push(`${pod.metadata.name} took the database forward`);
+      migrateUp(version, database);
+    } else if (world.migrates && isBehind(version, database)) migrateUp(version, database);
+    if (isMisfit(version, database) && !migrates)
+      world.harm.push(
+        `${pod.metadata.name} ran ${mainImage(pod)} while the database was at ${database.versionTables.alembic_version}`,
       );
-    const orders = dir.has('orders.json') && JSON.parse(dir.get('orders.json')!);
-    if (!orders || dir.has('result.json')) return;
-    const head = { token: orders.token, run: orders.run };
-    if (world.stepFails) {
-      dir.set(
-        'result.json',
-        JSON.stringify({
-          ...head,
-          ok: false,
-          error: { kind: 'StepFailed', message: world.stepFails },
-          versionTables: rows(),
-        }),
-      );
-      world.stepFails = undefined;
-      return;
-    }
-    const tables = rows();
-    const [core, fab] = [
-      orders.steps.find((s: { kind: string }) => s.kind === 'core'),
-      orders.steps.find((s: { kind: string }) => s.kind === 'manager'),
-    ];
-    const at = tables.alembic_version![0]!;
-    if (core && at !== core.toRevision) {
-      tables.alembic_version = [at === 'middle' ? core.toRevision : 'middle'];
-      dir.set(
-        'progress.json',
-        JSON.stringify({
-          ...head,
-          step: 0,
-          steps: 2,
-          kind: 'core',
-          done: at === 'middle' ? 2 : 1,
-          of: 2,
-          revision: at,
-          message: 'drop x',
-        }),
-      );
-    } else if (fab && tables.alembic_version_fab![0] !== fab.toRevision) tables.alembic_version_fab = [fab.toRevision];
-    else dir.set('result.json', JSON.stringify({ ...head, ok: true, versionTables: tables }));
   };
 
   const runPod = (pod: PodObject) => {
-    const role = pod.metadata.labels?.[label.role];
-    const name = pod.spec.containers[0]!.name;
-    if (world.broken.has(imageOf(pod))) {
+    const role = roleOf(pod);
+    const image = mainImage(pod);
+    const name = pod.spec.containers.find((c) => c.image === image)!.name;
+    const say = (phase: 'Pending' | 'Running' | 'Succeeded', state: object, id?: string) => {
       pod.status = {
-        phase: 'Pending',
-        containerStatuses: [{ name, state: { waiting: { reason: 'ImagePullBackOff', message: 'not found' } } }],
+        phase,
+        conditions: [{ type: 'Ready', status: phase === 'Running' ? 'True' : 'False' }],
+        containerStatuses: [{ name, ...(id ? { imageID: id } : {}), state }],
       };
+    };
+    if (world.broken.has(image))
+      return say('Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
+    // What was pulled at the start stays, wherever the tag points by now.
+    const id = pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image);
+    const version = versionIn(id);
+    if (role === 'probe') return say('Succeeded', { terminated: { exitCode: 0 } }, id);
+    say('Running', { running: {} }, id);
+    if (role === 'runner') {
+      const database = databaseOf(pod.metadata, pod.spec);
+      const folder = files.get(pod.metadata.name) ?? new Map<string, string>();
+      files.set(pod.metadata.name, folder);
+      if (database.state === 'read') work(folder, version, database, world);
       return;
     }
-    if (role === 'probe')
-      pod.status = {
-        phase: 'Succeeded',
-        containerStatuses: [{ name, imageID: `${imageOf(pod)}@x`, state: { terminated: { exitCode: 0 } } }],
-      };
-    else {
-      pod.status = {
-        phase: 'Running',
-        conditions: [{ type: 'Ready', status: 'True' }],
-        containerStatuses: [{ name, state: { running: {} } }],
-      };
-      if (role === 'runner') work(pod);
-      else if (
-        world.database.state === 'read' &&
-        rows().alembic_version?.[0] !== revisionsOf[versionOf(imageOf(pod))].core
-      )
-        world.harm.push(`${pod.metadata.name} ran ${imageOf(pod)} while the database was at ${rows().alembic_version}`);
-    }
+    runAirflow(pod, version);
+    if (pod.metadata.ownerReferences?.[0]?.kind === 'Job') say('Succeeded', { terminated: { exitCode: 0 } }, id);
   };
 
   const tick = () => {
     world.now = new Date(world.now.getTime() + 1000);
     world.pods = world.pods.filter((p) => !p.metadata.deletionTimestamp);
-    for (const w of world.workloads) roll(w);
-    for (const p of world.pods)
-      if (!isGated(p) && p.status?.phase !== 'Succeeded' && !p.metadata.deletionTimestamp) runPod(p);
+    rollouts.collect(world.workloads);
+    for (const w of world.workloads) rollouts.roll(w);
+    for (const p of world.pods) {
+      const waits = (p.spec.schedulingGates ?? []).length > 0 || p.metadata.deletionTimestamp;
+      if (!waits && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')) runPod(p);
+    }
   };
 
   const find = (name: string, uid: string) =>
     world.pods.find((p) => p.metadata.name === name && p.metadata.uid === uid);
+  const within = <T extends { metadata: { namespace?: string } }>(objects: T[], namespace: string) =>
+    structuredClone(objects.filter((o) => o.metadata.namespace === namespace));
+  const fromOutside = (w: WorkloadObject): DatabaseState => {
+    const secret = secretOf(w.metadata, w.spec.template.spec);
+    world.dialled.push(`database ${secret}`);
+    if (world.outside !== undefined) return { state: 'unreadable', why: world.outside };
+    return structuredClone(databaseBy(secret));
+  };
+  const fromInside = (name: string): DatabaseState => {
+    world.dialled.push(`pod ${name}`);
+    const pod = world.pods.find((p) => p.metadata.name === name);
+    if (pod?.status?.phase !== 'Running') return { state: 'unreadable', why: `pod/${name} does not run` };
+    return structuredClone(databaseOf(pod.metadata, pod.spec));
+  };
   const reads: Reads = {
-    workloads: async () => structuredClone(world.workloads),
-    pods: async () => structuredClone(world.pods),
-    replicaSetOwners: async () =>
+    workloads: async (namespace) => within(world.workloads, namespace),
+    pods: async (namespace) => within(world.pods, namespace),
+    replicaSetOwners: async (namespace) =>
       Object.fromEntries(
-        world.workloads.filter((w) => w.kind === 'Deployment').map((w) => [ownerName(w), w.metadata.name]),
+        within(world.workloads, namespace)
+          .filter((w) => w.kind === 'Deployment')
+          .map((w) => [ownerName(w), w.metadata.name]),
       ),
-    downgrades: async () => structuredClone(world.downgrades),
-    gateExists: async () => world.gates.size > 0,
-    gateInForce: async () => world.gates.size > 0,
-    podLog: async (_, name) => {
-      const pod = world.pods.find((p) => p.metadata.name === name)!;
-      const { version, coreHead, managers } = makeImage(versionOf(imageOf(pod)));
-      return `DOWNDRAFT-PROBE ${JSON.stringify({ airflowVersion: version, coreHeads: [coreHead], managers })}`;
-    },
+    downgrades: async (namespace) => within(world.downgrades, namespace),
+    gateExists: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
+    gateInForce: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
+    podLog: async (_, name) => probeLog(versionIn(mainImage(world.pods.find((p) => p.metadata.name === name)!))),
     runnerFiles: async (_, name, __, paths) =>
       paths.map((p) => (p.endsWith('/pid') ? '1' : files.get(name)?.get(p.slice(p.lastIndexOf('/') + 1)))),
-    database: async () => structuredClone(world.database),
-    sessions: async () => [],
+    database: async (workload) => fromOutside(workload),
+    sessions: async () => structuredClone(world.sessions),
     learnedImages: async () => structuredClone(world.learned),
-    askPod: async () => ({ database: { state: 'unreadable', why: 'nobody can be asked' } }),
-    registry: async () => undefined,
+    askPod: async (_, name) => ({ database: fromInside(name), sessions: structuredClone(world.sessions) }),
+    registry: async (image) => {
+      world.dialled.push(`registry ${image}`);
+      if (!world.registryTells) return undefined;
+      return { version: versionIn(image), from: 'label', digest: imageID(image).split('@')[1]! };
+    },
     mode: async () => world.mode,
   };
   const writes: Writes = {
     createDowngrade: async (object) => {
       if (world.downgrades.some((d) => d.metadata.name === object.metadata.name)) return;
-      world.downgrades.push({
-        ...structuredClone(object),
-        metadata: {
-          ...object.metadata,
-          uid: `uid-${object.metadata.name}`,
-          creationTimestamp: world.now.toISOString(),
-        },
-      });
+      const creationTimestamp = world.now.toISOString();
+      const metadata = { ...object.metadata, uid: `uid-${object.metadata.name}`, creationTimestamp };
+      world.downgrades.push({ ...structuredClone(object), metadata });
     },
     patchDowngradeStatus: async (_, name, status) => {
       const object = world.downgrades.find((d) => d.metadata.name === name)!;
@@ -268,12 +218,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     },
     createPod: async (pod) => {
       if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
-      files.delete(pod.metadata.name);
-      world.pods.push({
-        ...structuredClone(pod),
-        metadata: { ...pod.metadata, uid: `uid-${serial++}` },
-        status: { phase: 'Pending' },
-      });
+      store({ ...structuredClone(pod), status: { phase: 'Pending' } });
     },
     deletePod: async (_, name, uid) => {
       const pod = find(name, uid);
@@ -287,9 +232,13 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       const pod = find(name, uid);
       if (pod) pod.metadata.labels = merge(pod.metadata.labels, labels) as Record<string, string>;
     },
-    patchWorkload: async (object, patch) => {
-      const i = world.workloads.findIndex((w) => w.metadata.name === object.metadata.name);
-      world.workloads[i] = merge(world.workloads[i], patch) as WorkloadObject;
+    patchWorkload: async ({ kind, metadata }, patch) => {
+      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
+      if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
+      const stored = world.workloads[at]!;
+      const bound = (patch.metadata as { resourceVersion?: string }).resourceVersion;
+      if (bound !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
+      world.workloads[at] = asStored(merge(stored, patch) as WorkloadObject, stored);
     },
     createGate: async (namespace, release) => void world.gates.add(`${namespace}/${release}`),
     deleteGate: async (namespace, release) => void world.gates.delete(`${namespace}/${release}`),
@@ -302,12 +251,21 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     },
     startDetached: async (_, pod) => void files.set(pod, files.get(pod) ?? new Map()),
     learnImage: async (knowledge) => {
-      world.learned[knowledge.image] = knowledge;
+      world.learned[knowledge.image] = structuredClone(knowledge);
     },
     forgetImage: async (image) => {
       delete world.learned[image];
     },
-    event: async ({ reason, message }) => void world.events.push({ reason, message }),
+    event: async ({ reason, message, object }) =>
+      void world.events.push({ reason, message, about: `${object.kind.toLowerCase()}/${object.name}` }),
   };
   return Object.assign(world, { reads, writes, tick });
+}
+
+/** What the API server sets on every write; a change of the spec is a new generation. */
+export function asStored(object: WorkloadObject, before: WorkloadObject | undefined): WorkloadObject {
+  const changed = !before || JSON.stringify(object.spec) !== JSON.stringify(before.spec);
+  const generation = (before?.metadata.generation ?? 0) + (changed ? 1 : 0);
+  const resourceVersion = String(Number(before?.metadata.resourceVersion ?? 99) + 1);
+  return { ...object, metadata: { ...object.metadata, generation, resourceVersion } };
 }

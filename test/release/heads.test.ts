@@ -81,9 +81,9 @@ test.each([
   ['cc92b33c6709', '3.1.0 to 3.1.7'],
   ['fe199e1abd77', '3.0.3 to 3.0.6'],
   ['5f2621c13b39', '2.10.3 to 2.10.5, 2.11.x'],
-  ['82dbd68e6171', 'between 3.1.7 and 3.1.8'],
-  ['98ae134e6fff', 'before 2.7.0'],
-  [base32, 'before 2.7.0'],
+  ['82dbd68e6171', 'a revision between 3.1.7 and 3.1.8'],
+  ['98ae134e6fff', 'a revision before 2.7.0'],
+  [base32, 'a revision before 2.7.0'],
   ['658517c60c7f', 'an unknown revision'],
 ])('%s is described as %s', (revision, words) => {
   expect(describeRevision(revision)).toBe(`${words} (${revision})`);

@@ -1,0 +1,131 @@
+/** One release in a world in memory, and a controller that looks at it. */
+import { expect } from 'vitest';
+import type { Reads, Writes } from '../../src/controller/ports.ts';
+import { type ReconcileSettings, reconcile } from '../../src/controller/reconcile.ts';
+import { hold } from '../../src/release/hold.ts';
+import type { Act } from '../../src/release/next.ts';
+import type { WorkloadObject } from '../../src/release/objects.ts';
+import { annotation } from '../../src/release/profiles.ts';
+import { readWorkload } from '../../src/release/workload.ts';
+import { makeWorkloads } from '../make/release.ts';
+import { makeHold } from '../make/workload.ts';
+import { asStored, makeWorld, type World } from '../make/world.ts';
+
+export const newer = 'apache/airflow:3.2.1';
+export const older = 'apache/airflow:3.1.8';
+
+export type Maps = Pick<ReconcileSettings, 'told' | 'examined' | 'asked'>;
+
+export interface Options {
+  runner?: 'Copy' | 'OldPod';
+  reads?: Reads;
+  writes?: Writes;
+  release?: string;
+  /** What a controller keeps in memory; without them each look is that of a controller that has just started. */
+  maps?: Maps;
+}
+
+export function makeMaps(): Maps {
+  return { told: new Map(), examined: new Map(), asked: new Map() };
+}
+
+/** One look of a controller. */
+export async function look(world: World, options: Options = {}): Promise<Act> {
+  const { runner = 'Copy', writes = world.writes, reads = world.reads, release = 'af' } = options;
+  return reconcile({ namespace: 'air', name: release }, reads, writes, {
+    repositories: ['apache/airflow'],
+    now: () => world.now,
+    runner,
+    commands: { probe: ['probe'], runner: ['runner'] },
+    token: 1,
+    log: () => {},
+    ...(options.maps ?? makeMaps()),
+  });
+}
+
+/** The same object with another image in every container. */
+export function withImage(object: WorkloadObject, image: string): WorkloadObject {
+  const changed = structuredClone(object);
+  const { containers, initContainers = [] } = changed.spec.template.spec;
+  for (const container of [...containers, ...initContainers]) container.image = image;
+  return changed;
+}
+
+/** Sets an image as the webhook leaves it: held, unless it fits. */
+export function setImage(world: World, image: string, { held = true } = {}): void {
+  world.workloads = world.workloads.map((w) => {
+    const changed = withImage(w, image);
+    const read = readWorkload(w);
+    const since = { since: world.now.toISOString(), from: read?.image ?? '', connection: read?.connection ?? '' };
+    return asStored(held ? hold(w.kind!, changed, w, makeHold(since)) : changed, w);
+  });
+}
+
+/** Ticks and looks until `done`, and fails when it takes unreasonably long. */
+export async function until(world: World, done: () => boolean, options: Options = {}): Promise<void> {
+  for (let i = 0; i < 150; i++) {
+    if (done()) return;
+    await look(world, options);
+    world.tick();
+  }
+  throw new Error(`not reached: ${JSON.stringify(world.downgrades.at(-1)?.status, null, 1)}`);
+}
+
+/** Looks and ticks some times, whatever happens. */
+export async function goOn(world: World, times: number, options: Options = {}): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    await look(world, options);
+    world.tick();
+  }
+}
+
+/** A release whose pods run on their own database. */
+export function running(version: string, workloads = makeWorkloads()): World {
+  const world = makeWorld(workloads.map((w) => asStored(w, undefined)));
+  for (let i = 0; i < 8; i++) world.tick();
+  expect(world.pods.every((p) => p.spec.containers[0]!.image === version && p.status?.phase === 'Running')).toBe(true);
+  expect(world.pods).toHaveLength(workloads.length);
+  return world;
+}
+
+export const outcomes = (world: World) => world.downgrades.map((d) => d.status?.record?.outcome);
+export const isDone = (world: World) => () => world.downgrades.length > 0 && outcomes(world).every(Boolean);
+export const shown = (world: World) => world.downgrades.at(-1)?.status ?? {};
+export const record = (world: World) => world.downgrades.at(-1)?.status?.record ?? {};
+export const runningPods = (world: World, image: string) =>
+  world.pods.filter((p) => p.status?.phase === 'Running' && p.spec.containers[0]!.image === image);
+
+/** Every pod runs the image, nobody met a schema that was not its own, and nothing of ours is left. */
+export function expectClean(world: World, image: string): void {
+  expect(world.harm).toEqual([]);
+  expect(world.gates.size).toBe(0);
+  expect(world.pods.map((p) => p.spec.containers[0]!.image)).toEqual(world.pods.map(() => image));
+  expect(world.pods).toHaveLength(world.workloads.length);
+  for (const w of world.workloads) expectUnheld(w);
+}
+
+/** As no webhook had ever seen it. */
+export function expectUnheld(w: WorkloadObject): void {
+  expect(w.metadata.annotations?.[annotation.hold]).toBeUndefined();
+  expect(w.spec.paused).toBeUndefined();
+  expect(w.spec.updateStrategy?.rollingUpdate?.partition ?? 0).toBe(0);
+  expect(w.spec.template.spec.schedulingGates).toBeUndefined();
+  expect(w.spec.replicas).toBe(1);
+}
+
+export class Killed extends Error {}
+
+/** Wraps every write there is, so that none can be missed; counts them and dies at the one that is due. */
+export function killedAt(writes: Writes, due: number, when: 'before' | 'after', count: { n: number }): Writes {
+  return Object.fromEntries(
+    Object.entries(writes).map(([name, write]) => [
+      name,
+      async (...args: unknown[]) => {
+        const mine = count.n++;
+        if (mine === due && when === 'before') throw new Killed(name);
+        await (write as (...a: unknown[]) => Promise<void>)(...args);
+        if (mine === due && when === 'after') throw new Killed(name);
+      },
+    ]),
+  ) as unknown as Writes;
+}
