@@ -55,12 +55,10 @@ function matters({ desired, current }: Change): boolean {
 
 async function judgeUpdate(change: Change, current: Workload, object: WorkloadObject, ports: Ports): Promise<Answer> {
   const { desired, request } = change;
-  const before = current.hold?.connection ?? current.connection;
   const subject = {
     ...subjectOf(desired),
     from: current.hold?.from,
-    // What is stored already names the other database, once that change is held.
-    connectionChanged: desired.connection !== before && desired.connection !== current.connection,
+    connectionChanged: desired.connection !== current.connection,
     connection: async (signal: AbortSignal) => {
       const stored = await ports.storedWorkload(desired.kind, request.namespace, request.name, signal);
       if (!stored) throw new Error('the API server has none of this name');

@@ -7,18 +7,17 @@
  *   story 3  next.ts resumes before verifiedAt, or resuming.ts takes the gate away before the misfit pods are gone
  *   story 4  mutate.ts judges a change that changes no image, or gate.ts gates Jobs of a release that is not held
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import {
   chart,
   downgradesOf,
   example,
   headsOf,
-  installAirflow,
   must,
+  onStage,
   type Place,
   type Said,
-  startPlace,
   untilOver,
   untilServes,
 } from './place.ts';
@@ -28,14 +27,9 @@ const namespace = 'air';
 const minutes = 60_000;
 let place: Place;
 
-beforeAll(async () => {
-  place = await startPlace('core stories', console.log);
-  await installAirflow(place, namespace, 'af', '3.2.1');
-}, 20 * minutes);
-
-afterAll(async () => {
-  await place?.cluster.stop();
-}, 2 * minutes);
+onStage('core stories', namespace, '3.2.1', (started) => {
+  place = started;
+});
 
 interface Stored {
   kind: string;

@@ -6,18 +6,17 @@
  * controller dies before and after each of its writes); the same on a real API server and database: test/loop.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
 import {
   chart,
   downgradesOf,
   example,
   headsOf,
-  installAirflow,
   installDowndraft,
   must,
+  onStage,
   type Place,
-  startPlace,
   untilOver,
   untilServes,
 } from './place.ts';
@@ -27,15 +26,15 @@ const namespace = 'air';
 const minutes = 60_000;
 let place: Place;
 
-beforeAll(async () => {
-  place = await startPlace('stories: killed', console.log);
-  await installDowndraft(place, { DOWNDRAFT_LEASE_SECONDS: '3' });
-  await installAirflow(place, namespace, 'af', '3.2.1');
-}, 20 * minutes);
-
-afterAll(async () => {
-  await place?.cluster.stop();
-}, 2 * minutes);
+onStage(
+  'stories: killed',
+  namespace,
+  '3.2.1',
+  (started) => {
+    place = started;
+  },
+  { DOWNDRAFT_LEASE_SECONDS: '3' },
+);
 
 /** Kills the leader's process on the host, as a node's out-of-memory killer would. Answers the pod's name. */
 async function killLeader(): Promise<string> {

@@ -1,7 +1,9 @@
 /** Where stories happen: one real node with downdraft installed from manifests/, and the tools a person has. */
+
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll } from 'vitest';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import { run } from '../cluster/command.ts';
 import { type NodeCluster, startNode } from '../cluster/node.ts';
@@ -101,6 +103,29 @@ export function must(said: Said): string {
 
 /** What the example chart needs on two cores. */
 export const example = (version: string, ...more: string[]) => [...['--set', `airflowVersion=${version}`, ...more]];
+
+/**
+ * For a whole file: a node with downdraft (with these further settings) and release af in a namespace of its own; ended
+ * afterwards. `onStarted` is given the place before the first test.
+ */
+export function onStage(
+  purpose: string,
+  namespace: string,
+  version: string,
+  onStarted: (place: Place) => void,
+  environment: Record<string, string> = {},
+): void {
+  let place: Place | undefined;
+  beforeAll(async () => {
+    place = await startPlace(purpose, console.log);
+    onStarted(place);
+    if (Object.keys(environment).length > 0) await installDowndraft(place, environment);
+    await installAirflow(place, namespace, 'af', version);
+  }, 20 * 60_000);
+  afterAll(async () => {
+    await place?.cluster.stop();
+  }, 2 * 60_000);
+}
 
 /** Installs the example release and waits until every workload is Ready. */
 export async function installAirflow(

@@ -6,33 +6,17 @@
  * (seen here, on the node: the drain began while the triggerer still asked for 3.2.1); hold() forgets StatefulSets (tried
  * on golden reviews).
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
-import {
-  chart,
-  downgradesOf,
-  example,
-  headsOf,
-  installAirflow,
-  must,
-  type Place,
-  startPlace,
-  untilOver,
-  untilServes,
-} from './place.ts';
+import { chart, downgradesOf, example, headsOf, must, onStage, type Place, untilOver, untilServes } from './place.ts';
 
 const namespace = 'air';
 const minutes = 60_000;
 let place: Place;
 
-beforeAll(async () => {
-  place = await startPlace('stories: tools', console.log);
-  await installAirflow(place, namespace, 'af', '3.1.8');
-}, 20 * minutes);
-
-afterAll(async () => {
-  await place?.cluster.stop();
-}, 2 * minutes);
+onStage('stories: tools', namespace, '3.1.8', (started) => {
+  place = started;
+});
 
 async function upgradeTo321(): Promise<void> {
   must(await place.helm(['upgrade', 'af', chart, '-n', namespace, '--timeout', '8m', ...example('3.2.1')]));

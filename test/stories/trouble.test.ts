@@ -7,7 +7,7 @@
  *   story 6  workload.ts leaves the release out of what belongs together: the other release is drained, too
  *   story 8  next.ts goes on with a run whose wish is withdrawn: the database is taken back under the newer version
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
 import {
   chart,
@@ -16,9 +16,9 @@ import {
   headsOf,
   installAirflow,
   must,
+  onStage,
   type Place,
   psql,
-  startPlace,
   untilOver,
   untilServes,
 } from './place.ts';
@@ -28,14 +28,9 @@ const minutes = 60_000;
 const newerHeads = { core: '1d6611b6ab7c', fab: '02ca36b0235b' };
 let place: Place;
 
-beforeAll(async () => {
-  place = await startPlace('stories: trouble', console.log);
-  await installAirflow(place, namespace, 'af', '3.2.1');
-}, 20 * minutes);
-
-afterAll(async () => {
-  await place?.cluster.stop();
-}, 2 * minutes);
+onStage('stories: trouble', namespace, '3.2.1', (started) => {
+  place = started;
+});
 
 interface PodSeen {
   metadata: { name: string; uid: string; labels: Record<string, string> };
