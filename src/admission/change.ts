@@ -1,5 +1,6 @@
 /** A review's two sides as workloads in our words. */
 import type { Metadata, WorkloadObject } from '../release/objects.ts';
+import { isWatched } from '../release/profiles.ts';
 import type { Workload } from '../release/release.ts';
 import { readWorkload } from '../release/workload.ts';
 import type { ReviewRequest } from './review.ts';
@@ -9,7 +10,7 @@ export interface Change {
   desired: Workload;
   /** Missing when the object is being created. */
   current: Workload | undefined;
-  /** The update takes off the labels by which the workload is known. */
+  /** The object has not, or no longer, the labels by which workloads are watched. */
   unlabelled: boolean;
 }
 
@@ -23,10 +24,11 @@ export function readChange(
   const name = request.name || object.metadata.name || object.metadata.generateName || '';
   const read = (side: WorkloadObject, labels: Metadata['labels']) =>
     readWorkload({ ...side, kind, metadata: { ...side.metadata, name, namespace, labels } });
+  const unlabelled = !isWatched(object.metadata.labels);
   const own = read(object, object.metadata.labels);
-  if (!old) return own && { request, desired: own, current: undefined, unlabelled: false };
+  if (!old) return own && { request, desired: own, current: undefined, unlabelled };
   const labels = own ? object.metadata.labels : old.metadata.labels;
   const desired = own ?? read(object, labels);
   const current = read(old, old.metadata.labels) ?? read(old, labels);
-  return desired && current && { request, desired, current, unlabelled: own === undefined };
+  return desired && current && { request, desired, current, unlabelled };
 }

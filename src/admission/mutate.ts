@@ -117,7 +117,10 @@ function answer(change: Change, object: WorkloadObject, decision: Decision, sinc
   }
   // Held without its labels it would be found by nobody, and never resumed.
   if (unlabelled)
-    return denied(decision.reason, `${decision.message}. The update also takes off the labels by which it is resumed`);
+    return denied(
+      decision.reason,
+      `${decision.message}. It can't be held: its own labels (tier or app, release, component) are missing, by which it is resumed; put them back first`,
+    );
   if (!podsLabelled(change))
     return denied(
       'PodsNotLabelled',
@@ -150,7 +153,7 @@ function holdPatch({ request, current }: Change, object: WorkloadObject, since: 
   return fastJsonPatch.compare(object, hold(request.kind, object, standing, since, current === undefined));
 }
 
-function warningsOf(workload: Workload, verdict: { reason: string; message: string }): string[] {
+function warningsOf(workload: Workload, verdict: { reason: string; message: string; advice?: string }): string[] {
   const { namespace } = workload;
   const looking = ['DatabaseUnreadable', 'ConnectionChanged'].includes(verdict.reason);
   const watch = looking
@@ -159,9 +162,10 @@ function warningsOf(workload: Workload, verdict: { reason: string; message: stri
   const meaning: Record<string, string> = {
     DatabaseAhead: 'downdraft will take the database back first',
     ProviderAhead: 'downdraft will take the database back first',
-    ImageUnknown: 'downdraft asks the image first (to be faster, annotate downdraft.dev/airflow-version)',
+    ImageUnknown: 'downdraft asks the image first',
     RevisionUnknown: 'downdraft asks the running image first',
   };
   const what = meaning[verdict.reason] ?? 'it resumes by itself when it fits';
-  return [`downdraft holds ${verdict.message}`, `${what}; ${watch}`];
+  const advice = verdict.advice ? ` (${verdict.advice})` : '';
+  return [`downdraft holds ${verdict.message}`, `${what}${advice}; ${watch}`];
 }

@@ -99,10 +99,16 @@ export function startMirror(
     downgradesIn: (namespace) => [...downgrades.values()].filter((d) => d.metadata.namespace === namespace),
     learned: () => learned,
     policies: () => [...policies.values()],
-    labelsOf: (namespace) => namespaces.get(namespace),
-    namespaces: () => [...namespaces].map(([name, labels]) => ({ name, labels })),
+    ...namespacesOf(namespaces),
     ...states,
     onChange: (listener) => void listeners.push(listener),
+  };
+}
+
+function namespacesOf(namespaces: Map<string, Record<string, string>>) {
+  return {
+    labelsOf: (namespace: string) => namespaces.get(namespace),
+    namespaces: () => [...namespaces].map(([name, labels]) => ({ name, labels })),
   };
 }
 

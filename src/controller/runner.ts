@@ -12,7 +12,8 @@ import type { Writes } from './ports.ts';
 /** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left to copy. */
 export async function startRunner(release: Release, run: Run, writes: Writes, settings: ActSettings): Promise<void> {
   const { namespace } = release;
-  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating);
+  const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
+  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
   // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
   const mode = release.profile === 'labelled' ? 'Copy' : settings.runner;
   const source = standing ?? sourceOf(release, run, mode);

@@ -46,8 +46,17 @@ export async function observeDatabase(
   const outside = await fromOutside(reads, workloads);
   if (outside.state === 'read') return { database: outside, sessions: await sessionsOutside(reads, subject) };
   if (!concerned || isElsewhere(workloads)) return { database: outside, sessions: [] };
+  const verified = verifiedState(run);
+  if (verified) return { database: verified, sessions: [] };
   const inside = await fromInside(reads, subject, looks, outside.why);
   return { database: inside.database, sessions: wantsSessions(subject) ? others(inside.sessions ?? [], pods) : [] };
+}
+
+/** Once verified no pod is left that could be asked, until the first one of the target runs. */
+function verifiedState(run: Run | undefined): DatabaseState | undefined {
+  const { verifiedAt, versionTables, plan } = run?.status ?? {};
+  if (!verifiedAt || !versionTables || !plan) return undefined;
+  return { state: 'read', versionTables, airflowTables: true, identity: plan.identity };
 }
 
 function unread(why: string): { database: DatabaseState; sessions: Session[] } {

@@ -20,23 +20,26 @@ inside.addAddress('::', 'ipv6');
 
 /**
  * Hosts in the order to try: from `hostaddr=` or `host=` in the query (libpq prefers both to the URL's own), else from
- * the URL, several with commas. A single port counts for all. Nothing not understood is repeated in the sentence.
+ * the URL, several with commas. Nothing not understood is repeated in the sentence.
  */
 export function hostsOf(
   authority: string,
   query: URLSearchParams,
   namespace: string,
 ): { hosts: DatabaseHost[] } | { unreadable: string } {
-  const overriding = query.getAll('hostaddr').length > 0 ? query.getAll('hostaddr') : query.getAll('host');
-  const listed = (overriding.length > 0 ? overriding : [authority]).flatMap((list) => list.split(','));
+  const given = ['hostaddr', 'host'].map((name) => query.getAll(name)).find((values) => values.length > 0);
+  const listed = (given ?? [authority]).flatMap((list) => list.split(','));
   if (listed.length > mostHosts) return { unreadable: `the connection URL names more than ${mostHosts} hosts` };
   const written = listed.map(hostAndPort);
-  const ports = portsOf(written, query);
+  const own = ownPorts(authority.split(',').map(hostAndPort));
+  const asked = query.getAll('port').flatMap((list) => list.split(','));
   const hosts: DatabaseHost[] = [];
   for (const [index, entry] of written.entries()) {
     const refused = refusedHost(entry?.host);
     if (!entry || refused) return { unreadable: refused ?? 'the connection URL has a host that is not understood' };
-    const port = Number(ports[index] ?? ports[0] ?? 5432);
+    // SQLAlchemy 2 lets the URL's own port count for one host of the query, and for none of several.
+    const otherwise = query.has('hostaddr') || listed.length === 1 || !given ? (own[index] ?? own[0]) : undefined;
+    const port = Number((asked.length > 0 ? (asked[index] ?? asked[0]) : (entry.port ?? otherwise)) || 5432);
     if (!(Number.isInteger(port) && port > 0 && port < 65536))
       return { unreadable: 'the connection URL has a port that is not a number from 1 to 65535' };
     hosts.push({ host: entry.host, port, names: namesOf(entry.host, namespace) });
@@ -44,19 +47,19 @@ export function hostsOf(
   return { hosts };
 }
 
-function hostAndPort(text: string): { host: string; port?: string } | undefined {
+type Written = { host: string; port?: string } | undefined;
+
+function hostAndPort(text: string): Written {
   if (isIPv6(text)) return { host: text };
   const match = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:]*))(?::(?<port>.*))?$/.exec(text)?.groups;
   return match && { host: match.ipv6 ?? match.host ?? '', ...(match.port && { port: match.port }) };
 }
 
-/** libpq: one port for all hosts, or one for each. */
-function portsOf(written: ({ port?: string } | undefined)[], query: URLSearchParams): (string | undefined)[] {
-  const asked = query.getAll('port').flatMap((list) => list.split(','));
-  if (asked.length > 0) return asked.map((port) => port || undefined);
+/** Of the URL itself: one port, at the end, counts for all its hosts. */
+function ownPorts(written: Written[]): (string | undefined)[] {
   const ports = written.map((entry) => entry?.port);
   const set = ports.filter((port) => port !== undefined);
-  return set.length === 1 && ports.at(-1) === set[0] ? written.map(() => set[0]) : ports.map((port) => port ?? '5432');
+  return set.length === 1 && ports.at(-1) === set[0] ? written.map(() => set[0]) : ports;
 }
 
 function refusedHost(host: string | undefined): string | undefined {

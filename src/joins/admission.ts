@@ -2,6 +2,7 @@
 import type { Ports } from '../admission/ports.ts';
 import type { Client } from '../cluster/client.ts';
 import type { Mirror } from '../cluster/mirror.ts';
+import { getWorkload } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
 import { policyFor } from '../release/policy.ts';
 import { activeRun } from '../release/record.ts';
@@ -30,7 +31,9 @@ export function admissionPorts(
     return mirror;
   };
   return {
-    storedWorkload: async (kind, namespace, name) => fresh().workload(kind, namespace, name),
+    // One that is not mirrored was made this moment, or lost the labels by which it is watched.
+    storedWorkload: async (kind, namespace, name) =>
+      fresh().workload(kind, namespace, name) ?? getWorkload(client, kind, namespace, name),
     releaseWorkloads: async (namespace, release) => fresh().workloadsOf(namespace, release),
     database: (workload, container) => databaseOf(client, workload, container, databaseMs),
     run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),

@@ -15,7 +15,7 @@ import { draining } from './draining.ts';
 import { planning } from './planning.ts';
 import type { Reason } from './reasons.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
-import { resuming, tidying } from './resuming.ts';
+import { dismiss, resuming, tidying } from './resuming.ts';
 import { reversing } from './reversing.ts';
 import { judge, type Verdict } from './verdict.ts';
 
@@ -66,7 +66,8 @@ function begin(release: Release, held: Workload[]): Act {
   if (misfit.length < held.length) return { act: 'unhold', workload: held.find((w) => !misfit.includes(w))! };
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
-  return { act: 'startRun', to: foremost(misfit).image };
+  // Runner and probe of a run that was superseded would be taken for the new one's.
+  return dismiss(release) ?? { act: 'startRun', to: foremost(misfit).image };
 }
 
 /** Another older image is wanted than the one this run was made for. */

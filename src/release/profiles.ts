@@ -102,6 +102,11 @@ export function recognize(metadata: Partial<Metadata>, spec: PodSpec | undefined
   return undefined;
 }
 
+/** Whether an object's own labels are among those by which workloads are watched. */
+export function isWatched(labels: Readonly<Record<string, string>> | undefined): boolean {
+  return labels?.tier === 'airflow' || labels?.app === 'airflow' || labels?.[label.release] !== undefined;
+}
+
 interface Seen {
   release: string;
   component: string;

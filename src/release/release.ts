@@ -202,6 +202,8 @@ export interface RunStatus {
   progress?: Progress;
   failure?: { reason: string; message: string } | null;
   verifiedAt?: string;
+  /** What was read when it was verified. */
+  versionTables?: Record<string, string[]>;
   resumeStartedAt?: string;
   completedAt?: string;
   outcome?: 'Downgraded' | 'Reverted' | 'NotNeeded';

@@ -24,9 +24,10 @@ export function resuming(release: Release, run: Run): Act {
   return { act: 'finish', outcome: outcomeOf(release, run) };
 }
 
-/** No run and nothing held: takes away what a crash may have left, and lets gated pods go that fit. */
+/** No run and nothing held: takes away what a crash or a withdrawn wish may have left. */
 export function tidying(release: Release): Act {
-  return dismiss(release) ?? tidyGate(release) ?? { act: 'rest' };
+  const act = dismiss(release) ?? letGo(release);
+  return act ?? (release.gate === 'absent' ? { act: 'rest' } : { act: 'deleteGate' });
 }
 
 /** Opens the gate: what fits is let go first, then the gate itself is taken away. */
@@ -37,7 +38,7 @@ export function tidyGate(release: Release): Act | undefined {
 }
 
 /** Runner and probe end before anything of the desired version starts. */
-function dismiss({ pods }: Release): Act | undefined {
+export function dismiss({ pods }: Release): Act | undefined {
   return pods.some((p) => p.role !== 'airflow' && !p.terminating) ? { act: 'dismissHelpers' } : undefined;
 }
 

@@ -13,8 +13,10 @@ export function reversing(release: Release, run: Run): Act {
   const { plan, status } = { plan: run.status.plan, status: run.status };
   const emptying = drain(release);
   if (emptying) return emptying;
-  if (!status.verifiedAt && database.state === 'read' && plan && meets(database, plan) && !working(runner, run))
-    return { act: 'record', status: { verifiedAt: release.now.toISOString(), failure: null } };
+  if (!status.verifiedAt && database.state === 'read' && plan && meets(database, plan) && !working(runner, run)) {
+    const { versionTables } = database;
+    return { act: 'record', status: { verifiedAt: release.now.toISOString(), versionTables, failure: null } };
+  }
   if (runner.state === 'absent') return { act: 'startRunner' };
   if (runner.state === 'starting') return { act: 'wait', reason: 'RunnerStarting', message: runner.message };
   if (runner.state === 'failed') return { act: 'restartRunner' };

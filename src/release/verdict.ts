@@ -18,7 +18,7 @@ import { isBelow } from './versions.ts';
 
 export type Verdict =
   | { verdict: 'allow'; reason: Reason }
-  | { verdict: 'hold' | 'deny'; reason: Reason; message: string };
+  | { verdict: 'hold' | 'deny'; reason: Reason; message: string; advice?: string };
 
 /** What is asked: this workload with this image, on this database, while this run (if any) is under way. */
 export interface Question {
@@ -146,6 +146,7 @@ function unknownImage({ workload }: Question, image: ImageUnknown, core: string)
     verdict: 'hold',
     reason: 'ImageUnknown',
     message: `${nameOf(workload)}: the Airflow in ${image.image} is not known (${image.why}); the database is at ${describeRevision(core)}`,
+    advice: 'to be faster, annotate downdraft.dev/airflow-version',
   };
 }
 

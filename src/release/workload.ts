@@ -1,7 +1,7 @@
 /** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
 import { createHash } from 'node:crypto';
 import { holdOf, isStopped } from './hold.ts';
-import type { ContainerSpec, PodObject, WorkloadObject } from './objects.ts';
+import type { ContainerSpec, Metadata, PodObject, WorkloadObject } from './objects.ts';
 import { annotation, databaseContainers, gateName, label, recognize } from './profiles.ts';
 import type { Pod, Workload } from './release.ts';
 
@@ -9,7 +9,7 @@ import type { Pod, Workload } from './release.ts';
 export function readWorkload(object: WorkloadObject): Workload | undefined {
   const { kind, metadata, spec } = object;
   if (kind !== 'Deployment' && kind !== 'StatefulSet') return undefined;
-  const recognized = recognize(metadata, spec?.template?.spec);
+  const recognized = recognize(identityOf(object), spec?.template?.spec);
   if (!recognized || recognized.job) return undefined;
   const declaredVersion =
     metadata.annotations?.[annotation.version] ?? spec.template.metadata?.annotations?.[annotation.version];
@@ -33,6 +33,12 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
     settled: isSettled(kind, object),
     object,
   };
+}
+
+/** What the pods are labelled counts more: a person can take a label off the workload, not off what its selector needs. */
+function identityOf({ metadata, spec }: WorkloadObject): Partial<Metadata> {
+  const annotations = { ...spec?.template?.metadata?.annotations, ...metadata.annotations };
+  return { ...metadata, labels: { ...metadata.labels, ...spec?.template?.metadata?.labels }, annotations };
 }
 
 function imageOf(containers: readonly { name: string; image?: string }[] | undefined, name: string): string {
