@@ -55,12 +55,7 @@ export function startMirror(
   const listeners: Listener[] = [];
   let learned: Record<string, ImageKnowledge> = {};
   const { follow, ...states } = following(client, signal, onRetry, staleMs);
-  const tell =
-    (what: What, take: (change: Change) => void) =>
-    (change: Change): void => {
-      take(change);
-      for (const listener of listeners) listener(what, change.object, change.type);
-    };
+  const tell = telling(listeners);
   for (const labelSelector of workloadSelectors)
     for (const [kind, resource] of Object.entries({ Deployment: 'deployments', StatefulSet: 'statefulsets' }))
       follow(
@@ -102,6 +97,14 @@ export function startMirror(
     ...namespacesOf(namespaces),
     ...states,
     onChange: (listener) => void listeners.push(listener),
+  };
+}
+
+/** A change is taken first and then told, so that a listener finds the mirror as it says. */
+function telling(listeners: Listener[]) {
+  return (what: What, take: (change: Change) => void) => (change: Change) => {
+    take(change);
+    for (const listener of listeners) listener(what, change.object, change.type);
   };
 }
 

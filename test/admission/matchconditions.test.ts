@@ -33,26 +33,6 @@ beforeEach(() => {
   at.world.database = makeDatabase();
 });
 
-describe('the API server does not ask', () => {
-  it.each([
-    ['a new label', ['label', 'deployment', 'af-scheduler', 'team=data', '--overwrite']],
-    ['a new annotation', ['annotate', 'deployment', 'af-scheduler', 'note=x', '--overwrite']],
-    ['scaling a Deployment', ['scale', 'deployment', 'af-scheduler', '--replicas=2']],
-    ['scaling a StatefulSet', ['scale', 'statefulset', 'af-triggerer', '--replicas=2']],
-    ['replicas in the object', ['patch', 'deployment', 'af-scheduler', '-p', '{"spec":{"replicas":1}}']],
-    ['a restart', ['rollout', 'restart', 'deployment', 'af-scheduler']],
-    ['a restart of a StatefulSet', ['rollout', 'restart', 'statefulset', 'af-triggerer']],
-    ['status', ['patch', 'deployment', 'af-scheduler', '--subresource=status', '-p', '{"status":{"replicas":1}}']],
-    ['another environment', ['set', 'env', 'deployment/af-scheduler', 'A=B']],
-    ["another application's image", ['set', 'image', 'deployment/shop', 'scheduler=shop:2']],
-    ['an image where there are no labels', ['set', 'image', 'deployment/unlabelled', 'scheduler=x:2']],
-  ])('about %s', async (_, args) => {
-    const { code, stderr } = await air(args);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(at.calls).toEqual([]);
-  });
-});
-
 describe('odd shapes are never refused', () => {
   it.each(['unlabelled', 'bare', 'crowded', 'unannotated'])('%s', async (name) => {
     expect(await air(['label', 'deployment', name, 'team=data'])).toMatchObject({ code: 0, stderr: '' });

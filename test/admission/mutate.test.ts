@@ -103,6 +103,50 @@ describe('what cannot be observed is held', () => {
   });
 });
 
+describe('where the policy only observes', () => {
+  const update = () => ask(makeDeployment({ image: older }), makeDeployment(), { mode: 'Observe' }).answer;
+
+  it('a change is let through untouched, with a word', async () => {
+    const { audit, patch, warnings } = await update();
+    expect(audit).toEqual({
+      verdict: 'allow',
+      reason: 'Observed',
+      observed: { verdict: 'hold', reason: 'DatabaseAhead' },
+    });
+    expect(patch).toEqual([]);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it.each(['storedWorkload', 'run', 'learnedImages', 'database', 'missingRights'] satisfies (keyof Ports)[])(
+    'nothing is held, although %s cannot be looked at',
+    async (name) => {
+      const world: World = { mode: 'Observe', failing: [name] };
+      const { audit, patch } = await ask(makeDeployment({ image: older }), makeDeployment(), world).answer;
+      expect(audit).toMatchObject({ verdict: 'allow', reason: 'Observed' });
+      expect(patch).toEqual([]);
+    },
+  );
+
+  it('turning round in mid-downgrade is refused all the same', async () => {
+    const run = makeRun({ status: { schemaStartedAt: '2026-11-21T11:00:00Z' } });
+    const held = makeDeployment({ image: older, held: true });
+    const { audit } = await ask(makeDeployment(), held, { mode: 'Observe', run }).answer;
+    expect(audit).toEqual({ verdict: 'deny', reason: 'DowngradeUnderWay' });
+  });
+});
+
+describe('a workload whose own labels were changed before', () => {
+  it.each(['release', 'tier', 'component'])('%s: is still known by those of its pods', async (name) => {
+    const relabelled = (image: string) => {
+      const object = makeDeployment({ image });
+      delete object.metadata.labels?.[name];
+      return object;
+    };
+    const { audit } = await ask(relabelled(older), relabelled('apache/airflow:3.2.1')).answer;
+    expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseAhead' });
+  });
+});
+
 describe('nobody is asked', () => {
   it.each([
     ['the image is the same', makeDeployment({ replicas: 4 }), makeDeployment()],

@@ -33,3 +33,14 @@ function odd(name: string, change: (object: WorkloadObject) => unknown): Workloa
 function many(count: number) {
   return Array.from({ length: count }, (_, at) => ({ name: `side-${at}`, image: 'busybox:1' }));
 }
+
+/** A Deployment of Airflow's with as many containers, each with as many variables; the first is the scheduler. */
+export function crowded(shape: { variables: number; containers: number; prefix?: string }): WorkloadObject {
+  const { variables, containers, prefix = 'SOME_VARIABLE_' } = shape;
+  const env = Array.from({ length: variables }, (_, at) => ({ name: `${prefix}${at}` }));
+  const object = makeDeployment({ name: `crowded-${variables}-${containers}`, replicas: 0 });
+  const spare = Array.from({ length: containers - 1 }, (_, at) => ({ name: `spare-${at}`, image: 'busybox:1', env }));
+  const [main] = object.spec.template.spec.containers;
+  object.spec.template.spec.containers = [{ ...main!, env }, ...spare];
+  return asWritten(object);
+}

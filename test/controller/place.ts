@@ -7,12 +7,12 @@ import type { Act } from '../../src/release/next.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { annotation } from '../../src/release/profiles.ts';
 import { readWorkload } from '../../src/release/workload.ts';
-import { makeWorkloads } from '../make/release.ts';
+import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
 import { asStored, makeWorld, type World } from '../make/world.ts';
 
-export const newer = 'apache/airflow:3.2.1';
-export const older = 'apache/airflow:3.1.8';
+export const newer = 'apache/airflow:3.2.1' as const;
+export const older = 'apache/airflow:3.1.8' as const;
 
 export type Maps = Pick<ReconcileSettings, 'told' | 'examined' | 'asked'>;
 
@@ -68,7 +68,7 @@ export async function until(world: World, done: () => boolean, options: Options 
     await look(world, options);
     world.tick();
   }
-  throw new Error(`not reached: ${JSON.stringify(world.downgrades.at(-1)?.status, null, 1)}`);
+  throw new Error(`not reached: ${JSON.stringify(world.downgrades.map((d) => [d.spec, d.status?.reason, d.status?.message, d.status?.record]), null, 1)}`);
 }
 
 /** Looks and ticks some times, whatever happens. */
@@ -79,11 +79,13 @@ export async function goOn(world: World, times: number, options: Options = {}): 
   }
 }
 
-/** A release whose pods run on their own database. */
-export function running(version: string, workloads = makeWorkloads()): World {
+/** A release whose pods run this image, on the database that it needs. */
+export function running(image: typeof newer | typeof older, workloads = makeWorkloads({ image })): World {
   const world = makeWorld(workloads.map((w) => asStored(w, undefined)));
+  world.database = makeDatabase({ version: image === newer ? '3.2.1' : '3.1.8' });
   for (let i = 0; i < 8; i++) world.tick();
-  expect(world.pods.every((p) => p.spec.containers[0]!.image === version && p.status?.phase === 'Running')).toBe(true);
+  expect(world.pods.every((p) => p.spec.containers[0]!.image === image && p.status?.phase === 'Running')).toBe(true);
+  expect(world.harm).toEqual([]);
   expect(world.pods).toHaveLength(workloads.length);
   return world;
 }

@@ -100,7 +100,13 @@ about('hosts', () => {
     ['postgresql://u:p@/a?host=a.x,b.x&port=1,2', ['a.x 1', 'b.x 2']],
     ['postgresql://u:p@/a?host=a.x:1&host=b.x:2', ['a.x 1', 'b.x 2']],
     ['postgresql://u:p@/a?host=a.x:1&host=b.x', ['a.x 1', 'b.x 5432']],
+    ['postgresql://u:p@/a?host=a.x&host=b.x:2', ['a.x 5432', 'b.x 2']],
+    ['postgresql://u:p@a.x:6/a?host=b.x', ['b.x 6']],
+    ['postgresql://u:p@a.x:6/a?host=b.x:7', ['b.x 7']],
+    ['postgresql://u:p@a.x:6/a?host=b.x,c.x', ['b.x 5432', 'c.x 5432']],
+    ['postgresql://u:p@a.x:6/a?port=9', ['a.x 9']],
     ['postgresql://u:p@a.x/a?hostaddr=10.0.0.7', ['10.0.0.7 5432']],
+    ['postgresql://u:p@a.x:6/a?hostaddr=10.0.0.7', ['10.0.0.7 6']],
   ])('%s', (url, expected) => {
     expect(hosts(url)).toEqual(expected);
   });
@@ -115,7 +121,6 @@ about('hosts', () => {
     'localhost',
     'LOCALHOST.',
     '127.0.0.1',
-    '127.1',
     '127.9.9.9',
     '[::1]',
     '[::ffff:127.0.0.1]',
@@ -126,9 +131,26 @@ about('hosts', () => {
     expect(refusal(`postgresql://u:p@db.example,${host}/a`)).toMatch(/only reachable inside the pod/);
   });
 
+  it.each(['127.1', '2130706433', '0x7f000001', '0X7F.1', '0177.0.0.1', '127.0.0.1.', '0'])(
+    '%s, which resolves to an address without being one, is not dialled',
+    (host) => {
+      expect(refusal(`postgresql://u:p@${host}:5432/a`)).toMatch(/a number for a host that is no IP address/);
+      expect(refusal(`postgresql://u:p@/a?host=${host}`)).toMatch(/a number for a host that is no IP address/);
+    },
+  );
+
+  it('a name that only begins like a number is a name', () => {
+    expect(hosts('postgresql://u:p@10-0-0-7.pg.air.pod/a')).toEqual(['10-0-0-7.pg.air.pod 5432']);
+    expect(hosts('postgresql://u:p@1.2.3.4.5.example/a')).toEqual(['1.2.3.4.5.example 5432']);
+    expect(hosts('postgresql://u:p@0xdb/a?host=db0')).toEqual(['db0 5432']);
+  });
+
   it.each([
     'postgresql://u:p@/a',
     'postgresql://u:p@/a?host=/var/run/postgresql',
+    'postgresql://u:p@/a?host=%2Fvar%2Frun%2Fpostgresql',
+    'postgresql://u:p@/a?hostaddr=/var/run/postgresql',
+    'postgresql://u:p@db.example/a?host=db.example,/tmp',
     'postgresql://u:p@/a?host=@abstract',
   ])('%s is a unix socket', (url) => {
     expect(refusal(url)).toMatch(/unix socket|@ after the host/);

@@ -2,7 +2,7 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { probeScript, runnerScript, shellCommand } from '../../src/inside/scripts.ts';
+import { askScript, probeScript, runnerScript, shellCommand } from '../../src/inside/scripts.ts';
 import { run } from '../cluster/command.ts';
 
 let bin: string;
@@ -15,6 +15,7 @@ describe('the scripts as text', () => {
   it.each([
     ['probe', probeScript],
     ['runner', runnerScript],
+    ['ask', askScript],
   ])('%s is one program in the syntax of Python 3.8', async (_name, script) => {
     const check = 'import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 8))';
     await run('python3', ['-c', check], { env: process.env, input: script() });
@@ -23,6 +24,7 @@ describe('the scripts as text', () => {
   it.each([
     ['probe', probeScript],
     ['runner', runnerScript],
+    ['ask', askScript],
   ])('%s fits into one argument, and Kubernetes finds no variable in it', (_name, script) => {
     for (const argument of shellCommand(script())) {
       expect(argument).not.toMatch(/\$\(|\$\$/);

@@ -37,7 +37,7 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
   };
   return {
     asked,
-    storedWorkload: (...named) => say('storedWorkload', storedIn(world, ...named)),
+    storedWorkload: (kind, namespace, name) => say('storedWorkload', storedIn(world, kind, namespace, name)),
     releaseWorkloads: (namespace, release) => say('releaseWorkloads', releaseIn(world, namespace, release)),
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),

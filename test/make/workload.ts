@@ -99,7 +99,11 @@ function holdAnnotation(kind: string, held: WorkloadShape['held']): Record<strin
   return { [annotation.hold]: JSON.stringify(makeHold({ before, ...(held === true ? {} : held) })) };
 }
 
-function labelsOf(profile: NonNullable<WorkloadShape['profile']>, component: string, release: string) {
+function labelsOf(
+  profile: NonNullable<WorkloadShape['profile']>,
+  component: string,
+  release: string,
+): Record<string, string> {
   if (profile === 'labelled') return { [label.release]: release, 'app.kubernetes.io/component': component };
   return profile === 'community' ? { app: 'airflow', component, release } : { tier: 'airflow', component, release };
 }

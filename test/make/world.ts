@@ -117,7 +117,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       world.harm.push(`${pod.metadata.name} took the database forward`);
       migrateUp(version, database);
     } else if (world.migrates && isBehind(version, database)) migrateUp(version, database);
-    if (isMisfit(version, database) && !migrates)
+    if (isMisfit(version, database))
       world.harm.push(
         `${pod.metadata.name} ran ${mainImage(pod)} while the database was at ${database.versionTables.alembic_version}`,
       );
