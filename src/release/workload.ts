@@ -56,7 +56,10 @@ const connectionVariables = [
 
 /** Tells whether two specs name the same database the same way, without keeping what they say: a plain value may hold a password. */
 export function connectionFingerprint(container: ContainerSpec | undefined): string {
-  const env = (container?.env ?? []).filter((e) => connectionVariables.some((prefix) => e.name?.startsWith(prefix)));
+  const all = container?.env ?? [];
+  const counted = all.filter((e) => connectionVariables.some((prefix) => e.name?.startsWith(prefix)));
+  // Made of other variables: any of them may be one of those.
+  const env = counted.some((e) => e.value?.includes('$')) ? all : counted;
   return createHash('sha256')
     .update(JSON.stringify([env, container?.envFrom ?? []]))
     .digest('hex')
