@@ -85,7 +85,7 @@ async function fromInside(reads: Reads, subject: Subject, { asked, now }: Looks,
   const last = asked.get(key);
   const reversing = subject.run?.status.schemaStartedAt !== undefined;
   if (last && !reversing && now().getTime() - last.at < pauseMs) return last.told;
-  const pod = speakerOf(subject.pods);
+  const pod = speakerOf(subject);
   if (!pod) return { database: { state: 'unreadable', why } };
   const told = await reads.askPod(subject.namespace, pod.name, pod.container);
   if (told.database.state === 'unreadable')
@@ -94,10 +94,11 @@ async function fromInside(reads: Reads, subject: Subject, { asked, now }: Looks,
   return told;
 }
 
-/** A pod that runs: the runner first, since it stays to the end. */
-function speakerOf(pods: Pod[]): { name: string; container: string } | undefined {
+/** A pod that runs: the runner first, since it stays to the end, then one of the image from before the change. */
+function speakerOf({ pods, workloads }: Subject): { name: string; container: string } | undefined {
   const running = pods.filter((p) => p.role !== 'probe' && !p.gated && !p.ended && !p.terminating && mainOf(p));
-  const rank = (p: Pod) => (p.role === 'runner' ? 0 : 1);
+  const before = workloads.flatMap((w) => w.hold?.from ?? []);
+  const rank = (p: Pod) => (p.role === 'runner' ? 0 : before.includes(p.image) ? 1 : 2);
   const pod = running.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];
   return pod && { name: pod.name, container: mainOf(pod)! };
 }

@@ -9,6 +9,7 @@ import { parseAllDocuments } from 'yaml';
 import { issue } from '../../certs/authority.ts';
 import { buildServer } from '../../src/admission/server.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
+import { notFound } from '../../src/cluster/errors.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import { type Config, readConfig } from '../../src/config.ts';
@@ -160,9 +161,12 @@ async function install(client: Client, plane: ControlPlane, kinds: string[], rea
   applying.child.stdin?.end(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   await applying;
   if (!kinds.includes('CustomResourceDefinition')) return;
-  for (const name of ['downgrades', 'downgradepolicies']) {
-    const established = ['wait', '--for=condition=Established', '--timeout=30s', `crd/${name}.downdraft.dev`];
-    await run('kubectl', established, { env: plane.env, timeout: 60_000 });
-    await client.request('GET', `/apis/downdraft.dev/v1alpha1/${name}`);
-  }
+  for (const name of ['downgrades', 'downgradepolicies'])
+    await waitFor(`${name} to be served`, 30_000, async () => {
+      const path = `/apis/downdraft.dev/v1alpha1/${name}`;
+      return await client.request('GET', path).catch((error) => {
+        if (notFound(error)) return undefined;
+        throw error;
+      });
+    });
 }
