@@ -73,8 +73,9 @@ async function judged(
   seen.concerned = run !== undefined || (stored !== undefined && readWorkload(stored)?.hold !== undefined);
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
   const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
+  const patienceMs = subject.lenient && !seen.concerned ? briefMs : undefined;
   const [database, known, ...rest] = await Promise.all([
-    databaseFor(subject, stored, run, ports, look),
+    databaseFor(subject, stored, run, ports, look, patienceMs),
     know(image),
     ...others.map(know),
   ]);
@@ -87,11 +88,12 @@ async function databaseFor(
   run: Run | undefined,
   ports: Ports,
   look: Look,
+  patienceMs: number | undefined,
 ): Promise<DatabaseState> {
   if (!stored)
     return { state: 'unreadable', why: `no workload of the release is stored, and ${run?.name} is under way` };
   if (connectionChanged) return { state: 'unreadable', why: 'the change names another connection' };
-  return look('the database', (signal) => ports.database(stored, containerOf(stored), signal));
+  return look('the database', (signal) => ports.database(stored, containerOf(stored), signal), patienceMs);
 }
 
 /** The registry is asked last: only about an image that was neither asked before nor tells by its name. */
@@ -118,13 +120,18 @@ function containerOf(stored: WorkloadObject): string {
   return readWorkload(stored)?.container ?? stored.spec.template.spec.containers[0]?.name ?? '';
 }
 
-type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number) => Promise<T>;
+
+/** A first installation, whose database is not up yet, must not be kept waiting for it. */
+const briefMs = 500;
 
 /** Waits for each look until the one budget ends, also when a port does not listen to the signal. */
 function looker({ settings }: Ports): Look {
-  const signal = AbortSignal.timeout(settings.budgetMs);
-  return async (what, looking) => {
-    const tooLate = `${what} was not told within ${settings.budgetMs / 1000} s`;
+  const budget = AbortSignal.timeout(settings.budgetMs);
+  return async (what, looking, patienceMs = settings.budgetMs) => {
+    const brief = patienceMs < settings.budgetMs;
+    const signal = brief ? AbortSignal.any([budget, AbortSignal.timeout(patienceMs)]) : budget;
+    const tooLate = `${what} was not told within ${Math.min(patienceMs, settings.budgetMs) / 1000} s`;
     const { promise: end, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(new Error(tooLate));
     signal.addEventListener('abort', onAbort, { once: true });

@@ -1,12 +1,11 @@
 /**
- * Raw JSON over the Kubernetes API. The library does kubeconfig, authentication and TLS (token files and exec plugins
- * are read anew when they expire, client certificates too); its typed models drop fields they don't know, so they are
- * not used.
+ * Raw JSON over the Kubernetes API. Who we are is credentials.ts' matter; the client library's typed models drop fields
+ * they don't know, so they are not used.
  */
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
-import { KubeConfig } from '@kubernetes/client-node';
+import { type Credentials, credentialsOf, type Source } from './credentials.ts';
 import { ApiError, errorOf } from './errors.ts';
 import { limit, send, textOf } from './transport.ts';
 
@@ -23,10 +22,7 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-export interface ConnectOptions {
-  /** A file. Without it: the Pod's service account, or what KUBECONFIG or the home folder says. */
-  kubeconfig?: string;
-  context?: string;
+export interface ConnectOptions extends Source {
   /** Told of every request that is sent, each try of it. */
   onRequest?: (method: Method | 'EXEC', path: string) => void;
 }
@@ -54,25 +50,21 @@ const idleMs = 60_000;
 
 /** What every request of one client shares. */
 interface Connection {
-  config: KubeConfig;
-  server: string;
-  proxied: boolean;
+  credentials: Credentials;
   agent: http.Agent | https.Agent;
   onRequest: ConnectOptions['onRequest'];
 }
 
 /** Reads the configuration and returns a client; nothing is dialled yet. Throws when no cluster is configured. */
 export function connect(options: ConnectOptions = {}): Client {
-  const config = configOf(options);
-  const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error(`no cluster in the kubeconfig for context ${config.getCurrentContext() || '(none)'}`);
-  const { Agent } = cluster.server.startsWith('http:') ? http : https;
+  const credentials = credentialsOf(options);
+  const { server, namespace } = credentials;
+  const { Agent } = server.startsWith('http:') ? http : https;
   const agent = new Agent({ keepAlive: true, timeout: idleMs });
-  const { server } = cluster;
-  const connection = { config, server, proxied: Boolean(cluster.proxyUrl), agent, onRequest: options.onRequest };
+  const connection = { credentials, agent, onRequest: options.onRequest };
   return {
     server,
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    namespace,
     request: async <T>(method: Method, path: string, request?: RequestOptions) =>
       JSON.parse(await exchange(connection, method, path, request)) as T,
     text: async (path, request) => await exchange(connection, 'GET', path, { accept: '*/*', ...request }),
@@ -87,12 +79,12 @@ export function connect(options: ConnectOptions = {}): Client {
 
 /** The library's own agent keeps no connection alive; only where it tunnels through a proxy is it needed. */
 async function authorized(
-  { config, proxied, agent }: Connection,
+  { credentials, agent }: Connection,
   headers: Record<string, string>,
 ): Promise<https.RequestOptions> {
   const applied: https.RequestOptions = { headers };
-  await config.applyToHTTPSOptions(applied);
-  return proxied ? applied : { ...applied, agent };
+  await credentials.apply(applied);
+  return credentials.proxied ? applied : { ...applied, agent };
 }
 
 async function open(
@@ -112,7 +104,7 @@ async function open(
   const headers = { ...accept, ...(body === undefined ? {} : length) };
   const sent = { ...(await authorized(connection, headers)), method };
   connection.onRequest?.(method, path);
-  const response = await send(urlOf(connection.server, path, request.query), sent, body, signal);
+  const response = await send(urlOf(connection.credentials.server, path, request.query), sent, body, signal);
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
@@ -149,15 +141,6 @@ async function streamOf(connection: Connection, path: string, request: RequestOp
   } finally {
     clear();
   }
-}
-
-function configOf({ kubeconfig, context }: ConnectOptions): KubeConfig {
-  const config = new KubeConfig();
-  if (kubeconfig) config.loadFromFile(kubeconfig);
-  else if (process.env.KUBERNETES_SERVICE_HOST && !process.env.KUBECONFIG) config.loadFromCluster();
-  else config.loadFromDefault();
-  if (context) config.setCurrentContext(context);
-  return config;
 }
 
 /** A server behind a path (Rancher's, `kubectl proxy`'s) keeps it. */

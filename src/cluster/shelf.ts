@@ -68,11 +68,7 @@ function slim(object: WorkloadObject, container: string): WorkloadObject {
     (of ?? [])
       .filter((c) => main.includes(c))
       .map(({ name, image, env, envFrom }) => ({ name, image, env, envFrom }) as ContainerSpec);
-  const annotations = Object.fromEntries(
-    Object.values(annotation).flatMap((key) =>
-      metadata.annotations?.[key] === undefined ? [] : [[key, metadata.annotations[key]]],
-    ),
-  );
+  const told = spec.template.metadata?.annotations ?? {};
   const { labels } = spec.template.metadata ?? {};
   return {
     kind,
@@ -81,14 +77,15 @@ function slim(object: WorkloadObject, container: string): WorkloadObject {
       namespace: metadata.namespace,
       uid: metadata.uid,
       labels: metadata.labels,
-      annotations,
+      annotations: pick(metadata.annotations ?? {}, Object.values(annotation)),
     },
     spec: {
       replicas: spec.replicas,
       paused: spec.paused,
       updateStrategy: spec.updateStrategy,
       template: {
-        metadata: { labels, annotations: pick(spec.template.metadata?.annotations, annotation.version) },
+        // The checksums tell whether a change also brings another content of the connection's Secret.
+        metadata: { labels, annotations: pick(told, [annotation.version, ...checksumsIn(told)]) },
         spec: {
           containers: some(pod.containers),
           initContainers: some(pod.initContainers),
@@ -101,6 +98,10 @@ function slim(object: WorkloadObject, container: string): WorkloadObject {
   } as WorkloadObject;
 }
 
-function pick(from: Record<string, string> | undefined, key: string): Record<string, string> {
-  return from?.[key] === undefined ? {} : { [key]: from[key] };
+function checksumsIn(annotations: Record<string, string>): string[] {
+  return Object.keys(annotations).filter((key) => key.startsWith('checksum/'));
+}
+
+function pick(from: Record<string, string>, keys: string[]): Record<string, string> {
+  return Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
 }

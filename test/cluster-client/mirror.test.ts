@@ -52,7 +52,9 @@ function asNew(object: ReturnType<typeof makeDeployment>) {
 
 describe('the mirror', () => {
   it('tells the workloads of a release, and only what a review needs of them', async () => {
-    await create(`${apps}/deployments`, asNew(makeDeployment({ annotations: { note: 'x'.repeat(1000) } })));
+    const scheduler = asNew(makeDeployment({ annotations: { note: 'x'.repeat(1000) } }));
+    scheduler.spec.template.metadata!.annotations = { 'checksum/metadata-secret': 'abc', other: 'xxx' };
+    await create(`${apps}/deployments`, scheduler);
     await create(`${apps}/statefulsets`, asNew(makeStatefulSet()));
     await create(`${apps}/deployments`, asNew(makeDeployment({ name: 'af-redis', component: 'redis' })));
     await told('both', () => mirror.workloadsOf('air', 'af').length === 2);
@@ -64,6 +66,7 @@ describe('the mirror', () => {
       'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN',
     );
     expect(JSON.stringify(stored)).not.toContain('xxx');
+    expect(stored.spec.template.metadata?.annotations).toEqual({ 'checksum/metadata-secret': 'abc' });
     expect(mirror.workload('Deployment', 'air', 'af-redis')).toBeUndefined();
     expect(mirror.releases()).toEqual([{ namespace: 'air', name: 'af' }]);
   });

@@ -41,7 +41,10 @@ describe('imports point one way', () => {
     const folder = folderOf(file);
     const rule = allowed[folder];
     if (!rule) throw new Error(`${folder}/ is a folder that test/house/imports.test.ts does not know`);
-    for (const [, path] of readFileSync(file, 'utf8').matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)/g)) {
+    for (const [, ...paths] of readFileSync(file, 'utf8').matchAll(
+      /\bfrom '([^']+)'|\bimport\('([^']+)'\)|\brequire[^'\n]*\('([^']+)'\)/g,
+    )) {
+      const path = paths.find((found) => found !== undefined);
       if (!path || path.startsWith('node:')) continue;
       if (!path.startsWith('.')) {
         expect(rule.packages, `${file} imports ${path}`).toContain(path);
