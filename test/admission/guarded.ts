@@ -32,7 +32,7 @@ export interface Guarded {
   plane: ControlPlane;
   /** The cluster's admin, by our own client. */
   client: Client;
-  /** What the webhooks find in place of database, run and registries; a test changes it. */
+  /** What the webhooks find in place of database, run, images asked and registries; a test changes it. */
   world: World;
   /** Paths of the reviews that came in. */
   calls: string[];
@@ -102,8 +102,8 @@ async function answerReviews({ kubeconfig }: ControlPlane, seen: Seen, stops: St
   const mirror = startMirror(client, 'downdraft', ending.signal, () => undefined);
   await waitFor('the mirror to be told of everything', 30_000, () => mirror.missing() === undefined);
   const joined = admissionPorts({ client, mirror, registry: registryOf(client, config) }, config, () => undefined);
-  const { database, run: underWay, registry } = makePorts(seen.world);
-  const ports = seen.real ? joined : { ...joined, database, run: underWay, registry };
+  const { database, run: underWay, learnedImages, registry } = makePorts(seen.world);
+  const ports = seen.real ? joined : { ...joined, database, run: underWay, learnedImages, registry };
   const names = { serviceName: config.service, namespace: config.namespace, hosts: ['127.0.0.1'] };
   const { ca, leaf } = await issue({ ...names, now: new Date() });
   const app = buildServer(ports, { logger: loggerTo(seen.reviewed), tls: leaf });

@@ -44,3 +44,11 @@ export function crowded(shape: { variables: number; containers: number; prefix?:
   object.spec.template.spec.containers = [{ ...main!, env }, ...spare];
   return asWritten(object);
 }
+
+/** A Deployment "shop" that has nothing to do with Airflow. */
+export function shop(): WorkloadObject {
+  const object = makeDeployment({ name: 'shop', image: 'shop:1', labels: { tier: 'web' } });
+  object.spec.selector = { matchLabels: { tier: 'web' } };
+  object.spec.template.metadata = { labels: { tier: 'web' } };
+  return asWritten(object);
+}

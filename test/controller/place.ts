@@ -9,7 +9,8 @@ import { annotation } from '../../src/release/profiles.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
-import { asStored, makeWorld, type World } from '../make/world.ts';
+import { makeWorld, type World } from '../make/world.ts';
+import { asStored } from '../make/writes.ts';
 
 export const newer = 'apache/airflow:3.2.1' as const;
 export const older = 'apache/airflow:3.1.8' as const;
@@ -62,13 +63,19 @@ export function setImage(world: World, image: string, { held = true } = {}): voi
 }
 
 /** Ticks and looks until `done`, and fails when it takes unreasonably long. */
-export async function until(world: World, done: () => boolean, options: Options = {}): Promise<void> {
+export async function until(world: World, done: (world: World) => boolean, options: Options = {}): Promise<void> {
   for (let i = 0; i < 150; i++) {
-    if (done()) return;
+    if (done(world)) return;
     await look(world, options);
     world.tick();
   }
-  throw new Error(`not reached: ${JSON.stringify(world.downgrades.map((d) => [d.spec, d.status?.reason, d.status?.message, d.status?.record]), null, 1)}`);
+  throw new Error(
+    `not reached: ${JSON.stringify(
+      world.downgrades.map((d) => [d.spec, d.status?.reason, d.status?.message, d.status?.record]),
+      null,
+      1,
+    )}`,
+  );
 }
 
 /** Looks and ticks some times, whatever happens. */

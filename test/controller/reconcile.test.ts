@@ -4,7 +4,19 @@ import { hold } from '../../src/release/hold.ts';
 import { makeImage, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
 import { makeWorld } from '../make/world.ts';
-import { expectClean, isDone, Killed, killedAt, look, newer, older, outcomes, running, setImage, until } from './place.ts';
+import {
+  expectClean,
+  isDone,
+  Killed,
+  killedAt,
+  look,
+  newer,
+  older,
+  outcomes,
+  running,
+  setImage,
+  until,
+} from './place.ts';
 
 describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
   it('S0-3: a held release ends on the older version, core and FAB, with nothing of ours left', async () => {

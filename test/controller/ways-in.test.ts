@@ -6,15 +6,33 @@ import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
-import { asStored, type World } from '../make/world.ts';
-import { expectClean, expectUnheld, goOn, isDone, look, newer, older, outcomes, record, running, runningPods, setImage, shown, until, withImage } from './place.ts';
+import type { World } from '../make/world.ts';
+import { asStored } from '../make/writes.ts';
+import {
+  expectClean,
+  expectUnheld,
+  goOn,
+  isDone,
+  look,
+  newer,
+  older,
+  outcomes,
+  record,
+  running,
+  runningPods,
+  setImage,
+  shown,
+  until,
+  withImage,
+} from './place.ts';
 
 const held = (world: World) => world.workloads.filter((w) => readWorkload(w)?.hold).map((w) => w.metadata.name);
 
 /** Every workload of the release gets the image, one after the other, as helm does it. */
 async function deploy(world: World, image: string): Promise<string[]> {
   const verdicts: string[] = [];
-  for (const w of structuredClone(world.workloads)) verdicts.push((await apply(world, withImage(w, image))).audit.reason);
+  for (const w of structuredClone(world.workloads))
+    verdicts.push((await apply(world, withImage(w, image))).audit.reason);
   return verdicts;
 }
 
@@ -78,17 +96,20 @@ describe('created while a downgrade is under way', () => {
     ['a Deployment, paused', makeDeployment({ component: 'worker', image: older })],
   ] as const;
 
-  it.each(shapes)('%s: no pod of it runs before the schema fits, then it is as the chart made it', async (_, object) => {
-    const world = running(newer);
-    await deploy(world, older);
-    await until(world, () => world.downgrades.length > 0);
-    expect((await apply(world, object)).audit).toMatchObject({ verdict: 'hold', reason: 'DatabaseAhead' });
-    await until(world, isDone(world));
-    await goOn(world, 3);
-    expect(outcomes(world)).toEqual(['Downgraded']);
-    expect(world.pods).toHaveLength(5);
-    expectClean(world, older);
-  });
+  it.each(shapes)(
+    '%s: no pod of it runs before the schema fits, then it is as the chart made it',
+    async (_, object) => {
+      const world = running(newer);
+      await deploy(world, older);
+      await until(world, () => world.downgrades.length > 0);
+      expect((await apply(world, object)).audit).toMatchObject({ verdict: 'hold', reason: 'DatabaseAhead' });
+      await until(world, isDone(world));
+      await goOn(world, 3);
+      expect(outcomes(world)).toEqual(['Downgraded']);
+      expect(world.pods).toHaveLength(5);
+      expectClean(world, older);
+    },
+  );
 });
 
 describe('a StatefulSet with OnDelete', () => {
@@ -98,20 +119,23 @@ describe('a StatefulSet with OnDelete', () => {
     makeStatefulSet({ component: 'worker', updateStrategy: { type: 'OnDelete' } }),
   ];
 
-  it.each(['Copy', 'OldPod'] as const)('goes through a whole run, its pod lost in Planning included (%s)', async (runner) => {
-    const world = running(newer, objects());
-    expect(await deploy(world, older)).toEqual(Array(5).fill('DatabaseAhead'));
-    await until(world, () => world.downgrades.length > 0, { runner });
-    world.pods = world.pods.filter((p) => p.metadata.name !== 'af-triggerer-0');
-    world.tick();
-    world.tick();
-    expect(world.pods.find((p) => p.metadata.name === 'af-triggerer-0')!.status!.phase).toBe('Pending');
-    await until(world, isDone(world), { runner });
-    await goOn(world, 3, { runner });
-    expect(outcomes(world)).toEqual(['Downgraded']);
-    expectClean(world, older);
-    expect(world.workloads.at(-1)!.spec.updateStrategy).toEqual({ type: 'OnDelete' });
-  });
+  it.each(['Copy', 'OldPod'] as const)(
+    'goes through a whole run, its pod lost in Planning included (%s)',
+    async (runner) => {
+      const world = running(newer, objects());
+      expect(await deploy(world, older)).toEqual(Array(5).fill('DatabaseAhead'));
+      await until(world, () => world.downgrades.length > 0, { runner });
+      world.pods = world.pods.filter((p) => p.metadata.name !== 'af-triggerer-0');
+      world.tick();
+      world.tick();
+      expect(world.pods.find((p) => p.metadata.name === 'af-triggerer-0')!.status!.phase).toBe('Pending');
+      await until(world, isDone(world), { runner });
+      await goOn(world, 3, { runner });
+      expect(outcomes(world)).toEqual(['Downgraded']);
+      expectClean(world, older);
+      expect(world.workloads.at(-1)!.spec.updateStrategy).toEqual({ type: 'OnDelete' });
+    },
+  );
 
   it('a wish withdrawn lets its lost pod come back as the newer version', async () => {
     const world = running(newer, objects());
@@ -130,7 +154,12 @@ describe('a StatefulSet with OnDelete', () => {
 describe('pods of a held or drained release, whoever makes them', () => {
   it('G30: a bare task pod of the newer version ends in the drain; a finished one does not matter', async () => {
     const world = running(newer);
-    const task = makePod({ component: 'worker', container: 'base', name: 'dag-task-1', labels: { kubernetes_executor: 'True' } });
+    const task = makePod({
+      component: 'worker',
+      container: 'base',
+      name: 'dag-task-1',
+      labels: { kubernetes_executor: 'True' },
+    });
     const finished = makePod({ component: 'worker', container: 'base', name: 'dag-task-0', phase: 'Succeeded' });
     for (const pod of [task, finished]) world.pods.push({ ...pod, metadata: { ...pod.metadata, ownerReferences: [] } });
     await deploy(world, older);
@@ -176,6 +205,28 @@ describe('pods of a held or drained release, whoever makes them', () => {
 });
 
 describe('a second change of what is held', () => {
+  it.each<[string, (world: World) => boolean]>([
+    ['in Planning', (w) => Boolean(record(w).plan)],
+    ['in the drain', (w) => Boolean(record(w).drainStartedAt)],
+    ['in the schema step', (w) => Boolean(record(w).schemaStartedAt)],
+  ])('delete and create of each workload %s: held again from its first moment, and the run goes on', async (_, due) => {
+    const world = running(newer);
+    await deploy(world, older);
+    await until(world, due);
+    const reasons: string[] = [];
+    for (const { metadata, spec } of makeWorkloads({ image: older })) {
+      const kind = metadata.name === 'af-triggerer' ? 'StatefulSet' : 'Deployment';
+      world.workloads = world.workloads.filter((w) => w.metadata.name !== metadata.name);
+      const again = { apiVersion: 'apps/v1', kind, metadata: { ...metadata, uid: `again-${metadata.name}` }, spec };
+      reasons.push((await apply(world, again)).audit.verdict);
+    }
+    expect(reasons).toEqual(Array(4).fill('hold'));
+    await until(world, isDone(world));
+    await goOn(world, 4);
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expectClean(world, older);
+  });
+
   it('kubectl rollout resume meets the hold again, and the run ends as it would have', async () => {
     const world = running(newer);
     await deploy(world, older);
@@ -221,12 +272,14 @@ describe('deleted in mid-downgrade', () => {
     ['when it is verified', (w) => Boolean(record(w).verifiedAt)],
   ];
 
-  it.each(moments.flatMap(([when, due]) => (['Copy', 'OldPod'] as const).map((runner) => [when, runner, due] as const)))(
+  it.each(
+    moments.flatMap(([when, due]) => (['Copy', 'OldPod'] as const).map((runner) => [when, runner, due] as const)),
+  )(
     'the api-server and dag-processor of 3.x, which 2.x does not have, %s (%s): the run goes on to the end',
     async (_, runner, due) => {
       const world = running(newer, objects());
       await deploy(world, target);
-      await until(world, () => due(world), { runner });
+      await until(world, due, { runner });
       const webserver = makeDeployment({ component: 'webserver', image: target });
       expect((await apply(world, webserver)).audit.verdict).toMatch(/hold|allow/);
       world.workloads = world.workloads.filter((w) => !/api-server|dag-processor/.test(w.metadata.name));
@@ -239,19 +292,22 @@ describe('deleted in mid-downgrade', () => {
     },
   );
 
-  it.each(moments)('all workloads, %s: the run ends, on the schema where it is whole, and leaves nothing behind', async (_, due) => {
-    const world = running(newer, objects());
-    await deploy(world, older);
-    await until(world, () => due(world));
-    const begun = Boolean(record(world).schemaStartedAt);
-    world.workloads = [];
-    await goOn(world, 40);
-    expect(outcomes(world)).toEqual(world.downgrades.map(() => (begun ? 'Downgraded' : 'Reverted')));
-    const head = begun ? '509b94a1042d' : '1d6611b6ab7c';
-    expect(world.database).toMatchObject({ versionTables: { alembic_version: [head] } });
-    expect(world.gates.size).toBe(0);
-    expect(world.pods).toEqual([]);
-  });
+  it.each(moments)(
+    'all workloads, %s: the run ends, on the schema where it is whole, and leaves nothing behind',
+    async (_, due) => {
+      const world = running(newer, objects());
+      await deploy(world, older);
+      await until(world, due);
+      const begun = Boolean(record(world).schemaStartedAt);
+      world.workloads = [];
+      await goOn(world, 40);
+      expect(outcomes(world)).toEqual(world.downgrades.map(() => (begun ? 'Downgraded' : 'Reverted')));
+      const head = begun ? '509b94a1042d' : '1d6611b6ab7c';
+      expect(world.database).toMatchObject({ versionTables: { alembic_version: [head] } });
+      expect(world.gates.size).toBe(0);
+      expect(world.pods).toEqual([]);
+    },
+  );
 
   it('all workloads and all pods in the middle of the schema step: it says that nothing is left with the reverse scripts', async () => {
     const world = running(newer, objects());

@@ -7,16 +7,10 @@ import { parseImage } from '../../src/release/images.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
 import { label, recognize } from '../../src/release/profiles.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
-import { makeImage, headsOf, type Version } from './release.ts';
+import { headsOf, makeImage, type Version } from './release.ts';
 
 /** Core revisions from the newest to the oldest, with some in between. */
-const line = [
-  headsOf['3.2.1'].core,
-  'middle',
-  headsOf['3.1.8'].core,
-  'earlier',
-  headsOf['2.11.0'].core,
-] as const;
+const line = [headsOf['3.2.1'].core, 'middle', headsOf['3.1.8'].core, 'earlier', headsOf['2.11.0'].core] as const;
 
 const providerLine = [headsOf['3.2.1'].fab, headsOf['3.1.8'].fab] as const;
 
@@ -48,7 +42,10 @@ export function isMisfit(version: Version, { versionTables }: DatabaseRead): boo
   const image = makeImage(version);
   const [provider] = image.managers ?? [];
   const there = (table: string) => versionTables[table]?.[0];
-  return there('alembic_version') !== image.coreHead || (provider ? there(provider.versionTable) !== provider.heads[0] : false);
+  return (
+    there('alembic_version') !== image.coreHead ||
+    (provider ? there(provider.versionTable) !== provider.heads[0] : false)
+  );
 }
 
 /** True when `airflow db migrate` of this image would take the database forward. */
@@ -101,7 +98,11 @@ export function work(folder: Map<string, string>, version: Version, database: Da
     folder.set(file, JSON.stringify({ token: orders.token, run: orders.run, ...said }));
   const tables = database.versionTables;
   if (JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
-    return void tell('result.json', { ok: false, error: { kind: 'OtherDatabase', message: 'not the planned one' }, versionTables: tables });
+    return void tell('result.json', {
+      ok: false,
+      error: { kind: 'OtherDatabase', message: 'not the planned one' },
+      versionTables: tables,
+    });
   if (world.stepFails) {
     tell('result.json', { ok: false, error: { kind: 'StepFailed', message: world.stepFails }, versionTables: tables });
     world.stepFails = undefined;
@@ -118,7 +119,11 @@ export function work(folder: Map<string, string>, version: Version, database: Da
   else tell('result.json', { ok: true, versionTables: tables });
 }
 
-function inspection(version: Version, database: DatabaseRead, { now, backend, unreadableRows }: RunnerWorld): Inspection {
+function inspection(
+  version: Version,
+  database: DatabaseRead,
+  { now, backend, unreadableRows }: RunnerWorld,
+): Inspection {
   const links = (revisions: readonly string[]) =>
     revisions.map((revision, at) => ({ revision, down: revisions[at + 1] ?? null }));
   const { state: _, ...read } = structuredClone(database);

@@ -3,11 +3,12 @@ import fastJsonPatch from 'fast-json-patch';
 import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
-import { activeRun } from '../../src/release/record.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
+import { activeRun } from '../../src/release/record.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeReview } from './review.ts';
-import { asStored, type World } from './world.ts';
+import type { World } from './world.ts';
+import { asStored } from './writes.ts';
 
 /** Creates or updates an object, as `kubectl apply` does; nothing is stored when it is refused. */
 export async function apply(world: World, object: WorkloadObject): Promise<Answer> {

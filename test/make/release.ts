@@ -84,7 +84,9 @@ export function makeWorkloads(
 export function makeCommunityWorkloads(image = 'apache/airflow:3.2.1'): WorkloadObject[] {
   const shape = { profile: 'community', image } as const;
   const migrations = makeDeployment({ ...shape, component: 'db-migrations', strategy: { type: 'Recreate' } });
-  const others = ['web', 'scheduler', 'triggerer', 'sync-users'].map((component) => makeDeployment({ ...shape, component }));
+  const others = ['web', 'scheduler', 'triggerer', 'sync-users'].map((component) =>
+    makeDeployment({ ...shape, component }),
+  );
   return [migrations, ...others, makeStatefulSet({ ...shape, component: 'worker' })];
 }
 

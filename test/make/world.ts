@@ -10,10 +10,20 @@ import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
 import { releaseOfPod } from '../../src/release/workload.ts';
-import { isBehind, isMisfit, mainImage, makeContents, migrateUp, probeLog, roleOf, secretOf, work } from './containers.ts';
-import { merge } from './merge.ts';
+import {
+  isBehind,
+  isMisfit,
+  mainImage,
+  makeContents,
+  migrateUp,
+  probeLog,
+  roleOf,
+  secretOf,
+  work,
+} from './containers.ts';
 import { makeDatabase } from './release.ts';
 import { makeRollouts, ownerName } from './rollouts.ts';
+import { makeWrites } from './writes.ts';
 
 export interface World {
   reads: Reads;
@@ -34,6 +44,12 @@ export interface World {
   unreadableRows: number;
   /** The next step that the runner begins fails with this. */
   stepFails: string | undefined;
+  /** Pods that crash as soon as they start. */
+  crashing: Set<string>;
+  /** Pods of Jobs that do not end by themselves. */
+  busy: Set<string>;
+  /** Pods that a finalizer keeps, however often they are deleted. */
+  stuck: Set<string>;
   /** Whoever ran a main container of this image while the database was not at its head. */
   harm: string[];
   /** The database of the Secrets af-metadata and af-config-envs. */
@@ -65,6 +81,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     learned: {} as Record<string, ImageKnowledge>,
     events: [] as World['events'],
     broken: new Set<string>(),
+    crashing: new Set<string>(),
+    busy: new Set<string>(),
+    stuck: new Set<string>(),
     contents: {} as Record<string, string>,
     registryTells: false,
     unreadableRows: 0,
@@ -136,6 +155,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     };
     if (world.broken.has(image))
       return say('Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
+    if (world.crashing.has(pod.metadata.name))
+      return say('Pending', { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } });
     // What was pulled at the start stays, wherever the tag points by now.
     const id = pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image);
     const version = versionIn(id);
@@ -149,12 +170,13 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       return;
     }
     runAirflow(pod, version);
-    if (pod.metadata.ownerReferences?.[0]?.kind === 'Job') say('Succeeded', { terminated: { exitCode: 0 } }, id);
+    if (pod.metadata.ownerReferences?.[0]?.kind === 'Job' && !world.busy.has(pod.metadata.name))
+      say('Succeeded', { terminated: { exitCode: 0 } }, id);
   };
 
   const tick = () => {
     world.now = new Date(world.now.getTime() + 1000);
-    world.pods = world.pods.filter((p) => !p.metadata.deletionTimestamp);
+    world.pods = world.pods.filter((p) => !p.metadata.deletionTimestamp || world.stuck.has(p.metadata.name));
     rollouts.collect(world.workloads);
     for (const w of world.workloads) rollouts.roll(w);
     for (const p of world.pods) {
@@ -163,8 +185,6 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     }
   };
 
-  const find = (name: string, uid: string) =>
-    world.pods.find((p) => p.metadata.name === name && p.metadata.uid === uid);
   const within = <T extends { metadata: { namespace?: string } }>(objects: T[], namespace: string) =>
     structuredClone(objects.filter((o) => o.metadata.namespace === namespace));
   const fromOutside = (w: WorkloadObject): DatabaseState => {
@@ -205,67 +225,6 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     },
     mode: async () => world.mode,
   };
-  const writes: Writes = {
-    createDowngrade: async (object) => {
-      if (world.downgrades.some((d) => d.metadata.name === object.metadata.name)) return;
-      const creationTimestamp = world.now.toISOString();
-      const metadata = { ...object.metadata, uid: `uid-${object.metadata.name}`, creationTimestamp };
-      world.downgrades.push({ ...structuredClone(object), metadata });
-    },
-    patchDowngradeStatus: async (_, name, status) => {
-      const object = world.downgrades.find((d) => d.metadata.name === name)!;
-      object.status = merge(object.status ?? {}, structuredClone(status)) as DowngradeObject['status'];
-    },
-    createPod: async (pod) => {
-      if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
-      store({ ...structuredClone(pod), status: { phase: 'Pending' } });
-    },
-    deletePod: async (_, name, uid) => {
-      const pod = find(name, uid);
-      if (pod) pod.metadata.deletionTimestamp = 'now';
-    },
-    ungatePod: async (_, name, uid) => {
-      const pod = find(name, uid);
-      if (pod) pod.spec.schedulingGates = (pod.spec.schedulingGates ?? []).filter((g) => g.name !== gateName);
-    },
-    labelPod: async (_, name, uid, labels) => {
-      const pod = find(name, uid);
-      if (pod) pod.metadata.labels = merge(pod.metadata.labels, labels) as Record<string, string>;
-    },
-    patchWorkload: async ({ kind, metadata }, patch) => {
-      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
-      if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
-      const stored = world.workloads[at]!;
-      const bound = (patch.metadata as { resourceVersion?: string }).resourceVersion;
-      if (bound !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
-      world.workloads[at] = asStored(merge(stored, patch) as WorkloadObject, stored);
-    },
-    createGate: async (namespace, release) => void world.gates.add(`${namespace}/${release}`),
-    deleteGate: async (namespace, release) => void world.gates.delete(`${namespace}/${release}`),
-    deleteJob: async (_, name) => {
-      world.pods = world.pods.filter((p) => p.metadata.ownerReferences?.[0]?.name !== name);
-    },
-    writeFile: async (_, pod, __, path, text) => {
-      const dir = files.get(pod) ?? new Map<string, string>();
-      files.set(pod, dir.set(path.slice(path.lastIndexOf('/') + 1), text));
-    },
-    startDetached: async (_, pod) => void files.set(pod, files.get(pod) ?? new Map()),
-    learnImage: async (knowledge) => {
-      world.learned[knowledge.image] = structuredClone(knowledge);
-    },
-    forgetImage: async (image) => {
-      delete world.learned[image];
-    },
-    event: async ({ reason, message, object }) =>
-      void world.events.push({ reason, message, about: `${object.kind.toLowerCase()}/${object.name}` }),
-  };
+  const writes = makeWrites(world, files, store);
   return Object.assign(world, { reads, writes, tick });
-}
-
-/** What the API server sets on every write; a change of the spec is a new generation. */
-export function asStored(object: WorkloadObject, before: WorkloadObject | undefined): WorkloadObject {
-  const changed = !before || JSON.stringify(object.spec) !== JSON.stringify(before.spec);
-  const generation = (before?.metadata.generation ?? 0) + (changed ? 1 : 0);
-  const resourceVersion = String(Number(before?.metadata.resourceVersion ?? 99) + 1);
-  return { ...object, metadata: { ...object.metadata, generation, resourceVersion } };
 }

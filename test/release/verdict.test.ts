@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DatabaseState, ImageKnowledge, ImageUnknown, Run } from '../../src/release/release.ts';
-import { judge } from '../../src/release/verdict.ts';
+import { judge, type Question } from '../../src/release/verdict.ts';
 import { makeDatabase, makeImage, makeRun } from '../make/release.ts';
 
 const workload = { kind: 'Deployment', namespace: 'air', name: 'af-scheduler', release: 'af' };
@@ -183,4 +183,158 @@ describe('judge', () => {
       );
     }
   });
+});
+
+const read = makeDatabase;
+const unreadable: DatabaseState = { state: 'unreadable', why: 'connection refused' };
+const provider = (revision: string) =>
+  read({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: [revision] } });
+
+/** Every row of the design's table of verdicts that is the database's and the image's to say; the others: decide.test.ts. */
+const designed: [row: string, Omit<Question, 'workload' | 'run'>, verdict: string, reason: string][] = [
+  [
+    'no version table and no tables of Airflow',
+    { image: makeImage('3.1.8'), database: read({ tables: {}, airflowTables: false }) },
+    'allow',
+    'NewDatabase',
+  ],
+  [
+    'an empty version table and nothing else',
+    { image: makeImage('3.1.8'), database: read({ tables: { alembic_version: [] }, airflowTables: false }) },
+    'allow',
+    'NewDatabase',
+  ],
+  [
+    'same core head, every provider head known',
+    { image: makeImage('3.1.8'), database: read({ version: '3.1.8' }) },
+    'allow',
+    'Fits',
+  ],
+  ['behind the image’s head', { image: makeImage('3.2.1'), database: read({ version: '3.1.8' }) }, 'allow', 'Upgrade'],
+  ['ahead of the image’s head', { image: makeImage('3.1.8'), database: read() }, 'hold', 'DatabaseAhead'],
+  [
+    'G10: same core head, an enforced provider ahead',
+    { image: makeImage('3.1.8'), database: provider('02ca36b0235b') },
+    'hold',
+    'ProviderAhead',
+  ],
+  [
+    'a provider at a revision that nobody knows',
+    { image: makeImage('3.1.8'), database: provider('feedfeedfeed') },
+    'hold',
+    'ProviderAhead',
+  ],
+  ['the version can’t be learned', { image: unknown, database: read() }, 'hold', 'ImageUnknown'],
+  ['a release newer than our table', { image: tagged('99.1.0'), database: read() }, 'hold', 'ImageUnknown'],
+  ['a release candidate', { image: tagged('3.2.0rc1'), database: read() }, 'hold', 'ImageUnknown'],
+  [
+    'revision not in our table',
+    { image: makeImage('3.1.8'), database: core('deadbeef0000') },
+    'hold',
+    'RevisionUnknown',
+  ],
+  [
+    'revision not in our table, but the image’s own head',
+    { image: makeImage('3.2.1', { coreHead: 'deadbeef0000' }), database: core('deadbeef0000') },
+    'allow',
+    'Fits',
+  ],
+  [
+    'version table empty, tables of Airflow exist',
+    { image: makeImage('3.1.8'), database: core() },
+    'deny',
+    'VersionTableEmptied',
+  ],
+  ['the same for an image that nobody knows', { image: unknown, database: core() }, 'deny', 'VersionTableEmptied'],
+  [
+    'several heads in the core table',
+    { image: makeImage('3.2.1'), database: core('1d6611b6ab7c', 'x') },
+    'deny',
+    'SeveralHeads',
+  ],
+  [
+    'several heads in a provider’s table',
+    {
+      image: makeImage('3.1.8'),
+      database: read({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['a', 'b'] } }),
+    },
+    'deny',
+    'SeveralHeads',
+  ],
+  ['target below 2.7.0', { image: tagged('2.6.3'), database: read() }, 'deny', 'TargetTooOld'],
+  ['the lowest target that there is', { image: tagged('2.7.0'), database: read() }, 'hold', 'DatabaseAhead'],
+  ['database not readable', { image: makeImage('3.1.8'), database: unreadable }, 'hold', 'DatabaseUnreadable'],
+  [
+    'the change also alters the connection',
+    { image: makeImage('3.2.1'), database: unreadable, connectionChanged: true },
+    'hold',
+    'ConnectionChanged',
+  ],
+  [
+    'the connection alone, back to the image that ran',
+    { image: makeImage('3.2.1'), database: unreadable, connectionChanged: true, from: 'apache/airflow:3.2.1' },
+    'hold',
+    'ConnectionChanged',
+  ],
+  [
+    'the connection was altered, and the new database can be read',
+    { image: makeImage('3.1.8'), database: read({ version: '3.1.8' }), connectionChanged: true },
+    'allow',
+    'Fits',
+  ],
+  [
+    'the same, and it is ahead',
+    { image: makeImage('3.1.8'), database: read(), connectionChanged: true, from: 'apache/airflow:3.1.8' },
+    'hold',
+    'DatabaseAhead',
+  ],
+  [
+    'two containers that need different schemas',
+    { image: makeImage('3.1.8'), others: [makeImage('3.2.1')], database: read() },
+    'deny',
+    'ImagesDisagree',
+  ],
+  [
+    'two versions that need the same schema',
+    {
+      image: tagged('3.2.0'),
+      others: [makeImage('3.2.1')],
+      database: read({ tables: { alembic_version: ['1d6611b6ab7c'] } }),
+    },
+    'allow',
+    'Fits',
+  ],
+  [
+    'a second container of an image that nobody knows',
+    { image: makeImage('3.2.1'), others: [unknown], database: read() },
+    'hold',
+    'ImageUnknown',
+  ],
+  [
+    'back to what ran, the second container too',
+    { image: makeImage('3.2.1'), others: [unknown], database: read(), from: 'apache/airflow:3.2.1' },
+    'allow',
+    'Fits',
+  ],
+  [
+    'the worst of several containers counts',
+    { image: unknown, others: [tagged('2.6.3')], database: read() },
+    'deny',
+    'TargetTooOld',
+  ],
+];
+
+describe('design, section 3', () => {
+  it.each(designed)('%s', (_, question, verdict, reason) => {
+    expect(judge({ workload, run: undefined, ...question })).toMatchObject({ verdict, reason });
+  });
+
+  it.each(designed.filter(([, , verdict]) => verdict !== 'allow'))(
+    '%s: the sentence begins with what it is about, in one line',
+    (_, question) => {
+      const said = judge({ workload, run: undefined, ...question });
+      expect('message' in said && said.message).toMatch(/^deployment\/af-scheduler: [^\n]+$/);
+      expect(JSON.stringify(said)).not.toMatch(/undefined|\[object/);
+    },
+  );
 });
