@@ -67,9 +67,12 @@ function mainContainer(pod: Pod): string {
 /** Nothing is left that has the reverse scripts. */
 export class NoOldPod extends Error {
   readonly reason = 'NoOldPod';
-  constructor(run: Run) {
+  constructor({ name, to, status }: Run) {
+    const old = status.from?.image ?? `another version than ${to}`;
+    // In the middle of the schema step the door lets nothing but the target in.
+    const first = status.schemaStartedAt ? `delete the Downgrade ${name}, then ` : '';
     super(
-      `no pod of ${run.status.from?.image ?? `another version than ${run.to}`} is left to copy, and only that image has the reverse scripts; set the image back to it, wait until a pod runs, then set ${run.to} again`,
+      `no pod of ${old} is left to copy, and only that image has the reverse scripts; ${first}set the image back to it, wait until a pod runs, then set ${to} again`,
     );
   }
 }

@@ -61,7 +61,7 @@ export const reasons = {
   Resuming: ['run', 'the hold is off; the pods of the target are awaited'],
   Downgraded: ['run', 'the release runs on the older version'],
   Reverted: ['run', 'the wish was withdrawn, or the release is gone; nothing was taken back'],
-  NotNeeded: ['run', 'the database fits the image after all'],
+  NotNeeded: ['run', 'nothing has to be taken back after all: the database fits, or the policy only observes'],
 } as const satisfies Record<string, readonly [Where, string]>;
 
 export type Reason = keyof typeof reasons;
