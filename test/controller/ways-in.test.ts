@@ -1,10 +1,11 @@
 /** How a change comes to the loop, whatever the tool: through the real webhook, round it, or found after it was stored. */
 import { describe, expect, it } from 'vitest';
+import type { ContainerSpec, PodSpec } from '../../src/release/objects.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { roleOf } from '../make/containers.ts';
 import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
-import { makeWorkloads } from '../make/release.ts';
+import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import { asStored } from '../make/writes.ts';
@@ -90,6 +91,24 @@ describe('found after it was stored', () => {
   });
 });
 
+describe('what runs', () => {
+  it('is not stopped because the database is at a revision that nobody knows', async () => {
+    const world = running(newer);
+    world.database = makeDatabase({
+      tables: { alembic_version: ['feedfacecafe'], alembic_version_fab: ['02ca36b0235b'] },
+    });
+    await goOn(world, 5);
+    expect([held(world), world.downgrades]).toEqual([[], []]);
+  });
+});
+
+/** Pods of StatefulSets are of the template that is stored now: none was let go only to be replaced at once. */
+function expectCurrent(world: World): void {
+  for (const w of world.workloads.filter((o) => o.kind === 'StatefulSet'))
+    for (const p of world.pods.filter((o) => o.metadata.ownerReferences?.[0]?.name === w.metadata.name))
+      expect(p.metadata.labels?.['controller-revision-hash']).toBe(w.status?.updateRevision);
+}
+
 describe('created while a downgrade is under way', () => {
   const shapes = [
     ['a StatefulSet, by a gate in its template', makeStatefulSet({ component: 'worker', image: older })],
@@ -133,6 +152,7 @@ describe('a StatefulSet with OnDelete', () => {
       await goOn(world, 3, { runner });
       expect(outcomes(world)).toEqual(['Downgraded']);
       expectClean(world, older);
+      expectCurrent(world);
       expect(world.workloads.at(-1)!.spec.updateStrategy).toEqual({ type: 'OnDelete' });
     },
   );
@@ -319,6 +339,32 @@ describe('deleted in mid-downgrade', () => {
     expect(outcomes(world)).toEqual([undefined]);
     expect(shown(world).reason).toBe('NoOldPod');
     expect(shown(world).conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'True' }));
+    // What it tells the person to do must not be refused by our own door.
+    const back = await apply(world, makeDeployment({ component: 'scheduler', image: newer }));
+    if (!back.allowed) expect(shown(world).message).toMatch(/delete (the|that) Downgrade/i);
+  });
+});
+
+describe('containers of one pod with different images', () => {
+  it.each<[string, (pod: PodSpec) => ContainerSpec]>([
+    ['only the main container is set, not the one that waits', ({ containers }) => containers[0]!],
+    ['only the one that waits', ({ initContainers }) => initContainers![0]!],
+  ])('%s: refused with the command that sets all, and nothing is stored', async (_, container) => {
+    const world = running(newer);
+    const before = structuredClone(world.workloads);
+    const changed = structuredClone(world.workloads[1]!);
+    container(changed.spec.template.spec).image = older;
+    const answer = await apply(world, changed);
+    expect(answer).toMatchObject({ allowed: false, audit: { reason: 'ImagesDisagree' } });
+    expect(answer.status?.message).toMatch(/kubectl set image deployment\/af-scheduler '\*=/);
+    expect(world.workloads).toEqual(before);
+  });
+
+  it('a sidecar is nobody’s business', async () => {
+    const world = running(newer);
+    const changed = structuredClone(world.workloads[1]!);
+    changed.spec.template.spec.containers[1]!.image = 'apache/airflow:2.7.0';
+    expect((await apply(world, changed)).audit.reason).toBe('SameImage');
   });
 });
 

@@ -289,6 +289,18 @@ const designed: [row: string, Omit<Question, 'workload' | 'run'>, verdict: strin
     'DatabaseAhead',
   ],
   [
+    'the same image as ran, of which nothing is known, on another database',
+    { image: unknown, database: read(), connectionChanged: true, from: unknown.image },
+    'hold',
+    'ImageUnknown',
+  ],
+  [
+    'the same image as ran, whose providers are not known, on another database',
+    { image: tagged('3.2.1'), database: read(), connectionChanged: true, from: 'apache/airflow:3.2.1' },
+    'hold',
+    'ImageUnknown',
+  ],
+  [
     'two containers that need different schemas',
     { image: makeImage('3.1.8'), others: [makeImage('3.2.1')], database: read() },
     'deny',

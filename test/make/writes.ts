@@ -1,0 +1,79 @@
+/** What a controller can change of a world in memory, as the API server and a container's files take it. */
+import type { Writes } from '../../src/controller/ports.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import { gateName } from '../../src/release/profiles.ts';
+import type { DowngradeObject } from '../../src/release/record.ts';
+import { merge } from './merge.ts';
+import type { World } from './world.ts';
+
+/** `files` are those of the pods' containers, by pod; `store` stores a new pod. */
+export function makeWrites(
+  world: Omit<World, 'reads' | 'writes' | 'tick'>,
+  files: Map<string, Map<string, string>>,
+  store: (pod: PodObject) => void,
+): Writes {
+  const find = (name: string, uid: string) =>
+    world.pods.find((p) => p.metadata.name === name && p.metadata.uid === uid);
+  return {
+    createDowngrade: async (object) => {
+      if (world.downgrades.some((d) => d.metadata.name === object.metadata.name)) return;
+      const creationTimestamp = world.now.toISOString();
+      const metadata = { ...object.metadata, uid: `uid-${object.metadata.name}`, creationTimestamp };
+      world.downgrades.push({ ...structuredClone(object), metadata });
+    },
+    patchDowngradeStatus: async (_, name, status) => {
+      const object = world.downgrades.find((d) => d.metadata.name === name)!;
+      object.status = merge(object.status ?? {}, structuredClone(status)) as DowngradeObject['status'];
+    },
+    createPod: async (pod) => {
+      if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
+      store({ ...structuredClone(pod), status: { phase: 'Pending' } });
+    },
+    deletePod: async (_, name, uid) => {
+      const pod = find(name, uid);
+      if (pod) pod.metadata.deletionTimestamp = 'now';
+    },
+    ungatePod: async (_, name, uid) => {
+      const pod = find(name, uid);
+      if (pod) pod.spec.schedulingGates = (pod.spec.schedulingGates ?? []).filter((g) => g.name !== gateName);
+    },
+    labelPod: async (_, name, uid, labels) => {
+      const pod = find(name, uid);
+      if (pod) pod.metadata.labels = merge(pod.metadata.labels, labels) as Record<string, string>;
+    },
+    patchWorkload: async ({ kind, metadata }, patch) => {
+      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
+      if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
+      const stored = world.workloads[at]!;
+      const bound = (patch.metadata as { resourceVersion?: string }).resourceVersion;
+      if (bound !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
+      world.workloads[at] = asStored(merge(stored, patch) as WorkloadObject, stored);
+    },
+    createGate: async (namespace, release) => void world.gates.add(`${namespace}/${release}`),
+    deleteGate: async (namespace, release) => void world.gates.delete(`${namespace}/${release}`),
+    deleteJob: async (_, name) => {
+      world.pods = world.pods.filter((p) => p.metadata.ownerReferences?.[0]?.name !== name);
+    },
+    writeFile: async (_, pod, __, path, text) => {
+      const dir = files.get(pod) ?? new Map<string, string>();
+      files.set(pod, dir.set(path.slice(path.lastIndexOf('/') + 1), text));
+    },
+    startDetached: async (_, pod) => void files.set(pod, files.get(pod) ?? new Map()),
+    learnImage: async (knowledge) => {
+      world.learned[knowledge.image] = structuredClone(knowledge);
+    },
+    forgetImage: async (image) => {
+      delete world.learned[image];
+    },
+    event: async ({ reason, message, object }) =>
+      void world.events.push({ reason, message, about: `${object.kind.toLowerCase()}/${object.name}` }),
+  };
+}
+
+/** What the API server sets on every write; a change of the spec is a new generation. */
+export function asStored(object: WorkloadObject, before: WorkloadObject | undefined): WorkloadObject {
+  const changed = !before || JSON.stringify(object.spec) !== JSON.stringify(before.spec);
+  const generation = (before?.metadata.generation ?? 0) + (changed ? 1 : 0);
+  const resourceVersion = String(Number(before?.metadata.resourceVersion ?? 99) + 1);
+  return { ...object, metadata: { ...object.metadata, generation, resourceVersion } };
+}
