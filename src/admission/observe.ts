@@ -4,6 +4,7 @@
  * image's registry. Whatever fails or takes too long is "not observed", which is a hold and never an allow.
  */
 import { type Decision, decide } from '../release/decide.ts';
+import { holdOf } from '../release/hold.ts';
 import { knowImage, versionInName } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 import { nameOf, type Reason, shorten } from '../release/reasons.ts';
@@ -36,7 +37,15 @@ export interface Subject {
 
 /** Judges an image for a subject. Never throws: what can't be looked at is a hold, DatabaseUnreadable. */
 export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decision> {
-  const look = looker(ports);
+  const { look, done } = looker(ports);
+  try {
+    return await decided(subject, ports, look);
+  } finally {
+    done();
+  }
+}
+
+async function decided(subject: Subject, ports: Ports, look: Look): Promise<Decision> {
   const { workload } = subject;
   const seen: { mode?: Mode; by?: string[]; concerned?: boolean } = {};
   const verdict = await judged(subject, ports, look, seen).catch((error) => notObserved(subject, error));
@@ -70,7 +79,7 @@ async function judged(
     look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(signal)),
   ]);
-  seen.concerned = run !== undefined || (stored !== undefined && readWorkload(stored)?.hold !== undefined);
+  seen.concerned = run !== undefined || (stored !== undefined && holdOf(stored) !== undefined);
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
   const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
   const patienceMs = subject.lenient && !seen.concerned ? briefMs : undefined;
@@ -125,26 +134,35 @@ type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, pati
 /** A first installation, whose database is not up yet, must not be kept waiting for it. */
 const briefMs = 500;
 
-/** Waits for each look until the one budget ends, also when a port does not listen to the signal. */
-function looker({ settings }: Ports): Look {
-  const budget = AbortSignal.timeout(settings.budgetMs);
-  return async (what, looking, patienceMs = settings.budgetMs) => {
-    const brief = patienceMs < settings.budgetMs;
-    const signal = brief ? AbortSignal.any([budget, AbortSignal.timeout(patienceMs)]) : budget;
-    const tooLate = `${what} was not told within ${Math.min(patienceMs, settings.budgetMs) / 1000} s`;
-    const { promise: end, reject } = Promise.withResolvers<never>();
-    const onAbort = () => reject(new Error(tooLate));
-    signal.addEventListener('abort', onAbort, { once: true });
+/** Waits for each look until the one budget ends, also when a port does not listen to the signal. `done` must be called. */
+function looker({ settings: { budgetMs } }: Ports): { look: Look; done(): void } {
+  const budget = timer(budgetMs);
+  const look: Look = async (what, looking, patienceMs = budgetMs) => {
+    const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
     try {
-      if (signal.aborted) onAbort();
-      return await Promise.race([looking(signal), end]);
+      return await Promise.race([looking(time.signal), time.end, budget.end]);
     } catch (error) {
-      if (signal.aborted) throw new Error(tooLate);
+      if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
       throw new Error(`${what} can't be read: ${firstLine(error)}`);
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      if (time !== budget) time.done();
     }
   };
+  return { look, done: budget.done };
+}
+
+const tooLate = new Error('too late');
+
+/** One end for all who wait: a listener for each look would be a good part of what a review costs. */
+function timer(ms: number): { signal: AbortSignal; end: Promise<never>; done(): void } {
+  const controller = new AbortController();
+  const { promise: end, reject } = Promise.withResolvers<never>();
+  end.catch(() => undefined);
+  const ending = setTimeout(() => {
+    reject(tooLate);
+    controller.abort(tooLate);
+  }, ms);
+  return { signal: controller.signal, end, done: () => clearTimeout(ending) };
 }
 
 function notObserved({ workload, image }: Subject, error: unknown): Verdict {

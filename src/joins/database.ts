@@ -17,7 +17,23 @@ export async function databaseOf(
 ): Promise<DatabaseState> {
   const found = await settingsOf(client, workload, container);
   if ('unreadable' in found) return { state: 'unreadable', why: found.unreadable };
-  return readDatabase(found, { timeoutMs });
+  return readTogether(found, timeoutMs);
+}
+
+/** Readings under way, by connection. The key holds the password: it lives as long as the reading, and is never shown. */
+const underWay = new Map<string, Promise<DatabaseState>>();
+
+/**
+ * A deploy asks about six workloads of one database at the same moment: they share one connection. No reading is joined
+ * that has ended, so none is older than the request that asks by more than its own few milliseconds.
+ */
+function readTogether(settings: ConnectionSettings, timeoutMs: number): Promise<DatabaseState> {
+  const key = JSON.stringify([settings, settings.password(), timeoutMs]);
+  const joined = underWay.get(key);
+  if (joined) return joined;
+  const reading = readDatabase(settings, { timeoutMs }).finally(() => underWay.delete(key));
+  underWay.set(key, reading);
+  return reading;
 }
 
 /** Sessions of others on that database. Throws when it can't be asked. */

@@ -64,8 +64,9 @@ export function hold(
   const standing = stored && holdOf(stored);
   const gated = standing?.before.gated === true || needsGate(kind, object, created);
   const record: Hold = standing ?? asRecord(since, gated ? { gated } : fieldsOf(kind, object));
-  const held = structuredClone(object);
-  held.metadata.annotations = { ...held.metadata.annotations, [annotation.hold]: JSON.stringify(record) };
+  const annotations = { ...object.metadata.annotations, [annotation.hold]: JSON.stringify(record) };
+  // Only what changes is copied: the rest stays the same object, which makes the comparison for the patch short.
+  const held = { ...object, metadata: { ...object.metadata, annotations }, spec: { ...object.spec } };
   if (gated) closeTemplate(held);
   else if (kind === 'Deployment') held.spec.paused = true;
   else
@@ -82,9 +83,10 @@ function asRecord({ since, by, from, connection }: Omit<Hold, 'before'>, before:
   return { since, by, from, ...(connection === undefined ? {} : { connection }), before };
 }
 
-function closeTemplate({ spec: { template } }: WorkloadObject): void {
+function closeTemplate({ spec }: WorkloadObject): void {
+  const { template } = spec;
   const others = (template.spec.schedulingGates ?? []).filter((gate) => gate.name !== gateName);
-  template.spec.schedulingGates = [...others, { name: gateName }];
+  spec.template = { ...template, spec: { ...template.spec, schedulingGates: [...others, { name: gateName }] } };
 }
 
 function fieldsOf(kind: string, object: WorkloadObject): Hold['before'] {

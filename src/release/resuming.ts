@@ -48,7 +48,8 @@ export function dismiss({ pods }: Release): Act | undefined {
  */
 function letGo(release: Release): Act | undefined {
   const gated = release.pods.filter((p) => p.gated && !p.terminating);
-  const fitting = gated.filter((p) => podFits(release, p) && !isOutdated(release, p));
+  // Which revision is wanted is only known once the StatefulSet's controller has seen that the hold is off.
+  const fitting = gated.filter((p) => podFits(release, p) && observed(release, p) && !isOutdated(release, p));
   if (fitting.length > 0) return { act: 'ungate', pods: fitting };
   const misfits = gated.filter((p) => p.owner?.kind !== 'Deployment' && p.owner?.kind !== 'ReplicaSet');
   const due = misfits.filter((p) => observed(release, p));

@@ -1,5 +1,5 @@
 /** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { holdOf, isStopped } from './hold.ts';
 import type { ContainerSpec, Metadata, PodObject, WorkloadObject } from './objects.ts';
 import { annotation, databaseContainers, gateName, label, recognize } from './profiles.ts';
@@ -60,10 +60,7 @@ export function connectionFingerprint(container: ContainerSpec | undefined): str
   const counted = all.filter((e) => connectionVariables.some((prefix) => e.name?.startsWith(prefix)));
   // Made of other variables: any of them may be one of those.
   const env = counted.some((e) => e.value?.includes('$')) ? all : counted;
-  return createHash('sha256')
-    .update(JSON.stringify([env, container?.envFrom ?? []]))
-    .digest('hex')
-    .slice(0, 12);
+  return hash('sha256', JSON.stringify([env, container?.envFrom ?? []]), 'hex').slice(0, 12);
 }
 
 /** All replicas are of the desired template and Ready, and the controller has seen the newest change. */

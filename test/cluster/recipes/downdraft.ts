@@ -8,7 +8,15 @@ import { unmountBelow } from '../mounts.ts';
 import type { Recipe, Workshop } from './recipe.ts';
 
 const project = join(import.meta.dirname, '../../..');
-const files = ['Dockerfile', '.dockerignore', '.npmrc', 'package.json', 'package-lock.json'];
+const files = [
+  'Dockerfile',
+  '.dockerignore',
+  '.npmrc',
+  '.tsconfig.build.json',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+];
 
 /** This project, built by its own Dockerfile. */
 export const downdraft: Recipe = {

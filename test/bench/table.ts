@@ -1,0 +1,91 @@
+/** The figures as plain text, and what they should be. */
+import type { Round } from './load.ts';
+import type { Results } from './measure.ts';
+
+export interface Target {
+  what: string;
+  wanted: string;
+  measured: number;
+  met: boolean;
+}
+
+const ours = 'downdraft';
+const go = 'controller-runtime';
+
+/** Each target with what was measured. */
+export function targetsOf({ figures, memory }: Results): Target[] {
+  const of = (name: string, server = ours) => figures[name]![server]!;
+  const atLeast = (what: string, measured: number, wanted: number): Target => ({
+    what,
+    wanted: `at least ${wanted}`,
+    measured,
+    met: measured >= wanted,
+  });
+  const below = (what: string, measured: number, wanted: number): Target => ({
+    what,
+    wanted: `at most ${Number(wanted.toFixed(2))}`,
+    measured,
+    met: measured <= wanted,
+  });
+  const sizes = ['8 KB', '1 MB'] as const;
+  return [
+    ...sizes.flatMap((size) => [
+      atLeast(`throughput / Go's, ${size}`, of(size).throughput / of(size, go).throughput, 2.5),
+      below(`p99 / Go's, ${size}`, of(size).p99Ms / of(size, go).p99Ms, 1 / 3),
+      atLeast(`throughput / Pepr's, ${size}`, of(size).throughput / of(size, 'Pepr').throughput, 3),
+    ]),
+    below('MiB resident after 1 MB bodies', memory[ours]!.afterLarge, 120),
+    below('ms p99 of a hold with a database read', of('8 KB held, database read').p99Ms, 50),
+  ];
+}
+
+/** The whole report. */
+export function tableOf(results: Results, targets: Target[]): string {
+  const { machine, releases, rounds, seconds, figures, memory } = results;
+  const rows = Object.entries(figures).flatMap(([name, servers]) =>
+    Object.entries(servers).map(([server, round]) => rowOf(name, server, round, servers[go])),
+  );
+  const head = ['review', 'server', 'rps', 'p50 ms', 'p99 ms', 'CPU ms', 'cores', 'rps/Go', 'p99/Go', 'CPU/Go'];
+  const memoryRows = Object.entries(memory).map(([server, { rest, afterLarge, peak }]) => [
+    server,
+    rest.toFixed(0),
+    afterLarge.toFixed(0),
+    peak.toFixed(0),
+  ]);
+  const targetRows = targets.map(({ what, wanted, measured, met }) => [
+    met ? 'met' : 'MISSED',
+    what,
+    round(measured),
+    wanted,
+  ]);
+  return [
+    `${machine.cores} cores, ${machine.model.trim()}, Node ${machine.node}; ${releases} releases of 6 workloads loaded`,
+    `TLS, keep-alive, 4 connections; medians of ${rounds} interleaved rounds of ${seconds} s; Go is 1`,
+    '',
+    ...aligned([head, ...rows], 2),
+    '',
+    ...aligned([['resident MiB', 'at rest', 'after 1 MB', 'most ever'], ...memoryRows], 1),
+    '',
+    ...aligned([['', 'target', 'measured', 'wanted'], ...targetRows], 2),
+    '',
+  ].join('\n');
+}
+
+function rowOf(name: string, server: string, r: Round, beside: Round | undefined): string[] {
+  const ratio = (key: 'throughput' | 'p99Ms' | 'cpuMs') => (beside ? (r[key] / beside[key]).toFixed(2) : '');
+  const figures = [r.throughput, r.p50Ms, r.p99Ms, r.cpuMs, r.serverCores].map(round);
+  return [name, server, ...figures, ratio('throughput'), ratio('p99Ms'), ratio('cpuMs')];
+}
+
+/** Three digits that count. */
+function round(figure: number): string {
+  return figure >= 100 ? figure.toFixed(0) : figure.toPrecision(3);
+}
+
+/** Columns one under the other: the first `left` begin, the others end, in line. */
+function aligned(rows: string[][], left: number): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const cell = (text: string, column: number) =>
+    column < left ? text.padEnd(widths[column]!) : text.padStart(widths[column]!);
+  return rows.map((row) => row.map(cell).join('  ').trimEnd());
+}
