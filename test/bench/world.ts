@@ -3,7 +3,11 @@
  * Everything that a review of them needs of the cluster comes from `benchPorts`.
  */
 import type { Ports } from '../../src/admission/ports.ts';
+import { makeShelf } from '../../src/cluster/shelf.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
+import { policyFor } from '../../src/release/policy.ts';
+import { activeRun } from '../../src/release/record.ts';
+import { makePolicy } from '../make/policy.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 
@@ -41,43 +45,25 @@ export function storedWorkload(at: number, component: keyof typeof components): 
   return components[component] === 'Deployment' ? makeDeployment(shape) : makeStatefulSet(shape);
 }
 
-/**
- * Ports on that world. `database` answers in place of memory, when it is given. Only what the judging reads is kept of a
- * workload.
- */
+/** Ports on that world: the workloads stand on the product's own shelf. `database` answers in place of memory, when given. */
 export function benchPorts(database?: Ports['database']): Ports {
-  const stored = new Map<string, WorkloadObject>();
+  const shelf = makeShelf();
   for (let at = 0; at < releaseCount; at++)
-    for (const component of Object.keys(components) as (keyof typeof components)[]) {
-      const workload = slim(storedWorkload(at, component));
-      stored.set(keyOf(workload.kind ?? '', workload.metadata.namespace ?? '', workload.metadata.name), workload);
-    }
+    for (const component of Object.keys(components) as (keyof typeof components)[])
+      shelf.put(storedWorkload(at, component), 'ADDED', 'tier=airflow');
   const learned = Object.fromEntries((['3.2.1', '3.1.8'] as const).map((v) => [`apache/airflow:${v}`, makeImage(v)]));
+  const policies = [makePolicy({ name: 'production', mode: 'Deny', selector: { matchLabels: { stage: 'production' } } })];
   return {
-    storedWorkload: async (kind, namespace, name) => stored.get(keyOf(kind, namespace, name)),
-    releaseWorkloads: async () => [],
+    storedWorkload: async (kind, namespace, name) => shelf.get(kind, namespace, name),
+    releaseWorkloads: async (namespace, release) => shelf.of(namespace, release),
     database: database ?? (async () => makeDatabase()),
-    run: async () => undefined,
+    run: async (_, release) => activeRun([], release),
     learnedImages: async () => learned,
     registry: async () => undefined,
-    policy: async () => ({ mode: 'Hold', by: [] }),
+    policy: async () => policyFor(policies, { stage: 'test' }),
     missingRights: async () => [],
     notReady: () => undefined,
     now: () => new Date(),
     settings: { repositories: ['apache/airflow'], budgetMs: 3000 },
   };
-}
-
-function keyOf(kind: string, namespace: string, name: string): string {
-  return `${kind}/${namespace}/${name}`;
-}
-
-function slim({ kind, metadata, spec }: WorkloadObject): WorkloadObject {
-  const { name, namespace, labels } = metadata;
-  const { containers } = spec.template.spec;
-  return {
-    kind,
-    metadata: { name, namespace, labels },
-    spec: { template: { spec: { containers: containers.slice(0, 1) } } },
-  } as WorkloadObject;
 }
