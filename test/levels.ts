@@ -26,7 +26,10 @@ const coreStories = ['test/stories/downgrade.test.ts'];
 /** Files beside those of the door that need the control plane. */
 const clusterAlso = [
   'test/admission/matchconditions.test.ts',
+  'test/admission/forged.test.ts',
+  'test/admission/goldens.test.ts',
   'test/admission/helmrecord.test.ts',
+  'test/admission/innocent.test.ts',
   'test/registry/crane.test.ts',
 ];
 
@@ -64,6 +67,20 @@ export const levels = {
       ...clusterAlso,
       'test/loop',
     ],
+    serial: true,
+    node: false,
+  },
+  tools: {
+    name: 'tools',
+    question: 'what do people see in the tool that they use?',
+    paths: ['test/tools'],
+    serial: true,
+    node: false,
+  },
+  cost: {
+    name: 'cost',
+    question: 'does a review still cost what it did?',
+    paths: ['test/bench'],
     serial: true,
     node: false,
   },

@@ -1,6 +1,6 @@
 /**
  * A real control plane with downdraft's own manifests installed, and the webhooks answered by a server in this process,
- * on the ports that main joins. Where a test says so, database and registries are what its world says.
+ * on the ports that main joins. What is stored comes from the cluster, all else (or nothing: `real`) from a test's world.
  */
 import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
@@ -32,7 +32,7 @@ export interface Guarded {
   plane: ControlPlane;
   /** The cluster's admin, by our own client. */
   client: Client;
-  /** What the webhooks find in place of database, run, images asked and registries; a test changes it. */
+  /** What the webhooks find in place of the database, runs, images, registries, policies and rights; a test changes it. */
   world: World;
   /** Paths of the reviews that came in. */
   calls: string[];
@@ -102,8 +102,8 @@ async function answerReviews({ kubeconfig }: ControlPlane, seen: Seen, stops: St
   const mirror = startMirror(client, 'downdraft', ending.signal, () => undefined);
   await waitFor('the mirror to be told of everything', 30_000, () => mirror.missing() === undefined);
   const joined = admissionPorts({ client, mirror, registry: registryOf(client, config) }, config, () => undefined);
-  const { database, run: underWay, learnedImages, registry } = makePorts(seen.world);
-  const ports = seen.real ? joined : { ...joined, database, run: underWay, learnedImages, registry };
+  const { storedWorkload, releaseWorkloads, notReady, now, settings, ...told } = makePorts(seen.world);
+  const ports = seen.real ? joined : { ...joined, ...told };
   const names = { serviceName: config.service, namespace: config.namespace, hosts: ['127.0.0.1'] };
   const { ca, leaf } = await issue({ ...names, now: new Date() });
   const app = buildServer(ports, { logger: loggerTo(seen.reviewed), tls: leaf });
@@ -121,7 +121,7 @@ async function answerReviews({ kubeconfig }: ControlPlane, seen: Seen, stops: St
 function loggerTo(reviewed: Reviewed[]): FastifyBaseLogger {
   const ignore = () => undefined;
   const info = (line: unknown, says?: string) => void (says === 'reviewed' && reviewed.push(line as Reviewed));
-  const logger = { info, warn: ignore, error: ignore, fatal: ignore, debug: ignore, trace: ignore, silent: ignore };
+  const logger = { info, warn: ignore, error: ignore, fatal: ignore, debug: info, trace: ignore, silent: ignore };
   return { ...logger, level: 'info', child: () => loggerTo(reviewed) } as unknown as FastifyBaseLogger;
 }
 

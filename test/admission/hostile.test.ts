@@ -1,13 +1,13 @@
 /** Whatever comes in: a clear answer, never a crash, never an allow of an Airflow image that the database is ahead of. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { buildServer } from '../../src/admission/server.ts';
+import { buildServer, webhooks } from '../../src/admission/server.ts';
 import { makePorts } from '../make/ports.ts';
 import { makeReview } from '../make/review.ts';
 import { makeDeployment } from '../make/workload.ts';
 
 const older = 'apache/airflow:3.1.8';
-const paths = ['/mutate', '/validate', '/gate', '/drain'];
+const paths = Object.keys(webhooks);
 const app = buildServer(makePorts({ stored: makeDeployment() }), { logger: undefined });
 
 /** Sends text as an API server would. */
@@ -154,7 +154,7 @@ describe('random reviews', () => {
           expect(response.allowed || response.status.message.length > 20).toBe(true);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 3000 },
     );
   }, 60_000);
 
@@ -167,19 +167,38 @@ describe('random reviews', () => {
       ['userInfo'],
       ['dryRun'],
       ['options'],
+      ['resource'],
+      ['requestKind'],
+      ['object', 'metadata', 'labels'],
+      ['object', 'metadata', 'ownerReferences'],
+      ['object', 'metadata', 'generation'],
+      ['object', 'spec', 'updateStrategy'],
+      ['object', 'spec', 'selector'],
+      ['object', 'spec', 'template', 'metadata'],
+      ['object', 'spec', 'template', 'spec', 'initContainers'],
+      ['object', 'spec', 'template', 'spec', 'schedulingGates'],
       ['oldObject', 'metadata', 'annotations'],
+      ['oldObject', 'status'],
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(beside, wild), { maxLength: 4 }), async (changes) => {
+      fc.asyncProperty(fc.array(fc.tuple(beside, wild), { maxLength: 4 }), fc.nat(15), async (changes, at) => {
         const review = update();
         for (const [where, value] of changes) put(review.request, where, value);
-        const { response } = (await post('/mutate', JSON.stringify(review))).json();
+        const { response } = (await post('/mutate', poisoned(JSON.stringify(review), at))).json();
         expect(response.auditAnnotations.verdict).not.toBe('allow');
       }),
       { numRuns: 2000 },
     );
   }, 60_000);
 });
+
+/** With keys that a careless reader takes for an object's prototype, in one of the first objects of a review. */
+function poisoned(body: string, at: number): string {
+  const keys = '"__proto__":{"paused":true,"deletionTimestamp":"x"},"constructor":{"prototype":{"allowed":true}},';
+  let seen = 0;
+  const objects = /"(?:request|object|oldObject|metadata|labels|spec|template)":\{(?=")/g;
+  return body.replace(objects, (opening) => (seen++ === at ? opening + keys : opening));
+}
 
 /** Sets what is at a path, where the path still leads to an object. */
 function put(root: unknown, path: readonly string[], value: unknown): void {

@@ -136,14 +136,18 @@ describe('where the policy only observes', () => {
 });
 
 describe('a workload whose own labels were changed before', () => {
-  it.each(['release', 'tier', 'component'])('%s: is still known by those of its pods', async (name) => {
+  it.each([
+    ['release', 'hold'],
+    ['component', 'hold'],
+    ['tier', 'deny'],
+  ])('%s: is still known by those of its pods', async (name, verdict) => {
     const relabelled = (image: string) => {
       const object = makeDeployment({ image });
       delete object.metadata.labels?.[name];
       return object;
     };
     const { audit } = await ask(relabelled(older), relabelled('apache/airflow:3.2.1')).answer;
-    expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseAhead' });
+    expect(audit).toEqual({ verdict, reason: 'DatabaseAhead' });
   });
 });
 

@@ -39,6 +39,17 @@ describe('golden reviews', () => {
     expect(new Set(observed)).toEqual(new Set(['hold', 'deny']));
   });
 
+  it('no warning is cut, and the ordinary ones have at most 120 characters', () => {
+    for (const { answer } of goldens) {
+      const { warnings = [], auditAnnotations } = answer.response;
+      const ordinary = ['DatabaseAhead', 'ProviderAhead', 'Draining'].includes(auditAnnotations.reason);
+      for (const warning of warnings) {
+        expect(warning).not.toMatch(/…$/);
+        expect(warning.length, warning).toBeLessThanOrEqual(ordinary ? 120 : 256);
+      }
+    }
+  });
+
   it('none says one thing in the audit log and does another', () => {
     for (const { request, answer } of goldens) {
       const { allowed, auditAnnotations, patch, uid } = answer.response;
