@@ -4,6 +4,7 @@
  * the answer is a patch. Only the compact form that API servers send is cut; of any other, everything is kept.
  */
 import type { IncomingMessage } from 'node:http';
+import { afterBody } from './quiet.ts';
 
 /** More bytes than a review can have; `statusCode` is what fastify answers. */
 export class BodyTooLarge extends Error {
@@ -32,6 +33,7 @@ export function receiveText(body: IncomingMessage, most: number): Promise<string
   body.once('end', () => {
     resolve(readText(buffer.subarray(0, end)));
     if (idle.length < mostIdle && buffer.length <= largestIdle) idle.push(buffer);
+    afterBody(end);
   });
   return promise;
 }

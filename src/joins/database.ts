@@ -27,7 +27,7 @@ const underWay = new Map<string, Promise<DatabaseState>>();
  * A deploy asks about six workloads of one database at the same moment: they share one connection. No reading is joined
  * that has ended, so none is older than the request that asks by more than its own few milliseconds.
  */
-function readTogether(settings: ConnectionSettings, timeoutMs: number): Promise<DatabaseState> {
+export function readTogether(settings: ConnectionSettings, timeoutMs: number): Promise<DatabaseState> {
   const key = JSON.stringify([settings, settings.password(), timeoutMs]);
   const joined = underWay.get(key);
   if (joined) return joined;

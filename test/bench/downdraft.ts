@@ -8,17 +8,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildServer } from '../../src/admission/server.ts';
-import { readDatabase } from '../../src/database/read.ts';
 // Every replica has loaded these, whether it leads or not.
 import '../../src/joins/admission.ts';
 import '../../src/joins/controller.ts';
+import { readTogether } from '../../src/joins/database.ts';
 import { settingsAt } from '../database/settings.ts';
 import { leaveWithParent } from './child.ts';
 import { benchPorts } from './world.ts';
 
 const [port, folder, url] = process.argv.slice(2) as [string, string, string | undefined];
 const settings = url === undefined ? undefined : settingsAt(url);
-const ports = benchPorts(settings && (() => readDatabase(settings, { timeoutMs: 2400 })));
+const ports = benchPorts(settings && (() => readTogether(settings, 2400)));
 const read = (name: string) => readFileSync(join(folder, name));
 const app = buildServer(ports, {
   logger: pino({ level: 'info', base: { instance: 'bench' } }),

@@ -1,6 +1,7 @@
 /** The whole measurement: starts the servers, loads one after the other in interleaved rounds, ends them. */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Size, sizes, writeBodies } from './bodies.ts';
 import { startDatabase } from './database.ts';
 import { withFolder } from './folder.ts';
@@ -19,7 +20,7 @@ export interface Results {
   seconds: number;
   /** Medians over the rounds, by case and server. */
   figures: Record<string, Record<string, Round>>;
-  /** MiB of each server: before the first review, at most after a round of 1 MB bodies, and at most ever. */
+  /** MiB of each server: before the first review, a while after the last round of 1 MB bodies, and at most ever. */
   memory: Record<string, { rest: number; afterLarge: number; peak: number }>;
 }
 
@@ -34,6 +35,9 @@ interface Length {
   rounds: number;
   seconds: number;
 }
+
+/** Every runtime here gives memory back only once it is quiet. */
+const settleMs = 3_000;
 
 type Say = (text: string) => void;
 
@@ -59,11 +63,9 @@ export async function measureAll({ rounds, seconds }: Length, say: Say, signal: 
     const trials = trialsOf(servers, bodies);
     const told = await runTrials(go, trials, { rounds, seconds }, say, signal);
     const memory: Results['memory'] = {};
-    for (const { name, pid } of servers) {
-      const large = told.filter(({ trial }) => trial.server.name === name && trial.name.startsWith('1 MB'));
-      const afterLarge = Math.max(...large.map(({ round }) => round.residentMiB));
-      memory[name] = { rest: rest.get(name)!, afterLarge, peak: await peakMiB(pid) };
-    }
+    await delay(settleMs);
+    for (const { name, pid } of servers)
+      memory[name] = { rest: rest.get(name)!, afterLarge: await residentMiB(pid), peak: await peakMiB(pid) };
     for (const server of servers) await server.stop();
     const reading = await measureReading(go, place, bodies, { rounds, seconds }, say, signal);
     const [{ model } = { model: 'unknown' }] = cpus();

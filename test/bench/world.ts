@@ -52,7 +52,9 @@ export function benchPorts(database?: Ports['database']): Ports {
     for (const component of Object.keys(components) as (keyof typeof components)[])
       shelf.put(storedWorkload(at, component), 'ADDED', 'tier=airflow');
   const learned = Object.fromEntries((['3.2.1', '3.1.8'] as const).map((v) => [`apache/airflow:${v}`, makeImage(v)]));
-  const policies = [makePolicy({ name: 'production', mode: 'Deny', selector: { matchLabels: { stage: 'production' } } })];
+  const policies = [
+    makePolicy({ name: 'production', mode: 'Deny', selector: { matchLabels: { stage: 'production' } } }),
+  ];
   return {
     storedWorkload: async (kind, namespace, name) => shelf.get(kind, namespace, name),
     releaseWorkloads: async (namespace, release) => shelf.of(namespace, release),
