@@ -13,6 +13,8 @@ describe('configuration', () => {
       port: 8443,
       service: 'downdraft',
       airflowRepositories: ['apache/airflow'],
+      registryCa: undefined,
+      registryPlainHttp: [],
       runner: 'Copy',
       budgetMs: 3000,
       leaseSeconds: 15,
@@ -88,7 +90,7 @@ describe('configuration', () => {
 
   it('has a help text with every variable and its default', () => {
     const help = configHelp();
-    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(14);
+    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(16);
     expect(help).toContain('port that the webhook listens on (default: 8443)');
     expect(help).toContain('(default: POD_NAME, else the host name)');
   });

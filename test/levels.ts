@@ -61,12 +61,7 @@ export const levels = {
   cluster: {
     name: 'cluster',
     question: 'is it called when it must be and only then; does the loop survive?',
-    paths: [
-      'test/cluster/cluster.test.ts',
-      'test/cluster-client',
-      ...clusterAlso,
-      'test/loop',
-    ],
+    paths: ['test/cluster/cluster.test.ts', 'test/cluster-client', ...clusterAlso, 'test/loop'],
     serial: true,
     node: false,
   },

@@ -44,6 +44,8 @@ export async function observeDatabase(
   if (!concerned && looks.examined.get(key) === shape) return unread('nothing of the release has changed');
   looks.examined.set(key, shape);
   const outside = await fromOutside(reads, workloads);
+  // Not known is not examined: the next change of a pod looks again.
+  if (outside.state !== 'read') looks.examined.delete(key);
   if (outside.state === 'read') return { database: outside, sessions: await sessionsOutside(reads, subject) };
   if (!concerned || isElsewhere(workloads)) return { database: outside, sessions: [] };
   const verified = verifiedState(run);

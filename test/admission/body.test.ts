@@ -35,7 +35,7 @@ const { body } = fc.letrec((tie) => ({
 
 describe('the text of a body', () => {
   it('says what the body says, but for managed fields and the copy of kubectl apply', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(body, (value) => {
         const text = readText(Buffer.from(JSON.stringify(value)));
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(unread(value))));

@@ -92,7 +92,7 @@ describe('a record is let through', () => {
     ['of workloads that are not there yet', { objects: to(ancient) }, { stored: () => undefined }, 'SameImage'],
     [
       'of another application',
-      { objects: [makeDeployment({ labels: { tier: 'web' }, image: 'shop:2' })] },
+      { objects: [makeDeployment({ labels: { tier: 'web' }, podLabels: { tier: 'web' }, image: 'shop:2' })] },
       {},
       'NotAirflow',
     ],

@@ -113,7 +113,7 @@ describe('a release record', () => {
 
 describe('the workloads of a manifest', () => {
   const redis = { ...makeDeployment({ component: 'redis' }) };
-  const shop = makeDeployment({ name: 'shop', labels: { tier: 'web' } });
+  const shop = makeDeployment({ name: 'shop', labels: { tier: 'web' }, podLabels: { tier: 'web' } });
 
   it("are Airflow's, in the record's namespace, with image and declared version", () => {
     const bare = makeDeployment({
