@@ -97,6 +97,7 @@ export const levels = {
     name: 'stories',
     question: 'and whatever happens in between?',
     paths: ['test/stories'],
+    except: coreStories,
     serial: true,
     node: true,
   },

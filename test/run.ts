@@ -1,6 +1,6 @@
 /**
  * npm test: the levels, fast ones first, and one closing line that counts them.
- * npm run test:stories: all stories. A level that can't run here is named as skipped, with the reason.
+ * npm run test:stories: the other stories. A level that can't run here is named as skipped, with the reason.
  */
 import { ensureBinaries } from './cluster/binaries.ts';
 import { nodeAbsence } from './cluster/packages.ts';
