@@ -56,7 +56,7 @@ describe('story 9: a denial is read in the output of helm and of kubectl', () =>
       const said = await upgrade('2.6.3', '--timeout', '2m');
       expect(said.ok).toBe(false);
       expect(said.stderr).toMatch(
-        /admission webhook "workloads\.downdraft\.dev" denied the request: downdraft: deployment\/af-\S+: image 2\.6\.3 is below 2\.7\.0/,
+        /admission webhook "(record|workloads)\.downdraft\.dev" denied the request: downdraft: deployment\/af-\S+: image 2\.6\.3 is below 2\.7\.0/,
       );
       expect(said.stderr).toContain('choose 2.7.0 or newer');
       const kubectl = await place.kubectl([
