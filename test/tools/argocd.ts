@@ -27,11 +27,9 @@ export async function startArgoCD(place: ToolPlace): Promise<ArgoCD> {
     await installKinds(place, join(folder, 'argocd-crds'));
     const ports = await freePorts(4);
     const [store, repo, repoMetrics, metrics] = ports.map(String) as [string, string, string, string];
-    await start(
-      'redis',
-      [redis.command, '--port', store, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
-      redis.env,
-    );
+    // With a title of its own it would not be known again as ours, and left running after a crash.
+    const quiet = ['--save', '', '--appendonly', 'no', '--set-proc-title', 'no'];
+    await start('redis', [redis.command, '--port', store, '--bind', '127.0.0.1', ...quiet], redis.env);
     const own = {
       ARGOCD_FAKE_IN_CLUSTER: 'true',
       ARGOCD_GPG_ENABLED: 'false',
