@@ -2,9 +2,8 @@
 import { foremost } from '../release/next.ts';
 import type { PodObject, PodSpec } from '../release/objects.ts';
 import type { Reason } from '../release/reasons.ts';
-import type { Workload } from '../release/release.ts';
-import { readWorkload, releaseOfPod } from '../release/workload.ts';
-import { judgeWithin } from './observe.ts';
+import { releaseOfPod } from '../release/workload.ts';
+import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, denied, type ReviewRequest } from './review.ts';
 
@@ -38,15 +37,13 @@ export async function ephemeral(request: ReviewRequest, ports: Ports): Promise<A
 }
 
 function subjectOf(workload: { kind: string; namespace: string; name: string; release: string }, ports: Ports) {
-  const { namespace, release } = workload;
   return {
     workload,
     declaredVersion: undefined,
     lenient: true,
     onlyRefused: true,
     connection: async (signal: AbortSignal) => {
-      const stored = await ports.releaseWorkloads(namespace, release, signal);
-      const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
+      const workloads = await storedRelease(ports, workload, signal);
       return workloads.length > 0 ? foremost(workloads).object : undefined;
     },
   };

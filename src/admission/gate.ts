@@ -8,9 +8,7 @@
 import fastJsonPatch from 'fast-json-patch';
 import type { PodObject } from '../release/objects.ts';
 import { annotation, databaseContainers, gateName, label, recognize } from '../release/profiles.ts';
-import type { Workload } from '../release/release.ts';
-import { readWorkload } from '../release/workload.ts';
-import { judgeWithin } from './observe.ts';
+import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, patched, type ReviewRequest } from './review.ts';
 
@@ -32,8 +30,7 @@ export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer
     // What could not be looked at may be a release of which nothing is held: nobody would let its pod go.
     lenient: true,
     connection: async (signal: AbortSignal) => {
-      const stored = await ports.releaseWorkloads(namespace, release, signal);
-      const workloads = stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
+      const workloads = await storedRelease(ports, { namespace, release }, signal);
       return workloads.find((w) => w.hold)?.object;
     },
   };

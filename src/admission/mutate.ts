@@ -19,9 +19,8 @@ import type { WorkloadObject } from '../release/objects.ts';
 import { label } from '../release/profiles.ts';
 import { nameOf } from '../release/reasons.ts';
 import type { Workload } from '../release/release.ts';
-import { readWorkload } from '../release/workload.ts';
 import { type Change, readChange } from './change.ts';
-import { judgeWithin } from './observe.ts';
+import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, denied, errored, patched, type ReviewRequest } from './review.ts';
 
@@ -93,11 +92,6 @@ async function judgeCreate(change: Change, object: WorkloadObject, ports: Ports)
   const decision = await judgeWithin(subject, ports);
   const since = { since: ports.now().toISOString(), by: request.username, from: from === desired.image ? '' : from };
   return answer(change, object, decision, since);
-}
-
-async function storedRelease(ports: Ports, { namespace, release }: Workload, signal: AbortSignal): Promise<Workload[]> {
-  const stored = await ports.releaseWorkloads(namespace, release, signal);
-  return stored.map(readWorkload).filter((w) => w?.release === release) as Workload[];
 }
 
 function subjectOf({ kind, namespace, name, release, image, images, declaredVersion }: Workload) {

@@ -8,7 +8,7 @@ import { holdOf } from '../release/hold.ts';
 import { knowImage, versionInName } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 import { nameOf, type Reason, shorten } from '../release/reasons.ts';
-import type { DatabaseState, ImageKnowledge, ImageUnknown, Mode, Run } from '../release/release.ts';
+import type { DatabaseState, ImageKnowledge, ImageUnknown, Mode, Run, Workload } from '../release/release.ts';
 import { judge, type Question, type Verdict } from '../release/verdict.ts';
 import { readWorkload } from '../release/workload.ts';
 import type { Ports } from './ports.ts';
@@ -33,6 +33,16 @@ export interface Subject {
   connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
   /** Why it is let through when there is none. */
   otherwise?: Reason;
+}
+
+/** The stored workloads of a release that use its database. */
+export async function storedRelease(
+  ports: Ports,
+  { namespace, release }: { namespace: string; release: string },
+  signal: AbortSignal,
+): Promise<Workload[]> {
+  const stored = await ports.releaseWorkloads(namespace, release, signal);
+  return stored.map(readWorkload).filter((w): w is Workload => w?.release === release);
 }
 
 /** Judges an image for a subject. Never throws: what can't be looked at is a hold, DatabaseUnreadable. */

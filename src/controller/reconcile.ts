@@ -6,7 +6,7 @@ import { type Act, next } from '../release/next.ts';
 import { phaseOf } from '../release/phase.ts';
 import type { Reason } from '../release/reasons.ts';
 import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
-import type { Release, Run } from '../release/release.ts';
+import type { Release, Run, Workload } from '../release/release.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
@@ -89,31 +89,32 @@ async function sayOnWorkloads(
 ): Promise<void> {
   const key = `${namespace}/${name}`;
   if (told.get(key) === message) return;
-  for (const { kind, name, hold, object } of workloads)
-    if (hold)
-      await writes.event({
-        object: {
-          apiVersion: 'apps/v1',
-          kind,
-          namespace,
-          name,
-          ...(object.metadata.uid ? { uid: object.metadata.uid } : {}),
-        },
-        type: 'Warning',
-        reason,
-        message,
-      });
+  await warnOn(
+    workloads.filter((w) => w.hold),
+    reason,
+    message,
+    writes,
+  );
   told.set(key, message);
 }
 
-async function sayMoved({ namespace, workloads }: Release, image: string, writes: Writes): Promise<void> {
+async function sayMoved({ workloads }: Release, image: string, writes: Writes): Promise<void> {
   const message = `${image} was pushed anew since it was asked: what was learned of it is forgotten, and the next change asks again`;
-  for (const { kind, name, object } of workloads.filter((w) => w.images.includes(image))) {
+  await warnOn(
+    workloads.filter((w) => w.images.includes(image)),
+    'TagMoved',
+    message,
+    writes,
+  );
+}
+
+async function warnOn(workloads: Workload[], reason: Reason, message: string, writes: Writes): Promise<void> {
+  for (const { kind, namespace, name, object } of workloads) {
     const uid = object.metadata.uid ? { uid: object.metadata.uid } : {};
     await writes.event({
       object: { apiVersion: 'apps/v1', kind, namespace, name, ...uid },
       type: 'Warning',
-      reason: 'TagMoved',
+      reason,
       message,
     });
   }

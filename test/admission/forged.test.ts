@@ -3,7 +3,6 @@
  * dialled and no file opened because a review names it. What is stored is read.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import https from 'node:https';
 import { type AddressInfo, createServer, type Server } from 'node:net';
@@ -14,6 +13,7 @@ import type { ContainerSpec, PodObject, WorkloadObject } from '../../src/release
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { databaseHost, nameDatabase } from '../loop/names.ts';
+import { isOpened } from '../make/fifo.ts';
 import { makeRecord } from '../make/helmrelease.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { revisionsOf } from '../make/release.ts';
@@ -103,17 +103,6 @@ async function held() {
   const review = makeReview({ object: makeDeployment({ image: older }), oldObject: makeDeployment() });
   await post('/mutate', review);
   return at.reviewed.at(-1)!;
-}
-
-/** Whether somebody waits to read it: then opening it for writing does not fail. */
-function isOpened(path: string): boolean {
-  try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
-    throw error;
-  }
 }
 
 const connection = 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN';

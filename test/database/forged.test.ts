@@ -5,7 +5,6 @@
  * A FIFO tells without a spy: opening it for writing fails (ENXIO) unless somebody has opened it for reading.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +12,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDatabase } from '../../src/database/read.ts';
 import { parseDatabaseUrl } from '../../src/database/url.ts';
+import { isOpened } from '../make/fifo.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
 
 let folder: string;
@@ -48,17 +48,6 @@ afterAll(async () => {
   local.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-/** Whether somebody waits to read it. */
-function isOpened(path: string): boolean {
-  try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
-    throw error;
-  }
-}
 
 /** Parses and, where that is let through, really dials the server. */
 async function visited(query: string, password = ':correct-horse'): Promise<string> {
