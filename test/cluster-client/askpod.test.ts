@@ -1,27 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { askPod } from '../../src/cluster/askpod.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
-import { type FakeKubelet, type Fault, startFakeKubelet } from './kubelet.ts';
+import { type FakeKubelet, onFakeKubelet, startFakeKubelet } from './kubelet.ts';
 
 let dir: string;
 let kubelet: FakeKubelet;
 let client: Client;
 
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'downdraft-ask-'));
-  kubelet = await startFakeKubelet(dir);
-  client = connect({ kubeconfig: kubelet.kubeconfig });
-});
-beforeEach(() => {
-  for (const name of Object.keys(kubelet.fault)) delete kubelet.fault[name as keyof Fault];
-});
-afterAll(async () => {
-  client.close();
-  await kubelet.stop();
-  await rm(dir, { recursive: true, force: true });
+onFakeKubelet((started) => {
+  ({ dir, kubelet, client } = started);
 });
 
 /** Asks with a program of sh in place of the one in Python. */

@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile as readLocal, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile as readLocal } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
+import { describe, expect, it, vi } from 'vitest';
+import type { Client } from '../../src/cluster/client.ts';
 import { ApiError } from '../../src/cluster/errors.ts';
 import { exec } from '../../src/cluster/exec.ts';
 import { readFile, startDetached, writeFile } from '../../src/cluster/files.ts';
 import { runnerFiles } from '../../src/cluster/runnerfiles.ts';
-import { type FakeKubelet, type Fault, finish, startFakeKubelet } from './kubelet.ts';
+import { type FakeKubelet, finish, onFakeKubelet } from './kubelet.ts';
 
 let dir: string;
 let kubelet: FakeKubelet;
@@ -16,18 +15,8 @@ let client: Client;
 const where = ['air', 'scheduler-0', 'scheduler'] as const;
 const request = { namespace: 'air', pod: 'scheduler-0', container: 'scheduler' };
 
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'downdraft-exec-'));
-  kubelet = await startFakeKubelet(dir);
-  client = connect({ kubeconfig: kubelet.kubeconfig });
-});
-beforeEach(() => {
-  for (const name of Object.keys(kubelet.fault)) delete kubelet.fault[name as keyof Fault];
-});
-afterAll(async () => {
-  client.close();
-  await kubelet.stop();
-  await rm(dir, { recursive: true, force: true });
+onFakeKubelet((started) => {
+  ({ dir, kubelet, client } = started);
 });
 
 const sh = (script: string) => ['sh', '-c', script];

@@ -3,13 +3,16 @@
  * runs the command on this machine; a test can make it misbehave. It stands in for a kubelet, which needs a node.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { generate } from 'selfsigned';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { type Client, connect } from '../../src/cluster/client.ts';
 
 export interface Fault {
   protocols?: string[];
@@ -30,6 +33,29 @@ export interface FakeKubelet {
   authorization(): string | undefined;
   pings(): number;
   stop(): Promise<void>;
+}
+
+/** For a whole file: one of them, a client to it and a folder of its own; each test begins without a fault. */
+export function onFakeKubelet(
+  onStarted: (started: { dir: string; kubelet: FakeKubelet; client: Client }) => void,
+): void {
+  let dir: string;
+  let kubelet: FakeKubelet;
+  let client: Client;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'downdraft-kubelet-'));
+    kubelet = await startFakeKubelet(dir);
+    client = connect({ kubeconfig: kubelet.kubeconfig });
+    onStarted({ dir, kubelet, client });
+  });
+  beforeEach(() => {
+    for (const name of Object.keys(kubelet.fault)) delete kubelet.fault[name as keyof Fault];
+  });
+  afterAll(async () => {
+    client.close();
+    await kubelet.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
 }
 
 /** Starts it on a free port and writes a kubeconfig with its CA and a token into `dir`. */
