@@ -67,6 +67,15 @@ async function setImages(site: Site, version: Version) {
   return kubectl(site, ['set', 'image', ...all, image]);
 }
 
+/** Kubernetes' own controllers have written what they think of the workloads as stored: a diff shows status, too. */
+async function untilSeenByTheirControllers(site: Site): Promise<void> {
+  await waitFor('the workloads seen by their controllers', 30_000, async () =>
+    (await workloadsOf(place, site)).every(
+      ({ metadata, status }) => status?.observedGeneration === metadata.generation,
+    ),
+  );
+}
+
 const client = ['apply', '-f', '-'];
 const server = ['apply', '--server-side', '-f', '-'];
 const replace = ['replace', '-f', '-'];
@@ -89,6 +98,7 @@ describe.concurrent.each(verbs)('kubectl %s', (verb, { install, by, word }) => {
       expect(said.stdout).toMatch(new RegExp(`${name.replace('/', '.apps/')} ${word}`));
     }
     expect(await heldOf(place, site)).toEqual(all);
+    await untilSeenByTheirControllers(site);
     // The hold is no drift.
     const before = await storedIn(place, site);
     const diffing = by.includes('--server-side') ? ['diff', '--server-side', '-f', '-'] : ['diff', '-f', '-'];
