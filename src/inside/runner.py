@@ -111,16 +111,17 @@ class Authority:
         return orders
 
     def check(self):
-        """Before each step. A higher token with the same run renews the authority; with another run it ends it."""
+        """Before each step. A higher token with the same run renews the authority; another run ends it, as the way back does."""
         if os.path.exists(path("stop")):
             raise Refused("Stopped", "asked to stop; the steps from here on were not begun")
         orders = self.read()
-        if not orders or fault_of(orders) or orders["token"] <= self.orders["token"]:
+        if not orders or fault_of(orders) or orders["token"] < self.orders["token"]:
             return
         if orders["run"] != self.orders["run"]:
             raise Refused("Superseded", "newer orders came, of another run; the steps from here on were not begun")
-        self.remember(orders["token"])
-        self.orders, self.ignored = orders, (orders["token"], orders["run"])
+        if orders["token"] > self.orders["token"]:
+            self.remember(orders["token"])
+            self.orders, self.ignored = orders, (orders["token"], orders["run"])
 
     def signature(self):
         """Under which orders we act."""
@@ -134,11 +135,13 @@ def fault_of(orders):
     identity = orders.get("identity")
     if not isinstance(identity, dict) or set(identity) != {"database", "oid", "cluster"}:
         return "identity must have database, oid and cluster"
-    for step in orders.get("steps") or [None]:
-        if not isinstance(step, dict) or not isinstance(step.get("toRevision"), str):
-            return "each step needs a toRevision, and there must be one"
-        if step.get("kind") != "core" and not (step.get("kind") == "manager" and isinstance(step.get("class"), str)):
-            return "a step is of kind core, or of kind manager with a class"
+    for order in orders.get("steps") or [None]:
+        if not isinstance(order, dict) or order.get("kind") not in KINDS:
+            return "there must be steps, each of a kind that is known: %s" % ", ".join(sorted(KINDS))
+        if order["kind"] in ("core", "manager") and not isinstance(order.get("toRevision"), str):
+            return "a step of the schema needs a toRevision"
+        if order["kind"] == "manager" and not isinstance(order.get("class"), str):
+            return "a step of a manager needs its class"
     return None
 
 
@@ -187,8 +190,8 @@ def obey(orders, authority, managers, guard):
     remove("progress.json", "result.json")
     progress = Progress(authority, write, say, len(orders["steps"]))
     try:
-        seconds = carry_out(orders, authority, managers, guard, progress)
-        result = {"ok": True, "seconds": {kind: round(spent, 3) for kind, spent in seconds.items()}}
+        seconds, facts = carry_out(orders, Work(managers, guard, progress, authority))
+        result = {"ok": True, "seconds": seconds, "facts": facts}
     except (Exception, SystemExit) as error:
         # Frames only: a message may hold a row's values.
         say("".join(traceback.format_tb(error.__traceback__)))

@@ -6,7 +6,8 @@ Put between guard.py and runner.py.
 2. All steps are looked at before the first is begun: one that can't be done must not leave half of the others done.
 3. Before each step: do the orders still hold (no newer token of another run, no stop), and is it still that database?
    Every connection that is opened from then on, also by Airflow and alembic, is asked for its identity first.
-4. The step is what the command does: airflow.utils.db.downgrade, or the provider manager's own downgrade.
+4. The step is what the command does: airflow.utils.db.downgrade, or the provider manager's own downgrade. Other kinds
+   of steps stand in files of their own, after this one, and register themselves by `step`.
 5. Afterwards the version table is read: only what stands there counts.
 """
 import logging
@@ -22,6 +23,32 @@ FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS bl
 JOIN pg_stat_activity b ON b.pid = blocking.pid
 WHERE w.application_name = 'downdraft-runner' AND w.datname = current_database() AND w.wait_event_type = 'Lock'
   AND b.application_name <> 'downdraft-runner'"""
+
+
+# Kinds of steps by name; core and manager are registered below, the others by the files that come after this one.
+KINDS = {}
+
+
+def step(kind, look_ahead=None, alone=False):
+    """Registers a kind of step: a function of its order and the Work, which answers facts for result.json, or None.
+
+    `look_ahead` throws Refused before any step of the orders begins. `alone`: no session of ours is on the database
+    while it runs, neither lock nor watcher.
+    """
+
+    def register(run):
+        KINDS[kind] = {"run": run, "look_ahead": look_ahead, "alone": alone}
+        return run
+
+    return register
+
+
+class Work:
+    """What a step works with; `index` is its place in the orders."""
+
+    def __init__(self, managers, guard, progress, authority):
+        self.managers, self.guard, self.progress, self.authority = managers, guard, progress, authority
+        self.index = 0
 
 
 class Progress:
@@ -96,65 +123,94 @@ class Progress:
             return []
 
 
-def carry_out(orders, authority, managers, guard, progress):
-    """Runs all steps; answers the seconds that core and managers took. Throws Refused, or what Airflow throws."""
-    seconds, ended = {"core": 0.0, "managers": 0.0}, threading.Event()
-    watched = engine()
-    guard.identity = orders["identity"]
-    lock = Lock(watched)
-    watcher = threading.Thread(target=progress.watch, args=(watched, ended), daemon=True)
-    watcher.start()
+def carry_out(orders, work):
+    """Runs all steps; answers the seconds and the facts of each. Throws Refused, or what Airflow throws."""
+    seconds, facts = [], []
+    work.guard.identity = orders["identity"]
+    watch = Watch(work.progress)
+    if not all(KINDS[order["kind"]]["alone"] for order in orders["steps"]):
+        watch.open_or_check()
     try:
-        for index, step in enumerate(orders["steps"]):
-            progress.state["step"] = index
-            look_ahead(step, managers, guard)
-        for index, step in enumerate(orders["steps"]):
-            authority.check()
-            lock.check()
-            begun = time.monotonic()
-            run_step(index, step, managers, guard, progress)
-            seconds["core" if step["kind"] == "core" else "managers"] += time.monotonic() - begun
+        for index, order in enumerate(orders["steps"]):
+            work.index = work.progress.state["step"] = index
+            look_ahead = KINDS[order["kind"]]["look_ahead"]
+            if look_ahead:
+                look_ahead(order, work)
+        for index, order in enumerate(orders["steps"]):
+            work.authority.check()
+            work.index, begun, kind = index, time.monotonic(), KINDS[order["kind"]]
+            if kind["alone"]:
+                watch.close()
+                engine().dispose()
+                work.guard.close_what_is_left()
+            else:
+                watch.open_or_check()
+            facts.append(kind["run"](order, work))
+            seconds.append(round(time.monotonic() - begun, 3))
     finally:
-        ended.set()
-        watcher.join()
-        progress.end()
-        lock.close()
-    return seconds
+        work.progress.end()
+        watch.close()
+    return seconds, facts
 
 
-def look_ahead(step, managers, guard):
+class Watch:
+    """Our lock on the database, and the thread that looks who keeps us waiting; there while steps are carried out."""
+
+    def __init__(self, progress):
+        self.progress, self.lock = progress, None
+
+    def open_or_check(self):
+        """Throws when the lock can't be had, or was lost."""
+        if self.lock:
+            return self.lock.check()
+        watched = engine()
+        self.lock, self.ended = Lock(watched), threading.Event()
+        self.thread = threading.Thread(target=self.progress.watch, args=(watched, self.ended), daemon=True)
+        self.thread.start()
+
+    def close(self):
+        if self.lock:
+            self.ended.set()
+            self.thread.join()
+            self.lock.close()
+            self.lock = None
+
+
+def look_at_chain(order, work):
     """Manager class (None for core), version table, current revision and those to reverse; throws if it can't be done.
 
     Already at the target is done; else the target must be one exact, older revision of this image's chain.
     """
     cls = None
-    if step["kind"] == "manager":
-        cls = managers.get(step["class"])
+    if order["kind"] == "manager":
+        cls = work.managers.get(order["class"])
         if cls is None:
-            raise Refused("UnknownManager", "this image has no manager %s" % step["class"])
+            raise Refused("UnknownManager", "this image has no manager %s" % order["class"])
     table = cls.version_table_name if cls else "alembic_version"
-    current = current_revision(guard, table)
-    between = revisions_between(manager_scripts(cls) if cls else core_scripts(), current, step["toRevision"])
+    current = current_revision(work.guard, table)
+    between = revisions_between(manager_scripts(cls) if cls else core_scripts(), current, order["toRevision"])
     if cls and between and not can_reverse(cls):
         raise Refused("CannotReverse", "%s has no downgrade; its schema must be taken back by hand" % class_path(cls))
     return cls, table, current, between
 
 
-def run_step(index, step, managers, guard, progress):
-    """One step, from where the database really is, and a look whether it is where it should be afterwards."""
-    target = step["toRevision"]
-    cls, table, current, between = look_ahead(step, managers, guard)
-    progress.begin(index, step["kind"], len(between), current)
+@step("core", look_ahead=look_at_chain)
+@step("manager", look_ahead=look_at_chain)
+def reverse_schema(order, work):
+    """From where the database really is down to the order's revision, and a look whether it is there afterwards."""
+    target = order["toRevision"]
+    cls, table, current, between = look_at_chain(order, work)
+    work.progress.begin(work.index, order["kind"], len(between), current)
     if between and cls:
         reverse_manager(cls, target)
     elif between:
         from airflow.utils import db
 
         db.downgrade(to_revision=target)
-    reached = current_revision(guard, table)
+    reached = current_revision(work.guard, table)
     if reached != target:
         raise Refused("NotAtTarget", "%s is at %s after the step, not at %s" % (table, reached, target))
-    progress.finish(reached)
+    work.progress.finish(reached)
 
 
 def current_revision(guard, table):

@@ -34,7 +34,9 @@ export interface RunnerFiles {
     ok: boolean;
     error?: { kind: string; message: string; step: number; revision: string };
     versionTables: Record<string, string[]>;
-    seconds?: { core: number; managers: number };
+    /** Of each step, and what it told. */
+    seconds?: number[];
+    facts?: (Record<string, unknown> | null)[];
   };
 }
 
