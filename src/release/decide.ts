@@ -29,6 +29,9 @@ export const uncertain: readonly Reason[] = [
   'RevisionUnknown',
   'ConnectionChanged',
 ];
+/** What has begun is brought to a whole state, whatever the policy says since. */
+const begun: readonly Reason[] = ['DowngradeUnderWay', 'WishWithdrawn'];
+
 const downgrades: readonly Reason[] = ['DatabaseAhead', 'ProviderAhead'];
 
 /** The answer to a change. Pure. */
@@ -36,7 +39,7 @@ export function decide(verdict: Verdict, circumstances: Circumstances): Decision
   const { workload, mode, policies, fresh, missingRights } = circumstances;
   if (verdict.verdict === 'allow') return verdict;
   if (fresh && uncertain.includes(verdict.reason)) return { verdict: 'allow', reason: 'NotKnownYet' };
-  if (mode === 'Observe' && verdict.reason !== 'DowngradeUnderWay')
+  if (mode === 'Observe' && !begun.includes(verdict.reason))
     return { verdict: 'allow', reason: 'Observed', observed: verdict };
   if (verdict.verdict === 'deny') return verdict;
   if (mode === 'Deny' && downgrades.includes(verdict.reason))

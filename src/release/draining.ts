@@ -2,6 +2,7 @@
  * Draining: the intent is written, the gate closes, then the old pods end in waves, each with its own grace. From then
  * on whatever asks for a pod of this release (a ReplicaSet, an autoscaler, a CronJob) gets one that stays Pending.
  */
+import { backingUp } from './backing.ts';
 import type { Act } from './next.ts';
 import { waveOf } from './profiles.ts';
 import type { Pod, Release, Run } from './release.ts';
@@ -9,7 +10,7 @@ import type { Pod, Release, Run } from './release.ts';
 /** How long sessions of others may stay on the database before the run goes on and names them. */
 const sessionPatienceSeconds = 30;
 
-/** The next act of the drain; ends in the intent to begin the schema step. */
+/** The next act of the drain and of the backup; ends in the intent to begin the schema step. */
 export function draining(release: Release, run: Run): Act {
   if (!run.status.drainStartedAt) return { act: 'record', status: { drainStartedAt: release.now.toISOString() } };
   const emptying = drain(release);
@@ -24,7 +25,10 @@ export function draining(release: Release, run: Run): Act {
   const { runner } = release;
   if (runner.state === 'ready' && runner.inspection.look !== run.status.drainedAt)
     return { act: 'lookAgain', mark: run.status.drainedAt };
-  return { act: 'record', status: { schemaStartedAt: release.now.toISOString() } };
+  const backup = backingUp(release, run);
+  if (backup) return backup;
+  const before = runner.state === 'ready' ? runner.inspection.database.versionTables : {};
+  return { act: 'record', status: { schemaStartedAt: release.now.toISOString(), before } };
 }
 
 /** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */

@@ -18,6 +18,9 @@
 import { compare, explain } from '@renovatebot/pep440';
 import heads from './heads.json' with { type: 'json' };
 
+/** Core table; every other alembic_version% table is a provider's. */
+export const coreTable = 'alembic_version';
+
 /** Letters and digits, since 1b2c3d4e5f6g is a real one; the oldest have fewer than twelve. */
 export type Revision = string;
 

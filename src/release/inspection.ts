@@ -1,16 +1,34 @@
 /** What the running image told of itself, what was planned from it, and how far the runner is. */
+import type { WhatWasFound } from './hazards.ts';
 import type { DatabaseIdentity, DatabaseRead } from './release.ts';
+import type { BackupWay } from './rules.ts';
 
 export interface Plan {
   identity: DatabaseIdentity;
   steps: PlanStep[];
+  /** Rows that are rewritten for the older version, by column. */
+  conversions: { table: string; column: string; count: number }[];
+  /** What the older schema has no room for, in words with their numbers. */
+  losses: { what: string; count: number; upTo?: number }[];
+  /** What a person should know before: limits of the server, who is in the way, how long it may take. */
+  notes: string[];
   /** What stands in the way; a plan with blockers is not carried out. */
   blockers: { reason: string; message: string }[];
-  /** What this version of downdraft does not do, in plain words, where it matters to this run. */
-  notYet: string[];
+  backup: PlannedBackup;
+  /** Of what consent is asked and given: changes when steps or losses do. */
+  hash: string;
+}
+
+/** How the database as it is now is kept, and why the ways before that one did not do. */
+export interface PlannedBackup {
+  way: BackupWay | 'None';
+  /** What a person named: where the backup is, or on whose word there is none. */
+  named?: string;
+  why: string[];
 }
 
 export type PlanStep =
+  | { kind: 'convert'; rows: number; command: string }
   | { kind: 'core'; from: string; toRevision: string; revisions: number; command: string }
   | {
       kind: 'manager';
@@ -20,13 +38,14 @@ export type PlanStep =
       toRevision: string;
       revisions: number;
       command: string;
-    };
+    }
+  | { kind: 'repair'; crossed: string[]; command: string };
 
 /** Where the runner is, from its progress file. */
 export interface Progress {
   step: number;
   steps: number;
-  kind: 'core' | 'manager';
+  kind: string;
   done: number;
   of: number;
   revision: string;
@@ -34,7 +53,7 @@ export interface Progress {
 }
 
 /** What the running image says of its own scripts and of the database (src/inside/runner.py, inspect.json). */
-export interface Inspection {
+export interface Inspection extends WhatWasFound {
   /** When it looked, ISO 8601, by the runner's own clock. */
   at: string;
   /** The mark with which it was asked to look once more; clocks of two machines can't be compared. */
@@ -52,6 +71,10 @@ export interface Inspection {
   database: Omit<DatabaseRead, 'state'> & { backend: string };
   /** Rows that versions before 3.2 can't read. */
   rows: { table: string; column: string; count: number; examples: (string | number)[] }[];
+  /** Those that can't be rewritten for them: no key opens them, or a class is missing. */
+  unconvertible: { table: string; column: string; count: number; ids: string; why: string }[];
+  /** Whether the server can copy the database; missing where it is none of PostgreSQL. */
+  copy?: { possible: boolean; why: string[]; notes: string[]; bytes: number };
 }
 
 export interface ChainLink {

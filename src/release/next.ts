@@ -3,19 +3,23 @@
  *
  * 1. A workload that is not held certainly needs an older database: hold it. It came in by a way that nothing guards.
  * 2. Nothing held, no run: tidy what an earlier run left. Something held, no run: write the record (a Downgrade), unless everything fits already.
- * 3. The schema step has begun and is not verified: only forward (reversing.ts).
- * 4. Every workload's desired image fits the database: resume. That is the normal end, the wish withdrawn before the
- *    schema step, and "nothing to do after all" in one rule.
- * 5. Otherwise plan (planning.ts), then drain (draining.ts).
+ * 3. Somebody wants the newer version back: the way back (returning.ts).
+ * 4. The schema step has begun and is not verified: forward (reversing.ts).
+ * 5. Every workload's desired image fits the database: resume. That is the normal end, the end of the way back, the wish
+ *    withdrawn before the schema step, and "nothing to do after all" in one rule.
+ * 6. Otherwise plan (planning.ts), drain (draining.ts), back up (backing.ts).
  *
  * A controller that is killed anywhere starts again at the top and finds the same place, since nothing here depends on
  * what was done last, only on what is there.
  */
 import { draining } from './draining.ts';
+import type { Part } from './orders.ts';
 import { planning } from './planning.ts';
 import type { Reason } from './reasons.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
 import { dismiss, resuming, tidying } from './resuming.ts';
+import { dropping, type Expired } from './retention.ts';
+import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
 import { judge, type Verdict } from './verdict.ts';
 
@@ -37,28 +41,40 @@ export type Act =
   | { act: 'endPods'; pods: Pod[] }
   | { act: 'isolateRunner' }
   | { act: 'lookAgain'; mark: string }
-  | { act: 'order' }
+  | { act: 'order'; part: Part }
+  | { act: 'restore'; workload: Workload }
   | { act: 'dismissHelpers' }
   | { act: 'unhold'; workload: Workload }
   | { act: 'ungate'; pods: Pod[] }
   | { act: 'endMisfits'; pods: Pod[] }
+  | { act: 'dropCopy'; expired: Expired }
   | { act: 'finish'; outcome: NonNullable<RunStatus['outcome']> };
 
 /** Decides the next act for one release. */
 export function next(release: Release): Act {
   const { run, moved } = release;
   const held = release.workloads.filter((w) => w.hold);
-  if (run?.status.schemaStartedAt && !run.status.verifiedAt) return reversing(release, run);
+  const back = run && returning(release, run);
+  if (back) return back;
+  const { schemaStartedAt, verifiedAt, returnedAt } = run?.status ?? {};
+  if (run && schemaStartedAt && !verifiedAt && !returnedAt) return reversing(release, run);
   if (moved.length > 0) return { act: 'forget', image: moved[0]! };
   const loose = release.workloads.find((w) => !w.hold && certainlyTooOld(release, w));
   if (loose) return { act: 'hold', workload: loose };
-  if (!run) return held.length === 0 ? tidying(release) : begin(release, held);
+  if (!run && held.length > 0) return begin(release, held);
+  if (!run) return idle(release);
   if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
-  if (run.status.verifiedAt) return { act: 'finish', outcome: 'Downgraded' };
+  if (verifiedAt && !returnedAt) return { act: 'finish', outcome: 'Downgraded' };
   if (superseded(release, run)) return { act: 'finish', outcome: 'Reverted' };
   return planning(release, run) ?? draining(release, run);
+}
+
+/** What earlier runs left in the cluster first, then what they left on the database's server. */
+function idle(release: Release): Act {
+  const tidy = tidying(release);
+  return tidy.act === 'rest' ? (dropping(release) ?? tidy) : tidy;
 }
 
 function begin(release: Release, held: Workload[]): Act {

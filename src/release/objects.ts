@@ -56,6 +56,11 @@ export interface PodSpec {
   [other: string]: unknown;
 }
 
+export interface PodTemplate {
+  metadata?: Partial<Metadata>;
+  spec: PodSpec;
+}
+
 export interface WorkloadObject {
   apiVersion?: string;
   kind?: string;
@@ -65,7 +70,7 @@ export interface WorkloadObject {
     paused?: boolean;
     selector?: unknown;
     updateStrategy?: { type?: string; rollingUpdate?: { partition?: number; [other: string]: unknown } };
-    template: { metadata?: Partial<Metadata>; spec: PodSpec };
+    template: PodTemplate;
     [other: string]: unknown;
   };
   status?: {

@@ -1,24 +1,45 @@
 /** The one-word summary for people, derived from facts. No code reads it back. */
 import type { Run, RunStatus } from './release.ts';
 
-export type Phase = 'Planning' | 'Draining' | 'Downgrading' | 'Verifying' | 'Resuming' | 'Done' | 'Reverted';
+export type Phase =
+  | 'Planning'
+  | 'Draining'
+  | 'BackingUp'
+  | 'Converting'
+  | 'Downgrading'
+  | 'Verifying'
+  | 'Returning'
+  | 'Resuming'
+  | 'Done'
+  | 'Reverted';
 
 /** Phase of a run, from the timestamps of what has happened. */
 export function phaseOf(status: RunStatus): Phase {
-  if (status.completedAt) return status.outcome === 'Reverted' ? 'Reverted' : 'Done';
+  if (status.completedAt) return status.outcome === 'Reverted' || status.outcome === 'Returned' ? 'Reverted' : 'Done';
   if (status.resumeStartedAt) return 'Resuming';
+  if (status.returnStartedAt) return 'Returning';
   if (status.verifiedAt) return 'Verifying';
-  if (status.schemaStartedAt) return 'Downgrading';
-  if (status.drainStartedAt) return 'Draining';
+  if (status.schemaStartedAt) return status.progress?.kind === 'convert' ? 'Converting' : 'Downgrading';
+  if (status.drainStartedAt) return isBackingUp(status) ? 'BackingUp' : 'Draining';
   return 'Planning';
 }
 
+function isBackingUp({ drainedAt, backup }: RunStatus): boolean {
+  return Boolean(drainedAt && backup && !backup.verifiedAt && !backup.failure);
+}
+
+const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Returning'];
+
+/** What the runner is at, where its own word for it is not the field's. */
+const words: Record<string, string> = { manager: 'provider', takeBack: 'take the copy back', migrate: 'migrate up' };
+
 /** The column STEP: what is being done right now, in a few words. */
 export function stepOf(status: RunStatus, waitingFor: string): string {
-  if (phaseOf(status) !== 'Downgrading' || status.failure) return status.failure?.message ?? waitingFor;
+  if (!busy.includes(phaseOf(status)) || status.failure) return status.failure?.message ?? waitingFor;
   const { progress } = status;
   if (!progress) return waitingFor;
-  return `${progress.kind === 'core' ? 'core' : 'provider'} ${progress.done}/${progress.of}${progress.message ? `: ${progress.message}` : ''}`;
+  const { kind, done, of, message } = progress;
+  return `${words[kind] ?? kind} ${done}/${of}${message ? `: ${message}` : ''}`;
 }
 
 /** Seconds without the API between the first pod's end and now (or the end of the run); undefined before the drain. */

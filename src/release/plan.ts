@@ -1,31 +1,84 @@
 /**
- * The ordered steps of one downgrade: the core schema first, then each provider's schema that the target enforces.
- * Made from what the images themselves say (the running one of its chain, the target one of its heads), never from our
- * table of releases, so a release newer than the table works as well.
+ * The ordered steps of one downgrade: rows that the older version can't read, the core schema, each provider's schema that
+ * the target enforces, repairs. Made from what the images themselves say (the running one of its chain, the target one of
+ * its heads) and from the rows found, never from our table of releases, so a release newer than the table works as well.
  */
+import { backupInWords, chooseBackup, type Means } from './backup.ts';
+import { keepCeilings, planHash } from './consent.ts';
+import { hazardsOfPlan } from './hazards.ts';
+import { coreTable } from './heads.ts';
 import type { Reason } from './reasons.ts';
 import type { ChainLink, DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
 import { same } from './same.ts';
-import { coreTable } from './verdict.ts';
 
 type Blocker = Plan['blockers'][number];
 
-/**
- * Plans the way from what the running image inspected to what the target image's probe said. `wanted` is the database that
- * the workloads name now: the runner works on the one that the old pods use, and the two must be the same.
- */
-export function planDowngrade(inspection: Inspection, target: ImageKnowledge, wanted?: DatabaseState): Plan {
-  const steps: PlanStep[] = [];
-  const blockers: Blocker[] = otherDatabase(inspection, wanted) ?? otherBackend(inspection) ?? [];
+/** What a plan is made from, beside what the two images said. */
+export interface Circumstances extends Means {
+  /** The database that the workloads name now: the runner works on the one that the old pods use; they must be the same. */
+  wanted?: DatabaseState;
+  /** The plan so far: a loss that was agreed to may grow up to its ceiling. */
+  before?: Plan;
+}
+
+/** The last head whose readers know only the older form of deferral data: that of 3.1.8 (apache/airflow #59711, #68317). */
+const lastOfOldForm = '509b94a1042d';
+
+/** Plans the way from what the running image inspected to what the target image's probe said. */
+export function planDowngrade(inspection: Inspection, target: ImageKnowledge, circumstances: Circumstances): Plan {
+  const schema: PlanStep[] = [];
+  const blockers: Blocker[] = otherDatabase(inspection, circumstances.wanted) ?? [];
   const add = (made: PlanStep | Blocker | undefined) => {
-    if (made && 'kind' in made) steps.push(made);
+    if (made && 'kind' in made) schema.push(made);
     else if (made) blockers.push(made);
   };
   add(coreStep(inspection, target));
   for (const [table, [revision]] of Object.entries(inspection.database.versionTables).sort())
     if (table !== coreTable && revision !== undefined) add(managerStep(inspection, target, table, revision));
-  if (crossesDeferralFormat(inspection, steps)) for (const rows of inspection.rows) add(unreadableRows(rows, target));
-  return { identity: inspection.database.identity, steps, blockers, notYet: notYet(steps) };
+  const core = schema.find((s) => s.kind === 'core');
+  const crossed = core ? revisionsBetween(inspection.core.chain, core.from, core.toRevision) : [];
+  const converts = core !== undefined && readsOldForm(inspection, core.toRevision);
+  const conversions = converts ? inspection.rows.filter(({ count }) => count > 0) : [];
+  if (converts) blockers.push(...inspection.unconvertible.map(unconvertible));
+  const hazards = hazardsOfPlan(inspection, new Set(crossed));
+  const backup = chooseBackup(inspection, circumstances);
+  const steps =
+    schema.length === 0 ? [] : [...(converts ? [convertStep(conversions)] : []), ...schema, ...repairStep(crossed)];
+  const made = {
+    identity: inspection.database.identity,
+    steps,
+    conversions: conversions.map(({ table, column, count }) => ({ table, column, count })),
+    losses: hazards.losses.map(({ what, count }) => ({ what, count })),
+    notes: [...hazards.notes, ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : [])],
+    blockers: [...blockers, ...hazards.blockers],
+    backup,
+  };
+  const plan = keepCeilings(made, circumstances.before);
+  return { ...plan, hash: planHash(plan) };
+}
+
+/** Whether a database at this head is read by an Airflow that knows only the older form. */
+function readsOldForm({ core: { chain } }: Inspection, head: string): boolean {
+  return distance(chain, lastOfOldForm, head) !== undefined;
+}
+
+/** S4-16: a row that can't be rewritten would crash the older version, so it stops the plan. */
+function unconvertible({ table, column, count, ids, why }: Inspection['unconvertible'][number]): Blocker {
+  return blocker(
+    'RowsUnreadable',
+    `${count} rows of ${table}.${column} (ids ${ids}) can't be rewritten for the older version: ${why}; let the newer version end or clear their tasks, or give it the key or the class that is missing`,
+  );
+}
+
+function convertStep(conversions: Plan['conversions']): PlanStep {
+  const rows = conversions.reduce((sum, { count }) => sum + count, 0);
+  const named = conversions.map((c) => `${c.count} rows of ${c.table}.${c.column}`);
+  const command = `convert ${named.join(', ') || 'rows, of which none is there now,'} to the form that the older version reads`;
+  return { kind: 'convert', rows, command };
+}
+
+function repairStep(crossed: string[]): PlanStep[] {
+  return [{ kind: 'repair', crossed, command: 'repair what the reverse scripts leave (sequences, next run dates)' }];
 }
 
 function otherDatabase({ database }: Inspection, wanted: DatabaseState | undefined): Blocker[] | undefined {
@@ -36,17 +89,6 @@ function otherDatabase({ database }: Inspection, wanted: DatabaseState | undefin
     blocker(
       'OtherDatabase',
       `${what}; only the database of the old pods can be taken back: set the connection back, or point it to one that fits`,
-    ),
-  ];
-}
-
-function otherBackend({ database: { backend } }: Inspection): Blocker[] | undefined {
-  if (backend === 'postgresql') return undefined;
-  const what = `the database is ${backend}, and downdraft takes back only PostgreSQL yet`;
-  return [
-    blocker(
-      'BackendNotSupported',
-      `${what}; set the newer image again, or follow Airflow's own guide by hand with a backup`,
     ),
   ];
 }
@@ -91,15 +133,21 @@ function managerStep(
   return { kind: 'manager', class: manager.class, versionTable: table, from, toRevision: to, revisions, command };
 }
 
-/** The plan as a person reads it in the Downgrade: the steps, then blockers, then what is not done. */
+/** The plan as a person reads it in the Downgrade: the steps, what is lost, blockers, the backup. */
 export function planInWords(plan: Plan | undefined): string[] {
   if (!plan) return [];
-  const revisions = (n: number) => `${n} ${n === 1 ? 'revision' : 'revisions'}`;
   return [
-    ...plan.steps.map((s) => `${s.command}  (from ${s.from}, ${revisions(s.revisions)})`),
+    ...plan.steps.map(stepInWords),
+    ...plan.losses.filter(({ count }) => count > 0).map(({ what }) => `lost: ${what}`),
     ...plan.blockers.map((b) => `blocked: ${b.message}`),
-    ...plan.notYet.map((n) => `not yet: ${n}`),
+    ...plan.notes.map((note) => `note: ${note}`),
+    ...(plan.steps.length > 0 ? [backupInWords(plan.backup)] : []),
   ];
+}
+
+function stepInWords(step: PlanStep): string {
+  if (step.kind !== 'core' && step.kind !== 'manager') return step.command;
+  return `${step.command}  (from ${step.from}, ${step.revisions} ${step.revisions === 1 ? 'revision' : 'revisions'})`;
 }
 
 /** What the running image says of itself, in the form in which a probe says it. */
@@ -129,30 +177,17 @@ export function distance(chain: readonly ChainLink[], from: string, to: string):
   return undefined;
 }
 
-/**
- * The runner counts rows in the form that came with 3.2 (apache/airflow #59711) only while its scripts have that
- * boundary; they matter when the core schema goes down at all.
- */
-function crossesDeferralFormat(inspection: Inspection, steps: readonly PlanStep[]): boolean {
-  return inspection.rows.length > 0 && steps.some((s) => s.kind === 'core');
-}
-
-function unreadableRows(rows: Inspection['rows'][number], target: ImageKnowledge): Blocker | undefined {
-  if (rows.count === 0) return undefined;
-  const ids = rows.examples.length > 0 ? ` (for example ${rows.examples.slice(0, 3).join(', ')})` : '';
-  return blocker(
-    'RowsUnreadable',
-    `${rows.count} rows of ${rows.table}.${rows.column}${ids} are in a form that ${target.version} can't read: its scheduler and triggerer would crash with KeyError '__var'. Converting them is not built yet; let deferred tasks end or clear them, and downdraft goes on by itself`,
-  );
-}
-
-function notYet(steps: readonly PlanStep[]): string[] {
-  if (steps.length === 0) return [];
-  return [
-    'no backup is made: take one before you set the older image if you need a way back',
-    'rows are not converted: a plan that meets rows the older version cannot read is blocked',
-    'once the schema step has begun it can not be withdrawn; it can be repeated from where the database is',
-  ];
+/** Revisions that are undone from `from` (with it) down to `to` (without it), newest first as far as the chain is a line. */
+export function revisionsBetween(chain: readonly ChainLink[], from: string, to: string): string[] {
+  const parents = new Map(chain.map((link) => [link.revision, [link.down ?? []].flat()]));
+  const undone = new Set<string>();
+  const visit = (revision: string) => {
+    if (revision === to || undone.has(revision)) return;
+    undone.add(revision);
+    for (const parent of parents.get(revision) ?? []) visit(parent);
+  };
+  visit(from);
+  return [...undone];
 }
 
 function blocker(reason: Reason, message: string): Blocker {

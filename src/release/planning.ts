@@ -2,6 +2,7 @@
  * Planning: nothing is touched. The target image is asked (does it start, which heads does it need), a runner is started
  * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
  */
+import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
 import { nameOf, type Reason } from './reasons.ts';
@@ -68,7 +69,13 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   const { runner } = release;
   const { target } = run.status;
   if (runner.state !== 'ready' || !target) return undefined;
-  const plan = planDowngrade(runner.inspection, target, release.database);
+  const plan = planDowngrade(runner.inspection, target, {
+    wanted: release.database,
+    ...(run.status.plan ? { before: run.status.plan } : {}),
+    ways: release.rules.backup.ways,
+    ...(run.spec.backup ? { named: run.spec.backup } : {}),
+    ...(run.status.backup?.failure ? { failed: run.status.backup.failure } : {}),
+  });
   if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
   const other = release.workloads.filter((w) => !asksFor(release, w, target));
   if (other.length > 0)
@@ -78,7 +85,15 @@ function settlePlan(release: Release, run: Run): Act | undefined {
       message: `${other.map((w) => `${nameOf(w)} (${w.image})`).join(', ')} still ask for another version; set them to ${run.to} as well`,
     };
   const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
-  return first && blocked(release, run, first);
+  const missing = first ?? unapproved(release, run, plan);
+  return missing && blocked(release, run, missing);
+}
+
+/** What nobody has agreed to yet. Once the copy is made there is nothing left to ask: the plan is the one that was agreed to. */
+function unapproved({ namespace, rules, now }: Release, run: Run, plan: Plan): Plan['blockers'][number] | undefined {
+  if (plan.steps.length === 0) return undefined;
+  const words = approvalInWords(consentOf({ plan, rules, spec: run.spec, name: run.name, now }), namespace);
+  return words ? { reason: 'AwaitingApproval', message: words } : undefined;
 }
 
 /** Held before it was known to be a downgrade, or before the policy said no. */

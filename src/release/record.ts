@@ -1,6 +1,6 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
-import type { Run, RunStatus } from './release.ts';
+import type { Run, RunSpec, RunStatus } from './release.ts';
 
 export const downgradeApi = {
   group: 'downdraft.dev',
@@ -22,19 +22,21 @@ export interface DowngradeObject {
     creationTimestamp?: string;
     labels?: Record<string, string>;
   };
-  spec: { release: string; to: string };
+  spec: { release: string; to: string } & RunSpec;
   /** `record` holds the facts and intents; everything beside it is made for people and tools, and never read back. */
   status?: { record?: RunStatus; [shown: string]: unknown };
 }
 
 /** Reads a Downgrade. */
 export function readRun(object: DowngradeObject): Run {
+  const { release: _, to: __, ...spec } = object.spec;
   return {
     name: object.metadata.name,
     uid: object.metadata.uid ?? '',
     generation: object.metadata.generation ?? 0,
     release: object.spec.release,
     to: object.spec.to,
+    spec,
     shownPhase: String(object.status?.phase ?? ''),
     createdAt: object.metadata.creationTimestamp ?? '',
     status: object.status?.record ?? {},
@@ -45,6 +47,22 @@ export function readRun(object: DowngradeObject): Run {
 export function activeRun(objects: readonly DowngradeObject[], release: string): Run | undefined {
   const open = objects.filter((o) => o.spec.release === release && !o.status?.record?.completedAt).map(readRun);
   return open.sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.name.localeCompare(b.name))[0];
+}
+
+/** A change that was turned round: the same one would only do it all again. */
+export interface Turned {
+  name: string;
+  to: string;
+  /** By a person; else by the policy, after a failure. */
+  aborted: boolean;
+}
+
+/** The release's last run, if a person or the policy turned it round; undefined while another is under way. */
+export function lastTurned(objects: readonly DowngradeObject[], release: string): Turned | undefined {
+  const runs = objects.filter((o) => o.spec.release === release).map(readRun);
+  const last = runs.sort((a, b) => b.createdAt.localeCompare(a.createdAt) || a.name.localeCompare(b.name))[0];
+  if (!last?.status.completedAt || !last.status.returnedAt || last.status.returnBy === 'Wish') return undefined;
+  return { name: last.name, to: last.to, aborted: last.status.returnBy === 'Abort' };
 }
 
 /**

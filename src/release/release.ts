@@ -3,9 +3,12 @@
  *
  * A release is one installed instance of a chart: its workloads, their pods and one metadata database.
  */
-import type { Inspection, Plan, Progress } from './inspection.ts';
-import type { PodObject, WorkloadObject } from './objects.ts';
+import type { Inspection, Progress } from './inspection.ts';
+import type { PodObject, PodTemplate, WorkloadObject } from './objects.ts';
 import type { ProfileName } from './profiles.ts';
+import type { Expired } from './retention.ts';
+import type { Rules } from './rules.ts';
+import type { Run } from './run.ts';
 
 /** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
 export interface ImageKnowledge {
@@ -124,6 +127,7 @@ export interface Release {
   profile: ProfileName;
   /** What the namespace's DowngradePolicy says. */
   mode: Mode;
+  rules: Rules;
   /** Only workloads whose pods use the database. */
   workloads: Workload[];
   pods: Pod[];
@@ -136,6 +140,10 @@ export interface Release {
   probe: ProbeState;
   runner: RunnerState;
   sessions: Session[];
+  /** Pod templates from before the hold, by kind/name; only read when they are to be put back. */
+  templates: Record<string, PodTemplate>;
+  /** What an earlier run left on the database's server and is due to be dropped. */
+  expired: Expired | undefined;
   now: Date;
 }
 
@@ -168,46 +176,9 @@ export interface RunnerProgress extends Progress {
 }
 
 export type RunnerResult = { token: number; run: string } & (
-  | { ok: true; versionTables: Record<string, string[]> }
+  | { ok: true; versionTables: Record<string, string[]>; facts?: (Record<string, unknown> | null)[] }
   | { ok: false; error: { kind: string; message: string }; versionTables: Record<string, string[]> }
 );
 
-/** One unfinished Downgrade object, in our words. */
-export interface Run {
-  name: string;
-  uid: string;
-  generation: number;
-  release: string;
-  /** Desired image. */
-  to: string;
-  /** What the record shows; only compared, to see whether it must be shown anew. */
-  shownPhase: string;
-  createdAt: string;
-  status: RunStatus;
-}
-
-/** Facts and intents that the record keeps. The phase is derived from them and never read back. */
-export interface RunStatus {
-  /** Image, digest and version that ran when the change was held. */
-  from?: { image: string; imageID?: string; version?: string };
-  toVersion?: string;
-  /** What the probe learned of the target image, in this run. */
-  target?: ImageKnowledge;
-  plan?: Plan;
-  drainStartedAt?: string | null;
-  drainedAt?: string | null;
-  schemaStartedAt?: string;
-  /** Fencing token of the last orders. */
-  token?: number;
-  progress?: Progress;
-  failure?: { reason: string; message: string } | null;
-  verifiedAt?: string;
-  /** What was read when it was verified. */
-  versionTables?: Record<string, string[]>;
-  resumeStartedAt?: string;
-  completedAt?: string;
-  outcome?: 'Downgraded' | 'Reverted' | 'NotNeeded';
-  outageSeconds?: number;
-}
-
 export type { ChainLink, Inspection, Plan, PlanStep, Progress } from './inspection.ts';
+export type { Backup, ReturnBy, Run, RunSpec, RunStatus } from './run.ts';

@@ -88,8 +88,10 @@ function podFits(release: Release, pod: Pod): boolean {
   return verdict.reason === 'Fits' || release.workloads.some((w) => w.image === pod.image);
 }
 
-function outcomeOf(release: Release, run: Run): 'Downgraded' | 'Reverted' | 'NotNeeded' {
-  if (run.status.verifiedAt) return 'Downgraded';
+function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outcome']> {
+  const { verifiedAt, schemaStartedAt, returnedAt } = run.status;
+  if (returnedAt) return schemaStartedAt ? 'Returned' : 'Reverted';
+  if (verifiedAt) return 'Downgraded';
   return release.workloads.some((w) => w.image === run.to) ? 'NotNeeded' : 'Reverted';
 }
 

@@ -7,13 +7,16 @@
 import {
   compareProviderRevisions,
   compareRevisions,
+  coreTable,
   describeRevision,
   headOf,
   isLowestProviderRevision,
   lowestSupported,
 } from './heads.ts';
 import { nameOf, type Reason } from './reasons.ts';
+import type { Turned } from './record.ts';
 import type { DatabaseRead, DatabaseState, ImageKnowledge, ImageUnknown, Run } from './release.ts';
+import { turnedRound, withdrawnTooLate } from './turning.ts';
 import { isBelow } from './versions.ts';
 
 export type Verdict =
@@ -30,12 +33,11 @@ export interface Question {
   connectionChanged?: boolean;
   database: DatabaseState;
   run: Run | undefined;
+  /** The last run that was turned round, while none is under way. */
+  turned?: Turned | undefined;
   /** Main image before the workload was held, if it is. */
   from?: string | undefined;
 }
-
-/** Core table; every other alembic_version% table is a provider's. */
-export const coreTable = 'alembic_version';
 
 /** Judges one change. Pure; the answer depends on nothing but the question. */
 export function judge(question: Question): Verdict {
@@ -51,7 +53,7 @@ export function judge(question: Question): Verdict {
 
 function judgeOne(question: Question): Verdict {
   const { database, image } = question;
-  const early = withdrawnTooLate(question) ?? elsewhere(question) ?? unreadable(question);
+  const early = withdrawnTooLate(question) ?? turnedRound(question) ?? elsewhere(question) ?? unreadable(question);
   if (early) return early;
   if (database.state !== 'read') throw new Error('unreadable database was not answered');
   const state = emptied(question, database) ?? severalHeads(question, database);
@@ -90,20 +92,6 @@ function elsewhere({ workload, connectionChanged, database }: Question): Verdict
 /** The image that ran before the hold, on the database that it ran on. */
 function isRestored({ from, image, connectionChanged }: Question): boolean {
   return from === image.image && !connectionChanged;
-}
-
-/**
- * Once the reverse scripts run, only the end is a whole state; the way back is not built yet. Until the run is over a newer
- * image may well come without its migration Job (helm --atomic rolls back so), and its pods would wait for ever.
- */
-function withdrawnTooLate({ workload, image, run }: Question): Verdict | undefined {
-  if (!run?.status.schemaStartedAt || image.image === run.to) return undefined;
-  const { progress, verifiedAt } = run.status;
-  const done = progress && !verifiedAt ? ` (${progress.done} of ${progress.of} revisions)` : '';
-  const how = verifiedAt
-    ? `the database has been taken back for ${run.to}, whose pods are starting; let that end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again. If they never get Ready, delete that Downgrade first`
-    : `the database is being taken back for ${run.to}${done} and can't turn round yet; let it end (kubectl -n ${workload.namespace} get downgrade ${run.name} -w), then upgrade again`;
-  return { verdict: 'deny', reason: 'DowngradeUnderWay', message: `${nameOf(workload)}: ${how}` };
 }
 
 /** What ran before the hold, and does not contradict the database, runs there still. */

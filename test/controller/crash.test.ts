@@ -1,7 +1,7 @@
 /** A controller killed before and after every write, on the hardest case that there is: everything odd at once. */
 import { expect, it } from 'vitest';
 import { apply } from '../make/door.ts';
-import { makeWorkloads } from '../make/release.ts';
+import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import {
@@ -76,6 +76,56 @@ it('G20, G28: from 3.x to 2.x with the tool meddling, always ends in the same pl
       expectClean(world, target);
     }
 });
+
+const turns: [string, (world: World) => boolean, (world: World) => void | Promise<unknown>][] = [
+  ['spec.abort in the drain', (w) => Boolean(record(w).drainStartedAt), abort],
+  ['spec.abort while the copy is made', (w) => Boolean(record(w).backup), abort],
+  ['spec.abort in the schema step', (w) => record(w).progress?.kind === 'core', abort],
+  ['the newer image again in the schema step', (w) => record(w).progress?.kind === 'core', wishBack],
+];
+
+function abort(world: World): void {
+  world.downgrades[0]!.spec.abort = true;
+}
+
+async function wishBack(world: World): Promise<void> {
+  for (const w of structuredClone(world.workloads)) await apply(world, withImage(w, newer));
+}
+
+it.each(turns)(
+  'S2-39, G22: %s, and killed before and after every write: entirely on the newer version',
+  {
+    timeout: 120_000,
+  },
+  async (_, at, turn) => {
+    const run = async (due: number, when: 'before' | 'after') => {
+      const world = running(newer);
+      world.rules = { ...world.rules, backup: { ...world.rules.backup, keepHours: 1 } };
+      for (const w of structuredClone(world.workloads)) await apply(world, withImage(w, 'apache/airflow:3.1.8'));
+      const count = { n: 0 };
+      const writes = killedAt(world.writes, due, when, count);
+      let turned = false;
+      for (let i = 0; i < 150 && !isDone(world)(); i++) {
+        await look(world, { writes }).catch((error) => {
+          if (!(error instanceof Killed)) throw error;
+        });
+        if (!turned && at(world)) {
+          await turn(world);
+          turned = true;
+        }
+        world.tick();
+      }
+      await goOn(world, 4);
+      expect([due, when, turned]).toEqual([due, when, true]);
+      expect([due, when, ...outcomes(world)]).toEqual([due, when, expect.stringMatching(/^Returned$|^Reverted$/)]);
+      expect(world.database).toMatchObject({ versionTables: makeDatabase().versionTables });
+      expectClean(world, newer);
+      return count.n;
+    };
+    const writes = await run(-1, 'before');
+    for (let due = 0; due < writes; due++) for (const when of ['before', 'after'] as const) await run(due, when);
+  },
+);
 
 it('S0-8: two controllers that look at the same moment, as when a leader sleeps and wakes: one record, one runner, one end', async () => {
   const world = await begin();

@@ -32,16 +32,16 @@ describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
     expect(await look(world, { runner })).toEqual({ act: 'rest' });
   });
 
-  it('S4-16: rows that the older version cannot read block the plan, and it goes on when they are gone', async () => {
+  it('S4-16: rows that nobody can convert block the plan, and it goes on when they are gone', async () => {
     const world = running(newer);
-    world.unreadableRows = 2;
+    world.undecipherable = 2;
     setImage(world, older);
     await until(world, () => world.downgrades[0]?.status?.reason === 'RowsUnreadable', { runner });
     expect(world.downgrades[0]!.status!.message).toMatch(/2 rows of trigger\.kwargs/);
     expect(
       world.pods.filter((p) => p.spec.containers[0]!.image === newer && p.status?.phase === 'Running').length,
     ).toBeGreaterThanOrEqual(4);
-    world.unreadableRows = 0;
+    world.undecipherable = 0;
     await until(world, isDone(world), { runner });
     expect(outcomes(world)).toEqual(['Downgraded']);
   });
@@ -63,7 +63,7 @@ describe('reconcile', () => {
     const world = running(newer);
     setImage(world, older);
     await until(world, () => Boolean(world.downgrades[0]?.status?.record?.drainStartedAt));
-    world.unreadableRows = 1;
+    world.undecipherable = 1;
     await until(world, () => world.downgrades[0]?.status?.reason === 'RowsUnreadable');
     await until(
       world,

@@ -171,7 +171,7 @@ describe('a database that cannot be read from outside', () => {
     const world = running(newer);
     const maps = makeMaps();
     world.outside = 'a cloud login is needed';
-    world.unreadableRows = 1;
+    world.undecipherable = 1;
     await deploy(world, image(older));
     await until(world, () => shown(world).reason === 'RowsUnreadable', { maps });
     world.dialled = [];
@@ -192,23 +192,24 @@ describe('MySQL, told of by a pod', () => {
     expectClean(world, newer);
   });
 
-  it('a downgrade is blocked before anything is touched, and the newer image again ends it', async () => {
+  it('a downgrade asks for a backup that somebody names, and then goes on', async () => {
     const world = running(newer);
-    Object.assign(world, { backend: 'mysql', outside: 'mysql is not read from outside' });
-    await deploy(world, image(older));
-    await until(world, () => shown(world).reason === 'BackendNotSupported');
-    await goOn(world, 15);
-    expect(shown(world)).toMatchObject({
-      reason: 'BackendNotSupported',
-      message: expect.stringMatching(/mysql.*set the newer image again/),
+    Object.assign(world, {
+      backend: 'mysql',
+      outside: 'mysql is not read from outside',
+      copyImpossible: 'not on MySQL',
     });
+    await deploy(world, image(older));
+    await until(world, () => shown(world).reason === 'AwaitingApproval');
+    await goOn(world, 15);
     expect(record(world).drainStartedAt).toBeUndefined();
     expect(runningPods(world, newer).length).toBeGreaterThanOrEqual(4);
-    await deploy(world, image(newer));
+    const [, patch] = /-p '([^']*)'/.exec(String(shown(world).message))!;
+    Object.assign(world.downgrades[0]!.spec, JSON.parse(patch!.replace(/<[^>]*>/, 'nightly-2026-11-20')).spec);
     await until(world, isDone(world));
     await goOn(world, 3);
-    expect(outcomes(world)).toEqual(['Reverted']);
-    expectClean(world, newer);
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expectClean(world, older);
   });
 });
 

@@ -84,45 +84,77 @@ export interface RunnerWorld {
   now: Date;
   backend: string;
   unreadableRows: number;
+  undecipherable: number;
+  copies: Record<string, Record<string, string[]>>;
+  copyImpossible: string | undefined;
+  copyFails: string | undefined;
   stepFails: string | undefined;
 }
 
-/** One step of the runner's program in its folder: looks, then takes the schema back by one revision. */
+interface Order {
+  kind: string;
+  name?: string;
+  aside?: string;
+  toRevision?: string;
+}
+
+interface Orders {
+  token: number;
+  run: string;
+  identity: object;
+  steps: Order[];
+}
+
+/** One step of the runner's program in its folder: looks, then does one thing of what is ordered. */
 export function work(folder: Map<string, string>, version: Version, database: DatabaseRead, world: RunnerWorld): void {
   const look = folder.get('look');
   if (!folder.has('inspect.json') || folder.delete('look'))
     folder.set('inspect.json', JSON.stringify({ ...inspection(version, database, world), ...(look ? { look } : {}) }));
-  const orders = folder.has('orders.json') && JSON.parse(folder.get('orders.json')!);
-  if (!orders || folder.has('result.json')) return;
+  const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
+  if (!orders || JSON.parse(folder.get('result.json') ?? '{}').run === orders.run) return;
   const tell = (file: string, said: object) =>
     folder.set(file, JSON.stringify({ token: orders.token, run: orders.run, ...said }));
-  const tables = database.versionTables;
-  if (JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
-    return void tell('result.json', {
-      ok: false,
-      error: { kind: 'OtherDatabase', message: 'not the planned one' },
-      versionTables: tables,
-    });
-  if (world.stepFails) {
-    tell('result.json', { ok: false, error: { kind: 'StepFailed', message: world.stepFails }, versionTables: tables });
-    world.stepFails = undefined;
-    return;
+  const fail = (kind: string, message: string) =>
+    tell('result.json', { ok: false, error: { kind, message }, versionTables: database.versionTables });
+  const returns = orders.steps[0]!.kind === 'takeBack';
+  if (!returns && JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
+    return void fail('OtherDatabase', 'not the planned one');
+  const failure = orders.steps[0]!.kind === 'copy' ? world.copyFails : world.stepFails;
+  if (failure) {
+    world.copyFails = world.stepFails = undefined;
+    return void fail('StepFailed', failure);
   }
-  const step = (kind: string) => orders.steps.find((s: { kind: string }) => s.kind === kind);
-  const [core, provider] = [step('core'), step('manager')];
-  const at = tables.alembic_version![0]!;
-  if (core && at !== core.toRevision) {
-    tables.alembic_version = [line[line.indexOf(at as never) + 1]!];
-    tell('progress.json', { step: 0, steps: 2, kind: 'core', done: 1, of: 2, revision: at, message: 'drop x' });
-  } else if (provider && tables.alembic_version_fab![0] !== provider.toRevision)
-    tables.alembic_version_fab = [provider.toRevision];
-  else tell('result.json', { ok: true, versionTables: tables });
+  for (const [step, order] of orders.steps.entries()) {
+    const told = { step, steps: orders.steps.length, kind: order.kind, done: 1, of: 2, revision: '', message: 'at it' };
+    if (advance(order, version, database, world)) return void tell('progress.json', told);
+  }
+  tell('result.json', { ok: true, versionTables: database.versionTables, facts: orders.steps.map(() => null) });
+}
+
+/** Does one thing of a step; false when nothing of it is left to do. */
+function advance(order: Order, version: Version, database: DatabaseRead, world: RunnerWorld): boolean {
+  const tables = database.versionTables;
+  const { kind, name = '', aside = '', toRevision = '' } = order;
+  if (kind === 'copy' && !world.copies[name]) world.copies[name] = structuredClone(tables);
+  else if (kind === 'takeBack' && world.copies[name]) {
+    world.copies[aside] = tables;
+    database.versionTables = world.copies[name];
+    database.identity = { ...database.identity, oid: `${Number(database.identity.oid) + 1}` };
+    delete world.copies[name];
+  } else if (kind === 'migrate' && isMisfit(version, database)) migrateUp(version, database);
+  else if (kind === 'convert' && world.unreadableRows > 0) world.unreadableRows = 0;
+  else if (kind === 'core' && tables.alembic_version![0] !== toRevision)
+    tables.alembic_version = [line[line.indexOf(tables.alembic_version![0] as never) + 1]!];
+  else if (kind === 'manager' && tables.alembic_version_fab![0] !== toRevision)
+    tables.alembic_version_fab = [toRevision];
+  else return false;
+  return true;
 }
 
 function inspection(
   version: Version,
   database: DatabaseRead,
-  { now, backend, unreadableRows }: RunnerWorld,
+  { now, backend, unreadableRows, undecipherable, copyImpossible }: RunnerWorld,
 ): Inspection {
   const links = (revisions: readonly string[]) =>
     revisions.map((revision, at) => ({ revision, down: revisions[at + 1] ?? null }));
@@ -141,7 +173,18 @@ function inspection(
       canDowngrade: true,
     })),
     database: { ...read, backend },
-    rows: [{ table: 'trigger', column: 'kwargs', count: unreadableRows, examples: unreadableRows ? [7] : [] }],
+    copy: { possible: !copyImpossible, why: copyImpossible ? [copyImpossible] : [], notes: [], bytes: 1_000_000 },
+    unconvertible: undecipherable
+      ? [{ table: 'trigger', column: 'kwargs', count: undecipherable, ids: '7', why: 'no key opens them' }]
+      : [],
+    rows: [
+      {
+        table: 'trigger',
+        column: 'kwargs',
+        count: unreadableRows,
+        examples: unreadableRows ? [7] : [],
+      },
+    ],
   };
 }
 

@@ -4,7 +4,7 @@ import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
-import { activeRun } from '../../src/release/record.ts';
+import { activeRun, lastTurned } from '../../src/release/record.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeReview } from './review.ts';
 import type { World } from './world.ts';
@@ -35,9 +35,10 @@ function portsOf(world: World): Ports {
       (await reads.workloads(namespace)).filter((w) => readWorkload(w)?.release === release),
     database: (workload, container) => reads.database(workload, container),
     run: async (namespace, release) => activeRun(await reads.downgrades(namespace), release),
+    turned: async (namespace, release) => lastTurned(await reads.downgrades(namespace), release),
     learnedImages: () => reads.learnedImages(),
     registry: (image, workload) => reads.registry(image, workload),
-    policy: async (namespace) => ({ mode: await reads.mode(namespace), by: ['platform'] }),
+    policy: async (namespace) => ({ ...(await reads.policy(namespace)), by: ['platform'] }),
     missingRights: async () => [],
     notReady: () => undefined,
     now: () => world.now,

@@ -1,22 +1,28 @@
-/** DowngradePolicies and namespaces as the API server gives them back. */
+/** DowngradePolicies and namespaces as the API server gives them back; plans, as far as consent is given to them. */
+import { type Approvable, type Loss, planHash } from '../../src/release/consent.ts';
+import type { PlannedBackup } from '../../src/release/inspection.ts';
 import type { LabelSelector, NamespaceLabels, PolicyObject } from '../../src/release/policy.ts';
+import type { SaidRules } from '../../src/release/rules.ts';
 
 export interface PolicyShape {
   name?: string;
   mode?: string;
   /** Missing: no namespaceSelector, so every namespace. */
   selector?: LabelSelector;
+  /** What it says beside its mode. */
+  rules?: SaidRules;
   generation?: number;
   status?: Record<string, unknown>;
 }
 
 /** A policy "policy" of generation 1 that holds in every namespace. */
-export function makePolicy({ name = 'policy', mode = 'Hold', selector, generation = 1, status }: PolicyShape = {}) {
+export function makePolicy(shape: PolicyShape = {}) {
+  const { name = 'policy', mode = 'Hold', selector, rules, generation = 1, status } = shape;
   const policy: PolicyObject = {
     apiVersion: 'downdraft.dev/v1alpha1',
     kind: 'DowngradePolicy',
     metadata: { name, uid: `uid-${name}`, generation, resourceVersion: '100' },
-    spec: { mode, ...(selector ? { namespaceSelector: selector } : {}) },
+    spec: { mode, ...(selector ? { namespaceSelector: selector } : {}), ...rules },
   };
   if (status) policy.status = status;
   return policy;
@@ -123,6 +129,86 @@ export const unreadable: [string, LabelSelector, string][] = [
   ['a label whose value is a number', { matchLabels: { a: 1 as unknown as string } }, 'is no label'],
 ];
 
+/** Parts of a spec beside the mode that the schema and faultOf refuse; the last column is a part of what faultOf says. */
+export const unreadableRules: [string, object, string][] = [
+  [
+    'an approval that is none',
+    { approval: 'Sometimes' },
+    'spec.approval is "Sometimes", not one of Always, Never, WhenLossy',
+  ],
+  ['an approval in lower case', { approval: 'never' }, 'spec.approval is "never"'],
+  ['a backup that is a text', { backup: 'ServerCopy' }, 'spec.backup is "ServerCopy", not an object'],
+  ['a backup that is a list', { backup: [] }, 'spec.backup is []'],
+  [
+    'a way that is not known',
+    { backup: { ways: ['ServerCopy', 'Tape'] } },
+    'spec.backup.ways is ["ServerCopy","Tape"]',
+  ],
+  ['a way twice', { backup: { ways: ['Waiver', 'Waiver'] } }, 'each once'],
+  ['ways as a text', { backup: { ways: 'ServerCopy' } }, 'spec.backup.ways is "ServerCopy"'],
+  ['hours below 0', { backup: { keepHours: -1 } }, 'spec.backup.keepHours is -1, not a whole number from 0'],
+  ['half an hour', { backup: { keepHours: 0.5 } }, 'spec.backup.keepHours is 0.5'],
+  ['more than ten years', { backup: { keepHours: 87_601 } }, 'spec.backup.keepHours is 87601'],
+  ['hours as a text', { backup: { keepHours: '168' } }, 'spec.backup.keepHours is "168"'],
+  ['required as a text', { backup: { required: 'no' } }, 'spec.backup.required is "no", not true or false'],
+  ['an answer to failure that is none', { onFailure: 'Retry' }, 'spec.onFailure is "Retry", not one of Ask, Return'],
+  ['a runner that is none', { runner: 'Job' }, 'spec.runner is "Job", not one of Copy, OldPod'],
+];
+
+/** The same that both take. */
+export const readableRules: [string, SaidRules][] = [
+  ['nothing', {}],
+  [
+    'everything',
+    {
+      approval: 'Never',
+      backup: { ways: ['Waiver', 'ServerCopy', 'Reference'], keepHours: 840, required: false },
+      onFailure: 'Return',
+      runner: 'OldPod',
+    },
+  ],
+  ['a backup without a word', { backup: {} }],
+  ['no way at all', { backup: { ways: [] } }],
+  ['a copy that is dropped at once', { backup: { keepHours: 0 } }],
+  ['a copy that is kept for ten years', { backup: { keepHours: 87_600 } }],
+];
+
 function expression(requirement: { key?: string; operator?: string; values?: string[] }): LabelSelector {
   return { matchExpressions: [requirement as NonNullable<LabelSelector['matchExpressions']>[number]] };
+}
+
+export const plannedBackups = {
+  copy: { way: 'ServerCopy', why: [] },
+  none: { way: 'None', why: ['no copy on the server: the role may not create databases'] },
+  waived: { way: 'Waiver', named: 'Ada', why: [] },
+  referenced: { way: 'Reference', named: 'rds:x', why: [] },
+} satisfies Record<string, PlannedBackup>;
+
+export const plannedSteps = {
+  core: {
+    kind: 'core',
+    from: '1d6611b6ab7c',
+    toRevision: '509b94a1042d',
+    revisions: 22,
+    command: 'airflow db downgrade',
+  },
+  fab: {
+    kind: 'manager',
+    class: 'airflow.providers.fab.auth_manager.models.db.FABDBManager',
+    versionTable: 'alembic_version_fab',
+    from: '02ca36b0235b',
+    toRevision: '6709f7a774b9',
+    revisions: 1,
+    command: 'airflow fab-db downgrade',
+  },
+} as const;
+
+export const deadlines: Loss = { what: '12 rows of deadline are deleted', count: 12 };
+
+/** A plan from 3.2.1 to 3.1.8 that loses nothing and makes a copy. */
+export function makeApprovable(shape: Partial<Approvable> = {}): Approvable & { hash: string } {
+  const identity = { database: 'airflow', oid: '16384', cluster: '7300000000000000001' };
+  const { core, fab } = plannedSteps;
+  const plan: Approvable = { identity, steps: [core, fab], losses: [], backup: plannedBackups.copy, ...shape };
+  return { ...plan, hash: planHash(plan) };
 }

@@ -2,6 +2,7 @@
 import type { Ports } from '../../src/admission/ports.ts';
 import type { RegistryAnswer } from '../../src/release/images.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { Turned } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Run } from '../../src/release/release.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeDatabase, makeImage } from './release.ts';
@@ -11,6 +12,7 @@ export interface World {
   /** Default: probes of 3.2.1 and 3.1.8. */
   learned?: Record<string, ImageKnowledge>;
   run?: Run;
+  turned?: Turned;
   /** What is stored under any name; a function for more than one. Default: what is among `workloads`. */
   stored?: WorkloadObject | ((kind: string, namespace: string, name: string) => WorkloadObject | undefined);
   /** All that is stored, of any release and namespace. */
@@ -41,6 +43,7 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     releaseWorkloads: (namespace, release) => say('releaseWorkloads', releaseIn(world, namespace, release)),
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),
+    turned: () => say('turned', world.turned),
     learnedImages: () => say('learnedImages', world.learned ?? probed),
     registry: (image) => say('registry', world.registry?.[image]),
     policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),

@@ -2,6 +2,7 @@
 
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../../src/release/release.ts';
+import { defaultRules } from '../../src/release/rules.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { makeDeployment, makeStatefulSet } from './workload.ts';
 
@@ -58,6 +59,7 @@ export function makeRun(shape: Partial<Run> = {}): Run {
     to: 'apache/airflow:3.1.8',
     shownPhase: '',
     createdAt: '2026-11-21T12:00:01Z',
+    spec: {},
     status: {},
     ...shape,
   };
@@ -105,6 +107,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     name: 'af',
     profile: 'official',
     mode: 'Hold',
+    rules: defaultRules,
     moved: [],
     workloads: objects.map(makeWorkload),
     pods: [],
@@ -115,6 +118,8 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     probe: { state: 'absent' },
     runner: { state: 'absent' },
     sessions: [],
+    templates: {},
+    expired: undefined,
     now: new Date('2026-11-21T12:01:00Z'),
     ...rest,
   };

@@ -10,6 +10,8 @@ type Template = WorkloadObject['spec']['template'];
 export interface Rollouts {
   /** The next step for one workload. */
   roll(workload: WorkloadObject): void;
+  /** The template that Kubernetes' own history has for it: of the last rollout that ended. */
+  finished(workload: WorkloadObject): Template | undefined;
   /** Deletes the pods whose owner is gone, as the garbage collector does. */
   collect(workloads: readonly WorkloadObject[]): void;
 }
@@ -124,7 +126,7 @@ export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) =
       if (!workload) end(pod);
     }
   };
-  return { roll, collect };
+  return { roll, collect, finished: (w) => finished.get(key(w)) };
 }
 
 function isSelected(pod: PodObject, workload: WorkloadObject): boolean {

@@ -9,6 +9,7 @@ import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objec
 import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
+import { defaultRules, type Rules } from '../../src/release/rules.ts';
 import { releaseOfPod } from '../../src/release/workload.ts';
 import {
   isBehind,
@@ -42,6 +43,16 @@ export interface World {
   registryTells: boolean;
   /** Rows in the new form that the runner finds when it looks. */
   unreadableRows: number;
+  /** Rows that none of the runner's keys opens. */
+  undecipherable: number;
+  /** Copies of databases on the server: the version tables in them. */
+  copies: Record<string, Record<string, string[]>>;
+  /** Why the server can't copy. */
+  copyImpossible: string | undefined;
+  /** The next copy fails with this. */
+  copyFails: string | undefined;
+  /** Why the server can't drop a copy. */
+  copyKept: string | undefined;
   /** The next step that the runner begins fails with this. */
   stepFails: string | undefined;
   /** Pods that crash as soon as they start. */
@@ -66,6 +77,7 @@ export interface World {
   dialled: string[];
   /** What the namespace's DowngradePolicy says. */
   mode: Mode;
+  rules: Rules;
   now: Date;
   tick(): void;
 }
@@ -87,6 +99,11 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     contents: {} as Record<string, string>,
     registryTells: false,
     unreadableRows: 0,
+    undecipherable: 0,
+    copies: {} as World['copies'],
+    copyImpossible: undefined as string | undefined,
+    copyFails: undefined as string | undefined,
+    copyKept: undefined as string | undefined,
     stepFails: undefined as string | undefined,
     harm: [] as string[],
     database: makeDatabase() as DatabaseState,
@@ -97,6 +114,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     migrates: false,
     dialled: [] as string[],
     mode: 'Hold' as Mode,
+    rules: defaultRules as Rules,
     now: new Date('2026-11-21T12:00:00Z'),
   };
   const { versionIn, imageID } = makeContents(world.contents);
@@ -223,7 +241,15 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       if (!world.registryTells) return undefined;
       return { version: versionIn(image), from: 'label', digest: imageID(image).split('@')[1]! };
     },
-    mode: async () => world.mode,
+    policy: async () => ({ mode: world.mode, rules: world.rules }),
+    templatesBefore: async (_, objects) =>
+      Object.fromEntries(
+        objects.flatMap((w) => {
+          const template = rollouts.finished(w);
+          const name = `${w.kind!.toLowerCase()}/${w.metadata.name}`;
+          return template ? [[name, structuredClone(template)]] : [];
+        }),
+      ),
   };
   const writes = makeWrites(world, files, store);
   return Object.assign(world, { reads, writes, tick });

@@ -3,6 +3,7 @@ import type { Writes } from '../../src/controller/ports.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
+import { CopyKept } from '../../src/release/retention.ts';
 import { merge } from './merge.ts';
 import type { World } from './world.ts';
 
@@ -48,6 +49,18 @@ export function makeWrites(
       const bound = (patch.metadata as { resourceVersion?: string }).resourceVersion;
       if (bound !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
       world.workloads[at] = asStored(merge(stored, patch) as WorkloadObject, stored);
+    },
+    restoreTemplate: async ({ kind, metadata }, template) => {
+      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
+      const stored = world.workloads[at]!;
+      if (metadata.resourceVersion !== stored.metadata.resourceVersion)
+        throw new Error(`${kind} ${metadata.name} has changed`);
+      const spec = { ...stored.spec, template: structuredClone(template) };
+      world.workloads[at] = asStored({ ...stored, spec }, stored);
+    },
+    dropCopy: async (_, __, { name }) => {
+      if (world.copyKept !== undefined) throw new CopyKept(world.copyKept);
+      delete world.copies[name];
     },
     createGate: async (namespace, release) => void world.gates.add(`${namespace}/${release}`),
     deleteGate: async (namespace, release) => void world.gates.delete(`${namespace}/${release}`),

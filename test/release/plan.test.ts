@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { distance, planDowngrade, planInWords } from '../../src/release/plan.ts';
-import type { ChainLink, Inspection } from '../../src/release/release.ts';
+import { distance, planDowngrade as plan3, planInWords } from '../../src/release/plan.ts';
+import type { ChainLink, ImageKnowledge, Inspection } from '../../src/release/release.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 
 const chain = (...revisions: string[]): ChainLink[] =>
@@ -23,19 +23,27 @@ function makeInspection(shape: Partial<Inspection> = {}): Inspection {
     ],
     database: { ...makeDatabase(), backend: 'postgresql' },
     rows: [{ table: 'trigger', column: 'kwargs', count: 0, examples: [] }],
+    unconvertible: [],
+    copy: { possible: true, why: [], notes: [], bytes: 8_000_000 },
     ...shape,
   };
 }
+
+const given = { ways: ['ServerCopy'] } as const;
+
+const planDowngrade = (...[inspection, target]: [Inspection, ImageKnowledge]) => plan3(inspection, target, given);
 
 const kinds = (plan: ReturnType<typeof planDowngrade>) => plan.steps.map((s) => s.kind);
 const blockers = (plan: ReturnType<typeof planDowngrade>) => plan.blockers.map((b) => b.reason);
 
 describe('planDowngrade', () => {
-  it('S3-15, S3-18, S3-19: the core first, then FAB, each by revision', () => {
+  it('S3-15, S3-18, S3-19: rows first, then the core, then FAB, each by revision', () => {
     const plan = planDowngrade(makeInspection(), makeImage('3.1.8'));
     expect(plan.steps).toMatchObject([
+      { kind: 'convert', rows: 0 },
       { kind: 'core', from: '1d6611b6ab7c', toRevision: '509b94a1042d', revisions: 3 },
       { kind: 'manager', versionTable: 'alembic_version_fab', toRevision: '6709f7a774b9', revisions: 1 },
+      { kind: 'repair', crossed: ['1d6611b6ab7c', 'b', 'a'] },
     ]);
     expect(plan.blockers).toEqual([]);
   });
@@ -45,7 +53,7 @@ describe('planDowngrade', () => {
       ...makeDatabase({ tables: { alembic_version: ['a'], alembic_version_fab: ['02ca36b0235b'] } }),
       backend: 'postgresql',
     };
-    expect(planDowngrade(makeInspection({ database }), makeImage('3.1.8')).steps[0]).toMatchObject({
+    expect(planDowngrade(makeInspection({ database }), makeImage('3.1.8')).steps[1]).toMatchObject({
       from: 'a',
       revisions: 1,
     });
@@ -56,11 +64,15 @@ describe('planDowngrade', () => {
       ...makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
       backend: 'postgresql',
     };
-    expect(kinds(planDowngrade(makeInspection({ database }), makeImage('3.1.8')))).toEqual(['manager']);
+    expect(kinds(planDowngrade(makeInspection({ database }), makeImage('3.1.8')))).toEqual(['manager', 'repair']);
   });
 
   it('a provider that the target does not enforce stays where it is', () => {
-    expect(kinds(planDowngrade(makeInspection(), makeImage('3.1.8', { managers: [] })))).toEqual(['core']);
+    expect(kinds(planDowngrade(makeInspection(), makeImage('3.1.8', { managers: [] })))).toEqual([
+      'convert',
+      'core',
+      'repair',
+    ]);
   });
 
   it('G15: a target that the running image has no scripts for is a blocker', () => {
@@ -77,19 +89,36 @@ describe('planDowngrade', () => {
     });
   });
 
-  it('S4-9, S4-15, S4-16: rows that the older version cannot read block, with table, count and ids', () => {
+  it('S4-5, S4-15: rows that the older version cannot read are converted, told by table, column and count', () => {
     const rows = [{ table: 'task_instance', column: 'next_kwargs', count: 2, examples: ['019a'] }];
     const plan = planDowngrade(makeInspection({ rows }), makeImage('3.1.8'));
-    expect(plan.blockers[0]).toMatchObject({
-      reason: 'RowsUnreadable',
-      message: expect.stringMatching(/^2 rows of task_instance\.next_kwargs \(for example 019a\)/),
-    });
+    expect(plan.conversions).toEqual([{ table: 'task_instance', column: 'next_kwargs', count: 2 }]);
+    expect(planInWords(plan)[0]).toMatch(/^convert 2 rows of task_instance\.next_kwargs to the form/);
+    expect(plan.blockers).toEqual([]);
+  });
+
+  it('S4-16: rows that cannot be rewritten block, with table, count, ids and why', () => {
+    const unconvertible = [{ table: 'trigger', column: 'kwargs', count: 3, ids: '7, 8, 9', why: 'no key opens them' }];
+    expect(planDowngrade(makeInspection({ unconvertible }), makeImage('3.1.8')).blockers).toEqual([
+      {
+        reason: 'RowsUnreadable',
+        message: expect.stringMatching(
+          /^3 rows of trigger\.kwargs \(ids 7, 8, 9\) can't be rewritten for the older version: no key opens them/,
+        ),
+      },
+    ]);
+  });
+
+  it('S4-5: where the older version reads the newer form as well nothing is converted, by heads and not by versions', () => {
+    const rows = [{ table: 'trigger', column: 'kwargs', count: 7, examples: [1] }];
+    expect(planDowngrade(makeInspection({ rows }), makeImage('3.1.8', { coreHead: 'a' })).conversions).toEqual([]);
+    expect(planDowngrade(makeInspection({ rows }), makeImage('3.1.8', { coreHead: 'z' })).conversions).toHaveLength(1);
   });
 
   it('says in words what is done, what stands in the way and what is not', () => {
     const words = planInWords(planDowngrade(makeInspection(), makeImage('3.1.8')));
-    expect(words[0]).toBe('airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 3 revisions)');
-    expect(words.filter((w) => w.startsWith('not yet: '))).toHaveLength(3);
+    expect(words[1]).toBe('airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 3 revisions)');
+    expect(words.at(-1)).toBe('backup: a verified copy of the database on its own server, made after the drain');
   });
 });
 

@@ -1,7 +1,7 @@
 /** Which policy counts in which namespace. That Kubernetes selects the same: test/cluster-client/policies.test.ts. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { faultOf, matches, modes, type PolicyObject, policyFor } from '../../src/release/policy.ts';
+import { defaultRules, faultOf, matches, modes, type PolicyObject, policyFor } from '../../src/release/policy.ts';
 import type { Mode } from '../../src/release/release.ts';
 import { makeForeignPolicy, makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
 
@@ -61,7 +61,7 @@ describe('what counts in a namespace', () => {
     ],
   ];
   it.each(rows)('is %s', (_, policies, mode, by, matched) => {
-    expect(policyFor(policies, air)).toEqual({ mode, by, matched });
+    expect(policyFor(policies, air)).toEqual({ mode, by, matched, rules: defaultRules });
   });
 
   it('is of that namespace alone', () => {
@@ -113,7 +113,7 @@ describe('a policy that cannot be read counts everywhere, and never loosens', ()
   it.each(broken)('%s', (_, spec, fault, mode) => {
     const policy = makeForeignPolicy('broken', spec);
     expect(faultOf(policy)).toContain(fault);
-    expect(policyFor([policy], namespaces.dusk)).toEqual({ mode, by: ['broken'], matched: ['broken'] });
+    expect(policyFor([policy], namespaces.dusk)).toMatchObject({ mode, by: ['broken'], matched: ['broken'] });
     expect(policyFor([policy, makePolicy({ mode: 'Observe' })], namespaces.dusk).mode).toBe(mode);
   });
 });

@@ -10,6 +10,7 @@ const tagged = (version: string, coreHead?: string): ImageKnowledge => ({
   version,
   ...(coreHead ? { coreHead } : {}),
 });
+const begun = { schemaStartedAt: '2026-11-21T12:00:30Z', before: { alembic_version: ['1d6611b6ab7c'] } };
 const unknown: ImageUnknown = { image: 'acme/airflow:prod-42', source: 'unknown', why: 'its name does not tell' };
 const core = (...rows: string[]) => makeDatabase({ tables: { alembic_version: rows } });
 
@@ -127,8 +128,8 @@ const rows: Row[] = [
     'DatabaseUnreadable',
   ],
   [
-    'a wish withdrawn after the schema step has begun is denied',
-    makeImage('3.2.1'),
+    'a third version after the schema step has begun is denied',
+    makeImage('2.11.0'),
     makeDatabase(),
     'deny',
     'DowngradeUnderWay',
@@ -143,12 +144,20 @@ const rows: Row[] = [
     makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } }),
   ],
   [
-    'G34: nor until the run is over: helm --atomic goes back up without a migration Job',
+    'G34: nor what ran before, once the target starts: helm --atomic goes back up without a migration Job',
     makeImage('3.2.1'),
     makeDatabase({ version: '3.1.8' }),
     'deny',
     'DowngradeUnderWay',
-    makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z', verifiedAt: '2026-11-21T12:00:40Z' } }),
+    makeRun({ status: { ...begun, verifiedAt: '2026-11-21T12:00:40Z', resumeStartedAt: '2026-11-21T12:00:41Z' } }),
+  ],
+  [
+    'G34: what ran before, wanted again in the schema step, is held until the database is brought back',
+    makeImage('3.2.1'),
+    makeDatabase({ version: '3.1.8' }),
+    'hold',
+    'WishWithdrawn',
+    makeRun({ status: begun }),
   ],
 ];
 

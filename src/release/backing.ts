@@ -1,0 +1,56 @@
+/**
+ * Backing up: nobody writes any more, nothing is changed yet. The copy is made and checked by the runner; a person's word
+ * is written down. What can't be made opens the release again and asks, since the old version can still serve.
+ */
+import { copyName } from './backup.ts';
+import type { Act } from './next.ts';
+import { bringRunner, progressOf, resultOf } from './orders.ts';
+import type { Backup, Release, Run } from './release.ts';
+import { same } from './same.ts';
+
+/** The next act of the backup; undefined when it stands. */
+export function backingUp(release: Release, run: Run): Act | undefined {
+  const { plan, backup } = run.status;
+  if (!plan || plan.steps.length === 0 || backup?.verifiedAt) return undefined;
+  const { way, named } = plan.backup;
+  const now = release.now.toISOString();
+  if (way !== 'ServerCopy') {
+    const given = { way, startedAt: now, verifiedAt: now, ...(named ? { named } : {}) };
+    return { act: 'record', status: { backup: given } };
+  }
+  if (backup?.way !== 'ServerCopy')
+    return { act: 'record', status: { backup: { way, name: copyName(run), startedAt: now } } };
+  return copying(release, run, backup);
+}
+
+function copying(release: Release, run: Run, backup: Backup): Act {
+  const { runner } = release;
+  const absent = bringRunner(runner);
+  if (absent) return absent;
+  const result = resultOf(runner, run, 'copy');
+  if (result?.ok)
+    return { act: 'record', status: { backup: verified(release, backup, result.facts?.[0]), progress: null } };
+  // Undrained and planned anew: the next way is taken, or a person asked, while the old version serves.
+  if (result) {
+    const failure = result.error.message;
+    const reopened = { drainStartedAt: null, drainedAt: null, progress: null };
+    return { act: 'record', status: { backup: { ...backup, failure }, ...reopened } };
+  }
+  const progress = progressOf(runner, run, 'copy');
+  if (!progress) return { act: 'order', part: 'copy' };
+  if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
+  return { act: 'wait', reason: 'BackingUp', message: progress.message };
+}
+
+function verified({ now, rules }: Release, backup: Backup, facts: Record<string, unknown> | null | undefined): Backup {
+  const number = (name: string) => (typeof facts?.[name] === 'number' ? { [name]: facts[name] } : {});
+  const keepUntil = new Date(now.getTime() + rules.backup.keepHours * 3_600_000).toISOString();
+  return {
+    ...backup,
+    verifiedAt: now.toISOString(),
+    keepUntil,
+    ...number('bytes'),
+    ...number('tables'),
+    ...number('rows'),
+  };
+}

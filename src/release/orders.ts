@@ -1,0 +1,70 @@
+/**
+ * Orders: what the runner is told to do, in three parts of a run. Each part has a name of its own, so that what the runner
+ * says of one is never taken for another.
+ */
+import { asideName, copyName, hasCopy } from './backup.ts';
+import type { PlanStep, Progress } from './inspection.ts';
+import type { Act } from './next.ts';
+import type { Run, RunnerResult, RunnerState } from './release.ts';
+
+/** copy: the backup; reverse: rows and schemas down; return: the way back. */
+export type Part = 'copy' | 'reverse' | 'return';
+
+/** What stands in orders.json beside the fencing token and the database's identity. */
+export interface Orders {
+  run: string;
+  steps: Record<string, unknown>[];
+}
+
+/** The name under which the runner knows a part of the run. */
+export function partName({ uid }: Run, part: Part): string {
+  return part === 'reverse' ? uid : `${uid}/${part}`;
+}
+
+/** The orders of one part. Throws when the record does not hold what they are made from: nothing is guessed. */
+export function ordersOf(run: Run, part: Part): Orders {
+  return { run: partName(run, part), steps: stepsOf(run, part) };
+}
+
+function stepsOf(run: Run, part: Part): Orders['steps'] {
+  const { plan, backup } = run.status;
+  if (!plan) throw new Error(`downgrade ${run.name} has no plan to order`);
+  if (part === 'reverse') return plan.steps.map(orderOf);
+  if (part === 'copy') return [{ kind: 'copy', name: backup?.name ?? copyName(run), run: run.uid }];
+  if (hasCopy(run.status)) return [{ kind: 'takeBack', name: backup?.name, aside: asideName(run), run: run.uid }];
+  return [{ kind: 'migrate' }];
+}
+
+function orderOf(step: PlanStep): Record<string, unknown> {
+  const { kind } = step;
+  if (kind === 'core') return { kind, toRevision: step.toRevision };
+  if (kind === 'manager')
+    return { kind, class: step.class, versionTable: step.versionTable, toRevision: step.toRevision };
+  if (kind === 'repair') return { kind, crossed: step.crossed };
+  return { kind };
+}
+
+/** What the runner said at the end of a part of this run; undefined while it works, or has not begun. */
+export function resultOf(runner: RunnerState, run: Run, part: Part): RunnerResult | undefined {
+  return runner.state === 'ready' && runner.result?.run === partName(run, part) ? runner.result : undefined;
+}
+
+/** How far the runner is in a part of this run; undefined when it has not begun. */
+export function progressOf(runner: RunnerState, run: Run, part: Part): Progress | undefined {
+  if (runner.state !== 'ready' || runner.progress?.run !== partName(run, part)) return undefined;
+  const { step, steps, kind, done, of, revision, message } = runner.progress;
+  return { step, steps, kind, done, of, revision, message };
+}
+
+/** The runner has begun any part of this run and not ended it. */
+export function isWorking(runner: RunnerState, run: Run): boolean {
+  const parts: Part[] = ['copy', 'reverse', 'return'];
+  return parts.some((part) => progressOf(runner, run, part) && !resultOf(runner, run, part));
+}
+
+/** What to do before anything can be ordered; undefined when the runner is ready. */
+export function bringRunner(runner: RunnerState): Act | undefined {
+  if (runner.state === 'absent') return { act: 'startRunner' };
+  if (runner.state === 'starting') return { act: 'wait', reason: 'RunnerStarting', message: runner.message };
+  return runner.state === 'failed' ? { act: 'restartRunner' } : undefined;
+}

@@ -1,0 +1,91 @@
+/**
+ * Retention: how long the database as it was stays on its server once a run is over, and what is dropped next.
+ *
+ *   verified copy            until keepUntil, which was set when it was verified
+ *   after the way back       the copy is the database again; what it put aside stays as long as the copy would have
+ *   begun, never verified    goes as soon as the run is over: it is of no use to anybody
+ */
+import { asideName, hasCopy } from './backup.ts';
+import type { Act } from './next.ts';
+import { type DowngradeObject, readRun } from './record.ts';
+import type { Release, Run } from './release.ts';
+
+/** A database that an earlier run left and that is due to be dropped. */
+export interface Expired {
+  /** Name of the Downgrade. */
+  run: string;
+  uid: string;
+  database: string;
+  /** The server it is on; '' where that is not known. */
+  cluster: string;
+  /** A whole copy, or what was put aside for one; else one that was only begun. */
+  verified: boolean;
+  /** Why it could not be dropped, when that was tried. */
+  failure?: string;
+}
+
+/** The database could not be dropped, or must not be: one sentence, without any secret. It stays where it is. */
+export class CopyKept extends Error {
+  override name = 'CopyKept';
+}
+
+const firstPauseMs = 10 * 60_000;
+const longestPauseMs = 60 * 60_000;
+
+/** What to drop next of a release: of all that is due what has been so for longest. */
+export function expired(downgrades: readonly DowngradeObject[], release: string, now: Date): Expired | undefined {
+  const due = downgrades
+    .filter((object) => object.spec.release === release)
+    .flatMap((object) => {
+      const at = dropDue(object);
+      return at && at <= now ? [{ at, run: readRun(object) }] : [];
+    });
+  due.sort((a, b) => a.at.getTime() - b.at.getTime() || a.run.name.localeCompare(b.run.name));
+  return due[0] && leftBy(due[0].run);
+}
+
+/** When what a Downgrade left is to be dropped, or that tried again; undefined: never, as far as is known now. */
+export function dropDue(object: DowngradeObject): Date | undefined {
+  const { status } = readRun(object);
+  const { backup, completedAt } = status;
+  if (!completedAt || !backup?.name || backup.droppedAt) return undefined;
+  const over = Date.parse(completedAt);
+  // A verified copy without its term is kept: not known is no reason to drop what somebody may need.
+  const due = hasCopy(status) ? Math.max(over, Date.parse(backup.keepUntil ?? '')) : over;
+  const tried = backup.triedAt === undefined ? undefined : Date.parse(backup.triedAt);
+  const at = tried === undefined ? due : Math.max(due, tried + pauseMs(tried - due));
+  return Number.isNaN(at) ? undefined : new Date(at);
+}
+
+/** The longer it has failed, the rarer it is tried: what keeps it will hardly pass by itself. */
+function pauseMs(failedForMs: number): number {
+  return Math.min(Math.max(failedForMs, firstPauseMs), longestPauseMs);
+}
+
+function leftBy(run: Run): Expired {
+  const { backup, outcome, plan } = run.status;
+  const verified = hasCopy(run.status);
+  const database = verified && outcome === 'Returned' ? asideName(run) : backup!.name!;
+  const failure = backup?.triedAt && backup.failure ? { failure: backup.failure } : {};
+  return { run: run.name, uid: run.uid, database, cluster: plan?.identity.cluster ?? '', verified, ...failure };
+}
+
+/** The next act where nothing is under way and nothing held; undefined: nothing to drop, or nobody to do it by. */
+export function dropping({ name, expired: due, workloads, pods }: Release): Act | undefined {
+  if (!due) return undefined;
+  // Said once; the release's return is a change of its workloads, and looks again.
+  if (workloads.length === 0 && due.failure === notDropped(due, nobodyLeft(name))) return undefined;
+  if (pods.some((p) => p.role === 'runner' && !p.ended))
+    return { act: 'wait', reason: 'Blocked', message: `${due.database} is dropped once the runner has ended` };
+  return { act: 'dropCopy', expired: due };
+}
+
+/** What the record says of a database that could not be dropped. */
+export function notDropped({ database }: Expired, why: string): string {
+  return `database ${database} could not be dropped: ${why}`;
+}
+
+/** Why nothing can be dropped without workloads. */
+export function nobodyLeft(release: string): string {
+  return `no workload of release ${release} is left by whose connection it could be done; drop it by hand`;
+}

@@ -1,0 +1,84 @@
+/** A run: one Downgrade object in our words, and what its record keeps. */
+import type { Plan, Progress } from './inspection.ts';
+import type { ImageKnowledge } from './release.ts';
+import type { BackupWay } from './rules.ts';
+
+/** One unfinished Downgrade object, in our words. */
+export interface Run {
+  name: string;
+  uid: string;
+  generation: number;
+  release: string;
+  /** Desired image. */
+  to: string;
+  spec: RunSpec;
+  /** What the record shows; only compared, to see whether it must be shown anew. */
+  shownPhase: string;
+  createdAt: string;
+  status: RunStatus;
+}
+
+/** What people write into a Downgrade; the right to do so is checked at admission. */
+export interface RunSpec {
+  /** Hash of the plan that is agreed to. */
+  approved?: string;
+  approvedUntil?: string;
+  abort?: boolean;
+  backup?: { reference?: string; waivedBy?: string };
+}
+
+/** Who asked for the way back: a person, the workloads that ask for the newer image again, or the policy. */
+export type ReturnBy = 'Abort' | 'Wish' | 'Failure';
+
+/** Facts and intents that the record keeps. The phase is derived from them and never read back. */
+export interface RunStatus {
+  /** Image, digest and version that ran when the change was held. */
+  from?: { image: string; imageID?: string; version?: string };
+  toVersion?: string;
+  /** What the probe learned of the target image, in this run. */
+  target?: ImageKnowledge;
+  plan?: Plan;
+  drainStartedAt?: string | null;
+  drainedAt?: string | null;
+  backup?: Backup;
+  schemaStartedAt?: string;
+  /** All version tables when the schema step began: where the way back ends. */
+  before?: Record<string, string[]>;
+  /** Fencing token of the last orders. */
+  token?: number;
+  progress?: Progress | null;
+  failure?: { reason: string; message: string } | null;
+  verifiedAt?: string;
+  /** What was read when it was verified. */
+  versionTables?: Record<string, string[]>;
+  returnStartedAt?: string;
+  returnBy?: ReturnBy;
+  returnedAt?: string;
+  resumeStartedAt?: string;
+  completedAt?: string;
+  outcome?: 'Downgraded' | 'Returned' | 'Reverted' | 'NotNeeded';
+  outageSeconds?: number;
+}
+
+/** How the database as it was is kept. */
+export interface Backup {
+  way: BackupWay | 'None';
+  /** Of a copy: its database. */
+  name?: string;
+  /** Of the others: what a person named. */
+  named?: string;
+  startedAt: string;
+  /** Why it could not be made. */
+  failure?: string | null;
+  /** From then on it counts; a person's word does at once. */
+  verifiedAt?: string;
+  bytes?: number;
+  tables?: number;
+  rows?: number;
+  /** Until then the copy, or what was put aside for it, is kept. */
+  keepUntil?: string;
+  /** When dropping it was tried in vain; `failure` says why. */
+  triedAt?: string;
+  /** When it was taken away. */
+  droppedAt?: string;
+}
