@@ -84,9 +84,10 @@ async function judged(
   const { workload, image, others = [], from, connectionChanged = false } = subject;
   // On its own and first: whatever fails after it, a policy that only observes must not hold.
   Object.assign(seen, await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)));
-  const [stored, run, learned] = await Promise.all([
+  const [stored, run, turned, learned] = await Promise.all([
     look('the stored workload', (signal) => subject.connection(signal)),
     look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
+    look('whether one was turned round', (signal) => ports.turned(workload.namespace, workload.release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(signal)),
   ]);
   seen.concerned = run !== undefined || (stored !== undefined && holdOf(stored) !== undefined);
@@ -98,7 +99,7 @@ async function judged(
     know(image),
     ...others.map(know),
   ]);
-  return judge({ workload, image: known, others: rest, database, run, from, connectionChanged });
+  return judge({ workload, image: known, others: rest, database, run, turned, from, connectionChanged });
 }
 
 async function databaseFor(

@@ -5,6 +5,7 @@
  */
 import type { RegistryAnswer } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
+import type { Turned } from '../release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Run } from '../release/release.ts';
 
 export interface Ports {
@@ -21,6 +22,8 @@ export interface Ports {
   database(workload: WorkloadObject, container: string, signal: AbortSignal): Promise<DatabaseState>;
   /** The release's unfinished Downgrade. */
   run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
+  /** The release's last Downgrade, if it was turned round by a person or the policy and none is under way. */
+  turned(namespace: string, release: string, signal: AbortSignal): Promise<Turned | undefined>;
   /** What images have told of themselves, by image reference. */
   learnedImages(signal: AbortSignal): Promise<Record<string, ImageKnowledge>>;
   /** What the image's config in its registry says, with the pull secrets of that stored workload; undefined: not asked. */

@@ -10,6 +10,7 @@ import { learnedImages } from './learned.ts';
 import { list, metadataOnly } from './lists.ts';
 import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
+import { templatesBefore } from './templates.ts';
 
 export interface ReadsOptions {
   client: Client;
@@ -32,6 +33,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     pods: async (namespace: string): Promise<PodObject[]> =>
       (await list<PodObject>(client, core(namespace, 'pods'))).items,
     replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
+    templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
+      await templatesBefore(client, namespace, workloads),
     downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
       (await list<DowngradeObject>(client, downgradesOf(namespace))).items,
     gateExists: async (namespace: string, release: string): Promise<boolean> =>

@@ -1,5 +1,5 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
-import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
@@ -10,6 +10,7 @@ import { startDetached, writeFile } from './files.ts';
 import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
 import { forgetImage, learnImage } from './learned.ts';
 import { batch, byUs, configurations, core, downgradesOf, mergePatch, workloadPath } from './paths.ts';
+import { restoreTemplate } from './templates.ts';
 
 export interface WritesOptions {
   client: Client;
@@ -49,6 +50,8 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     ): Promise<void> => await patchPod(client, namespace, name, { metadata: { uid, labels } }),
     patchWorkload: async ({ kind, metadata }: WorkloadObject, body: Record<string, unknown>): Promise<void> =>
       await patch(client, workloadPath(kind, metadata.namespace ?? 'default', metadata.name), body),
+    restoreTemplate: async (workload: WorkloadObject, template: PodTemplate): Promise<void> =>
+      await restoreTemplate(client, workload, template),
     createGate: async (namespace: string, release: string, profile: ProfileName): Promise<void> =>
       await create(client, gates, gateConfiguration(namespace, release, gateReach(), profile)),
     deleteGate: async (namespace: string, release: string): Promise<void> =>

@@ -4,11 +4,14 @@
  */
 import { holdPatch, resumePatch } from '../release/hold.ts';
 import { type Act, foremost } from '../release/next.ts';
+import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
 import { probePod, runLabel, runnerFolder } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
+import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
-import type { Pod, Release, Run, RunStatus } from '../release/release.ts';
+import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
+import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
 import { isCopy } from './answers.ts';
 import type { Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
@@ -37,6 +40,8 @@ export async function carryOut(act: Act, release: Release, writes: Writes, setti
       return writes.createGate(namespace, name, release.profile);
     case 'deleteGate':
       return writes.deleteGate(namespace, name);
+    case 'restore':
+      return restore(release, act.workload, writes);
     case 'unhold':
       return writes.patchWorkload(act.workload.object, resumePatch(act.workload.kind, act.workload.object));
     case 'hold':
@@ -60,6 +65,8 @@ export async function carryOut(act: Act, release: Release, writes: Writes, setti
       return each(act.pods, (pod) => endMisfit(pod, namespace, writes));
     case 'dismissHelpers':
       return each(release.pods, (pod) => dismiss(pod, namespace, writes));
+    case 'dropCopy':
+      return dropExpired(act.expired, release, writes);
     default:
       return carryOutForRun(act, release, needed(run), writes, settings);
   }
@@ -102,7 +109,7 @@ async function carryOutForRun(
     case 'lookAgain':
       return tellRunner(release, writes, 'look', act.mark);
     case 'order':
-      return order(release, run, writes, settings.token);
+      return order(release, run, act.part, writes, settings.token);
     case 'finish': {
       const completed: Run = { ...run, status: { ...run.status, completedAt: release.now.toISOString() } };
       const outage = outageSeconds(completed, release.now);
@@ -118,20 +125,21 @@ async function carryOutForRun(
 }
 
 /** The orders carry what was planned, on which database, and by whose authority; the same orders twice are one. */
-async function order(release: Release, run: Run, writes: Writes, token: number): Promise<void> {
+async function order(release: Release, run: Run, part: Part, writes: Writes, token: number): Promise<void> {
   const { plan } = run.status;
-  if (!plan) throw new Error(`downgrade ${run.name} has begun its schema step without a plan`);
-  const steps = plan.steps.map((s) =>
-    s.kind === 'core'
-      ? { kind: s.kind, toRevision: s.toRevision }
-      : { kind: s.kind, class: s.class, versionTable: s.versionTable, toRevision: s.toRevision },
-  );
-  await tellRunner(
-    release,
-    writes,
-    'orders.json',
-    JSON.stringify({ token, run: run.uid, identity: plan.identity, steps }),
-  );
+  if (!plan) throw new Error(`downgrade ${run.name} wants the runner to work without a plan`);
+  const orders = { token, identity: plan.identity, ...ordersOf(run, part) };
+  await tellRunner(release, writes, 'orders.json', JSON.stringify(orders));
+}
+
+/** The template of before the hold. Throws when Kubernetes' history does not have it any more. */
+async function restore({ templates }: Release, workload: Workload, writes: Writes): Promise<void> {
+  const template = templates[nameOf(workload)];
+  if (!template)
+    throw new Error(
+      `the template that ${nameOf(workload)} had before is not in its history any more (revisionHistoryLimit); set its image back to ${workload.hold?.from || 'the newer one'} by hand`,
+    );
+  await writes.restoreTemplate(workload.object, template);
 }
 
 async function tellRunner({ namespace, runner }: Release, writes: Writes, file: string, text: string): Promise<void> {
@@ -147,6 +155,24 @@ async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<voi
   const container = pod.object.spec.containers[0]!.name;
   await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
   await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
+}
+
+/** Whether it is gone, or why it stays, is written into the record of the run that made it, and shown beside it. */
+async function dropExpired(expired: Expired, release: Release, writes: Writes): Promise<void> {
+  const { namespace, workloads } = release;
+  const at = release.now.toISOString();
+  const tell = (said: object) =>
+    writes.patchDowngradeStatus(namespace, expired.run, { record: { backup: said }, backup: said });
+  try {
+    if (workloads.length === 0) throw new CopyKept(nobodyLeft(release.name));
+    const { object, container } = foremost(workloads);
+    const { database: name, uid: run, cluster } = expired;
+    await writes.dropCopy(object, container, { name, run, cluster });
+    return await tell({ droppedAt: at, ...(expired.failure ? { failure: null } : {}) });
+  } catch (error) {
+    if (!(error instanceof CopyKept)) throw error;
+    return await tell({ triedAt: at, failure: notDropped(expired, error.message) });
+  }
 }
 
 async function endMisfit(pod: Pod, namespace: string, writes: Writes): Promise<void> {

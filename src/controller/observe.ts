@@ -7,6 +7,7 @@ import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
 import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
+import { expired } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner } from './answers.ts';
 import type { Reads } from './ports.ts';
@@ -22,14 +23,14 @@ export async function observe(
   { namespace, name }: { namespace: string; name: string },
   settings: ObserveSettings,
 ): Promise<Release> {
-  const [objects, podObjects, owners, downgrades, gateExists, learned, mode] = await Promise.all([
+  const [objects, podObjects, owners, downgrades, gateExists, learned, policy] = await Promise.all([
     reads.workloads(namespace),
     reads.pods(namespace),
     reads.replicaSetOwners(namespace),
     reads.downgrades(namespace),
     reads.gateExists(namespace, name),
     reads.learnedImages(),
-    reads.mode(namespace),
+    reads.policy(namespace),
   ]);
   const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
   const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
@@ -48,11 +49,13 @@ export async function observe(
     { namespace, name, workloads, pods, run, runner },
     settings,
   );
+  const { mode, rules } = policy;
   const release: Release = {
     namespace,
     name,
     profile,
     mode,
+    rules,
     workloads,
     pods,
     database,
@@ -63,9 +66,26 @@ export async function observe(
     probe,
     runner,
     sessions,
+    templates: await templatesFor(reads, namespace, run, workloads),
+    expired: expired(downgrades, name, settings.now()),
     now: settings.now(),
   };
   return Object.freeze(release);
+}
+
+/** Read only when a person or the policy wants what ran before, while the workloads ask for something else. */
+async function templatesFor(
+  reads: Reads,
+  namespace: string,
+  run: Run | undefined,
+  workloads: Workload[],
+): Promise<Release['templates']> {
+  const { returnedAt, returnBy } = run?.status ?? {};
+  if (!returnedAt || returnBy === 'Wish') return {};
+  return reads.templatesBefore(
+    namespace,
+    workloads.filter((w) => w.hold).map((w) => w.object),
+  );
 }
 
 /** By its labels, or by its owner: a pod from before its workload was labelled has the database open all the same. */

@@ -3,16 +3,26 @@
  * so a test that wraps every one of them has found every write there is.
  */
 import type { RegistryAnswer } from '../release/images.ts';
-import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import type { ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../release/release.ts';
+import type { Rules } from '../release/rules.ts';
 
 export interface ExecResult {
   /** undefined: the stream ended without a status. The command may still be running. */
   exitCode: number | undefined;
   stdout: string;
   stderr: string;
+}
+
+/** The copy of a run, by the name of its database. */
+export interface CopyToDrop {
+  name: string;
+  /** Uid of the run. */
+  run: string;
+  /** The server it was made on; '' where that is not known. */
+  cluster: string;
 }
 
 export interface Reads {
@@ -42,7 +52,9 @@ export interface Reads {
   /** What the image's config in its registry says; undefined: not asked. Never throws. */
   registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
   /** What the DowngradePolicies say for a namespace. */
-  mode(namespace: string): Promise<Mode>;
+  policy(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
+  /** Pod templates from before the hold, by kind/name; one that is not known any more is missing. */
+  templatesBefore(namespace: string, workloads: readonly WorkloadObject[]): Promise<Record<string, PodTemplate>>;
 }
 
 export interface Writes {
@@ -58,6 +70,8 @@ export interface Writes {
   labelPod(namespace: string, name: string, uid: string, labels: Record<string, string | null>): Promise<void>;
   /** Merge patch; carries metadata.resourceVersion, so a change in between is a conflict. */
   patchWorkload(workload: WorkloadObject, patch: Record<string, unknown>): Promise<void>;
+  /** Puts a whole pod template back; a change in between is a conflict. */
+  restoreTemplate(workload: WorkloadObject, template: PodTemplate): Promise<void>;
   createGate(namespace: string, release: string, profile: ProfileName): Promise<void>;
   deleteGate(namespace: string, release: string): Promise<void>;
   deleteJob(namespace: string, name: string): Promise<void>;
@@ -65,6 +79,8 @@ export interface Writes {
   writeFile(namespace: string, pod: string, container: string, path: string, text: string): Promise<void>;
   /** Starts a command in a container that outlives the stream. */
   startDetached(namespace: string, pod: string, container: string, command: string[]): Promise<void>;
+  /** Drops what an earlier run left, by the stored workload's own connection. Throws CopyKept with why it stays. */
+  dropCopy(workload: WorkloadObject, container: string, copy: CopyToDrop): Promise<void>;
   learnImage(knowledge: ImageKnowledge): Promise<void>;
   /** Forgets what was learned of an image reference. */
   forgetImage(image: string): Promise<void>;

@@ -1,7 +1,7 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
 import { describeRevision } from '../release/heads.ts';
 import type { Act } from '../release/next.ts';
-import { outageSeconds, phaseOf, stepOf } from '../release/phase.ts';
+import { outageSeconds, type Phase, phaseOf, stepOf } from '../release/phase.ts';
 import { planInWords } from '../release/plan.ts';
 import { type Reason, reasons } from '../release/reasons.ts';
 import type { DowngradeObject } from '../release/record.ts';
@@ -40,7 +40,7 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
   const outage = outageSeconds(run, release.now);
   return {
     observedGeneration: run.generation,
-    phase: phaseOf(run.status),
+    phase: reason === 'AwaitingApproval' ? reason : phaseOf(run.status),
     step: stepOf(run.status, message),
     fromVersion: run.status.from?.version ?? tagOf(run.status.from?.image ?? ''),
     toVersion: run.status.toVersion ?? tagOf(run.to),
@@ -49,7 +49,20 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
     reason,
     message,
     plan: planInWords(run.status.plan),
+    ...safetyOf(run, reason === 'AwaitingApproval' ? message : ''),
     conditions: conditionsOf(release, run, reason, message, (before?.conditions as Condition[] | undefined) ?? []),
+  };
+}
+
+/** What the plan costs and what it is safe by, for people and for whoever has to agree. */
+function safetyOf({ status: { plan, backup } }: Run, approval: string) {
+  const { way, name, named, verifiedAt, keepUntil, bytes, droppedAt } = backup ?? {};
+  const kept = { way, name, reference: named, verifiedAt, keepUntil, bytes, droppedAt };
+  return {
+    planHash: plan?.hash ?? '',
+    approval,
+    losses: (plan?.losses ?? []).filter(({ count }) => count > 0).map(({ what }) => what),
+    backup: backup ? Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)) : {},
   };
 }
 
@@ -60,7 +73,8 @@ const stalledReasons: Reason[] = [
   'RowsUnreadable',
   'ProviderNotReversible',
   'OtherDatabase',
-  'BackendNotSupported',
+  'HazardRefuses',
+  'ReturnFailed',
   'PolicyDenies',
   'NotAnAncestor',
   'RevisionUnknown',
@@ -76,7 +90,7 @@ function explain(run: Run, act: Act): { reason: Reason; message: string } {
   if (act.act === 'wait') return { reason: act.reason, message: act.message || reasons[act.reason][1] };
   const phase = phaseOf(run.status);
   if (phase === 'Planning') return { reason: 'ProbeRunning', message: plan ? 'planned' : 'asking the images' };
-  const reason = phase as Extract<Reason, 'Draining' | 'Downgrading' | 'Verifying' | 'Resuming'>;
+  const reason = phase as Extract<Reason, Exclude<Phase, 'Planning' | 'Done'>>;
   return { reason, message: reasons[reason][1] };
 }
 
@@ -84,6 +98,9 @@ function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string
   const core = run.status.plan?.steps.find((s) => s.kind === 'core');
   if (outcome === 'Downgraded')
     return `the database is at ${core ? describeRevision(core.toRevision) : "the target's heads"}${run.status.outageSeconds === undefined ? '' : `, after an outage of ${run.status.outageSeconds} s`}`;
+  const { backup, before } = run.status;
+  if (outcome === 'Returned' && backup?.way === 'ServerCopy')
+    return `the copy made before took the database's place again (${describeRevision(before?.alembic_version?.[0] ?? '')}); what was reversed is kept beside it`;
   return reasons[outcome][1];
 }
 
@@ -109,7 +126,9 @@ function conditionsOf(release: Release, run: Run, reason: Reason, message: strin
     as('Ready', over),
     as('Reconciling', !over && !stalled),
     as('Stalled', stalled),
+    as('Approved', Boolean(status.drainStartedAt), status.drainStartedAt ? 'Approved' : 'NotYet', ''),
     as('Drained', Boolean(status.drainedAt), status.drainedAt ? 'Drained' : 'NotYet', ''),
+    as('BackedUp', Boolean(status.backup?.verifiedAt), status.backup?.verifiedAt ? status.backup.way : 'NotYet', ''),
     as('Downgraded', Boolean(status.verifiedAt), status.verifiedAt ? 'Verified' : 'NotYet', ''),
   ];
 }

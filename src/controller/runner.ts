@@ -15,7 +15,7 @@ export async function startRunner(release: Release, run: Run, writes: Writes, se
   const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
   const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
   // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
-  const mode = release.profile === 'labelled' ? 'Copy' : settings.runner;
+  const mode = release.profile === 'labelled' ? 'Copy' : (release.rules.runner ?? settings.runner);
   const source = standing ?? sourceOf(release, run, mode);
   if (!source) throw new NoOldPod(run);
   if (!standing && (mode === 'Copy' || source.gated)) {

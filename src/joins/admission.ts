@@ -5,7 +5,7 @@ import type { Mirror } from '../cluster/mirror.ts';
 import { getWorkload } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
 import { policyFor } from '../release/policy.ts';
-import { activeRun } from '../release/record.ts';
+import { activeRun, lastTurned } from '../release/record.ts';
 import { databaseOf } from './database.ts';
 import type { AskRegistry } from './images.ts';
 import { rightsOf } from './rights.ts';
@@ -37,6 +37,7 @@ export function admissionPorts(
     releaseWorkloads: async (namespace, release) => fresh().workloadsOf(namespace, release),
     database: (workload, container) => databaseOf(client, workload, container, databaseMs),
     run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
+    turned: async (namespace, release) => lastTurned(fresh().downgradesIn(namespace), release),
     learnedImages: async () => fresh().learned(),
     registry,
     policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),

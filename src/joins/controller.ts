@@ -13,12 +13,15 @@ import { askScript, probeScript, runnerScript, shellCommand } from '../inside/sc
 import { policyFor } from '../release/policy.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Views } from './admission.ts';
-import { databaseOf, sessionsOf } from './database.ts';
+import { databaseOf, dropCopyOf, sessionsOf } from './database.ts';
 import { feed } from './feed.ts';
 import { keepNamespaces, type NamespaceWrites } from './namespaces.ts';
 
 /** Milliseconds for one look at a database by the controller. */
 const databaseTimeoutMs = 5_000;
+
+/** Milliseconds for dropping a copy: its server writes a checkpoint and deletes all its files before it answers. */
+const dropTimeoutMs = 120_000;
 
 /** Milliseconds for asking inside a pod; importing Airflow there takes most of it. */
 const askTimeoutMs = 30_000;
@@ -35,7 +38,15 @@ export function controllerReads({ client, mirror, registry }: Views, namespace: 
     sessions: (workload, container) => sessionsOf(client, workload, container, databaseTimeoutMs),
     askPod: (of, pod, container) => askPod(client, of, pod, container, askTimeoutMs, program),
     registry,
-    mode: async (of) => policyFor(mirror.policies(), mirror.labelsOf(of)).mode,
+    policy: async (of) => policyFor(mirror.policies(), mirror.labelsOf(of)),
+  };
+}
+
+/** The controller's way of changing things: the cluster's objects, and the copies that earlier runs left. */
+export function controllerWrites(options: WritesOptions): Writes & NamespaceWrites {
+  return {
+    ...clusterWrites(options),
+    dropCopy: (workload, container, copy) => dropCopyOf(options.client, workload, container, copy, dropTimeoutMs),
   };
 }
 
@@ -69,8 +80,8 @@ export function runController(
   const { client, mirror } = views;
   const { signal, token } = leadership;
   const reads = controllerReads(views, config.namespace);
-  const own = clusterWrites({ client, namespace: config.namespace, gateReach, instance: config.identity });
-  const writes = whileLeading(own as unknown as Writes & NamespaceWrites, leadership);
+  const own = controllerWrites({ client, namespace: config.namespace, gateReach, instance: config.identity });
+  const writes = whileLeading(own, leadership);
   const log = (fields: Record<string, unknown>, message: string) => logger.info(fields, message);
   const settings = {
     repositories: config.airflowRepositories,

@@ -2,11 +2,13 @@
 import type { Client } from '../cluster/client.ts';
 import { getConfigMap, getSecret } from '../cluster/reads.ts';
 import { connectionOf, referencesOf } from '../database/connection.ts';
+import { type CopyToDrop, dropCopy } from '../database/dropcopy.ts';
 import { readDatabase } from '../database/read.ts';
 import { readSessions } from '../database/sessions.ts';
 import { type ConnectionSettings, parseDatabaseUrl } from '../database/url.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 import type { DatabaseState, Session } from '../release/release.ts';
+import { CopyKept } from '../release/retention.ts';
 
 /** Where the schema is; never throws for what the world does, unreadable is an answer. */
 export async function databaseOf(
@@ -46,6 +48,19 @@ export async function sessionsOf(
   const found = await settingsOf(client, workload, container);
   if ('unreadable' in found) throw new Error(found.unreadable);
   return readSessions(found, { timeoutMs });
+}
+
+/** Drops the copy of an earlier run. Throws CopyKept where it stays, with why; any other error is a fault of ours. */
+export async function dropCopyOf(
+  client: Client,
+  workload: WorkloadObject,
+  container: string,
+  copy: CopyToDrop,
+  timeoutMs: number,
+): Promise<void> {
+  const found = await settingsOf(client, workload, container);
+  const outcome = 'unreadable' in found ? { kept: found.unreadable } : await dropCopy(found, { ...copy, timeoutMs });
+  if ('kept' in outcome) throw new CopyKept(outcome.kept);
 }
 
 async function settingsOf(

@@ -8,6 +8,7 @@ import type { PodObject, WorkloadObject } from '../release/objects.ts';
 import { label } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import { readWorkload, releaseOfPod } from '../release/workload.ts';
+import { wakeWhenDue } from './waking.ts';
 
 type Enqueue = (key: { namespace: string; name: string }) => void;
 
@@ -24,8 +25,10 @@ export function feed(client: Client, mirror: Mirror, signal: AbortSignal, enqueu
     const release = releaseOfPod(object);
     if (release) enqueue({ namespace: object.metadata.namespace ?? 'default', name: release });
   });
+  const wake = wakeWhenDue(enqueue, signal);
   follow<DowngradeObject>(client, '/apis/downdraft.dev/v1alpha1/downgrades', signal, logger, undefined, (change) => {
     const { object, type } = change;
+    wake(object, type === 'DELETED');
     const open = type === 'DELETED' || !object.status?.record?.completedAt;
     if (open) enqueue({ namespace: object.metadata.namespace, name: object.spec.release });
   });

@@ -9,6 +9,7 @@ const needed: Omit<Right, 'namespace'>[] = [
   { verb: 'create', group: '', resource: 'pods', subresource: 'exec' },
   { verb: 'get', group: '', resource: 'pods', subresource: 'log' },
   { verb: 'list', group: 'apps', resource: 'replicasets' },
+  { verb: 'list', group: 'apps', resource: 'controllerrevisions' },
   { verb: 'delete', group: 'batch', resource: 'jobs' },
   { verb: 'create', group: 'downdraft.dev', resource: 'downgrades' },
   { verb: 'patch', group: 'downdraft.dev', resource: 'downgrades', subresource: 'status' },

@@ -54,10 +54,10 @@ describe('a record is denied', () => {
     expect(answer.status?.message).not.toContain('more workload');
   });
 
-  it('when the way back to the newer version is closed (helm --atomic in mid-downgrade)', async () => {
+  it('when a third version is asked for in mid-downgrade', async () => {
     const run = makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } });
     const stored = running(makeWorkloads({ image: older, held: true }));
-    const { answer } = await ask({ status: 'pending-rollback', objects: makeWorkloads() }, { stored, run });
+    const { answer } = await ask({ objects: to('apache/airflow:2.11.0') }, { stored, run });
     expect(answer.audit.reason).toBe('DowngradeUnderWay');
   });
 
@@ -73,6 +73,13 @@ describe('a record is denied', () => {
 });
 
 describe('a record is let through', () => {
+  it('that goes back to the newer version in mid-downgrade (helm --atomic): the database is brought back for it', async () => {
+    const run = makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } });
+    const stored = running(makeWorkloads({ image: older, held: true }));
+    const { answer } = await ask({ status: 'pending-rollback', objects: makeWorkloads() }, { stored, run });
+    expect(answer.allowed).toBe(true);
+  });
+
   it.each([
     ['to an older version that would be held', { objects: to(older) }, {}, 'DatabaseAhead'],
     ['that would be denied, where the policy only observes', { objects: to(ancient) }, { mode: 'Observe' }, 'Observed'],

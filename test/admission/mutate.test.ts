@@ -127,11 +127,14 @@ describe('where the policy only observes', () => {
     },
   );
 
-  it('turning round in mid-downgrade is refused all the same', async () => {
+  it('turning round in mid-downgrade is held all the same, a third version refused', async () => {
     const run = makeRun({ status: { schemaStartedAt: '2026-11-21T11:00:00Z' } });
     const held = makeDeployment({ image: older, held: true });
     const { audit } = await ask(makeDeployment(), held, { mode: 'Observe', run }).answer;
-    expect(audit).toEqual({ verdict: 'deny', reason: 'DowngradeUnderWay' });
+    expect(audit).toEqual({ verdict: 'hold', reason: 'WishWithdrawn' });
+    const third = makeDeployment({ image: 'apache/airflow:2.11.0' });
+    const refused = await ask(third, held, { mode: 'Observe', run }).answer;
+    expect(refused.audit).toEqual({ verdict: 'deny', reason: 'DowngradeUnderWay' });
   });
 });
 

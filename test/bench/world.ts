@@ -6,7 +6,7 @@ import type { Ports } from '../../src/admission/ports.ts';
 import { makeShelf } from '../../src/cluster/shelf.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { policyFor } from '../../src/release/policy.ts';
-import { activeRun } from '../../src/release/record.ts';
+import { activeRun, lastTurned } from '../../src/release/record.ts';
 import { makePolicy } from '../make/policy.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
@@ -60,6 +60,7 @@ export function benchPorts(database?: Ports['database']): Ports {
     releaseWorkloads: async (namespace, release) => shelf.of(namespace, release),
     database: database ?? (async () => makeDatabase()),
     run: async (_, release) => activeRun([], release),
+    turned: async (_, release) => lastTurned([], release),
     learnedImages: async () => learned,
     registry: async () => undefined,
     policy: async () => policyFor(policies, { stage: 'test' }),

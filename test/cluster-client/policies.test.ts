@@ -96,7 +96,7 @@ describe('a policy', () => {
     ['another mode', { mode: 'Ask' }, 'supported values: "Hold", "Deny", "Observe"'],
     ['no mode', { description: 'why' }, 'spec.mode: Required value'],
     ['no spec', undefined, 'spec: Required value'],
-    ['what a later version will know', { mode: 'Hold', approval: 'Always' }, 'unknown field "spec.approval"'],
+    ['what a later version will know', { mode: 'Hold', tape: 'Always' }, 'unknown field "spec.tape"'],
     ['a part of a selector that does not exist', { mode: 'Hold', namespaceSelector: { labels: {} } }, 'unknown field'],
     [
       'In without values',

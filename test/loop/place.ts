@@ -11,11 +11,10 @@ import { buildServer } from '../../src/admission/server.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { notFound } from '../../src/cluster/errors.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
-import { clusterWrites } from '../../src/cluster/writes.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { admissionPorts, type Views } from '../../src/joins/admission.ts';
-import { controllerReads } from '../../src/joins/controller.ts';
+import { controllerReads, controllerWrites } from '../../src/joins/controller.ts';
 import { registryOf } from '../../src/joins/images.ts';
 import type { PodObject } from '../../src/release/objects.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
@@ -112,7 +111,12 @@ function portsOf(views: Views, config: Config, reach: Place['reach'], standIn: S
       ...standIn.reads,
     }),
     writes: (by: Client = client): Writes => ({
-      ...clusterWrites({ client: by, namespace: config.namespace, gateReach: () => reach, instance: config.identity }),
+      ...controllerWrites({
+        client: by,
+        namespace: config.namespace,
+        gateReach: () => reach,
+        instance: config.identity,
+      }),
       ...standIn.writes,
     }),
   };

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { readDatabase } from '../../src/database/read.ts';
 import { runnerName } from '../../src/database/sessions.ts';
 import type { ChainLink, Inspection } from '../../src/release/release.ts';
+import { waitFor } from '../cluster/wait.ts';
 import { settingsAt } from '../database/settings.ts';
 import { scriptsOf, type Version } from './images.ts';
 
@@ -22,11 +23,22 @@ export interface RunnerPlace {
   nextLook(): Promise<void>;
 }
 
+interface Order {
+  kind: string;
+  class?: string;
+  versionTable?: string;
+  toRevision?: string;
+  /** Of the copy. */
+  name?: string;
+  run?: string;
+  aside?: string;
+}
+
 interface Orders {
   token: number;
   run: string;
   identity: Inspection['database']['identity'];
-  steps: { kind: 'core' | 'manager'; class?: string; versionTable?: string; toRevision: string }[];
+  steps: Order[];
 }
 
 /** "downdraf", as in src/inside/guard.py. */
@@ -93,6 +105,8 @@ async function inspect({ url, version }: RunnerPlace): Promise<Inspection> {
     core: scripts.core,
     managers: scripts.managers.map((m) => ({ ...m, command: 'fab-db', canDowngrade: true })),
     database: { ...read, backend: 'postgresql' },
+    unconvertible: [],
+    copy: { possible: true, why: [], notes: [], bytes: 8_000_000 },
     rows: [{ table: 'task_instance', column: 'next_kwargs', count: 0, examples: [] }],
   };
 }
@@ -102,20 +116,15 @@ async function obey(orders: Orders, place: RunnerPlace, begun: () => void): Prom
   const signature = { token: orders.token, run: orders.run };
   folder.delete('progress.json');
   folder.delete('result.json');
-  let result: object = { ok: true };
-  const lock = await open(url);
-  const work = await open(url);
+  let result: object = { ok: true, facts: orders.steps.map(() => null) };
   try {
-    await lock.query(`begin; set local lock_timeout = '5s'; select pg_advisory_xact_lock(${lockKey})`);
-    for (const index of orders.steps.keys()) {
-      if (folder.has('stop')) throw new Error('asked to stop; the steps from here on were not begun');
-      await takeBack(orders, index, work, place, begun);
-    }
+    const [first] = orders.steps;
+    if (first?.kind === 'copy') await copyDatabase(url, first);
+    else if (first?.kind === 'takeBack') await takeCopyBack(url, first);
+    else await reverse(orders, place, begun);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     result = { ok: false, error: { kind: 'StepFailed', message } };
-  } finally {
-    await Promise.all([lock.end(), work.end()]);
   }
   const { database } = await inspect(place);
   // The file system goes with the pod.
@@ -123,7 +132,22 @@ async function obey(orders: Orders, place: RunnerPlace, begun: () => void): Prom
     folder.set('result.json', JSON.stringify({ ...signature, ...result, versionTables: database.versionTables }));
 }
 
-async function takeBack(
+async function reverse(orders: Orders, place: RunnerPlace, begun: () => void): Promise<void> {
+  const lock = await open(place.url);
+  const work = await open(place.url);
+  try {
+    await lock.query(`begin; set local lock_timeout = '5s'; select pg_advisory_xact_lock(${lockKey})`);
+    for (const [index, { kind }] of orders.steps.entries()) {
+      if (place.folder.has('stop')) throw new Error('asked to stop; the steps from here on were not begun');
+      // There is neither a row to convert nor anything to repair where version tables are all there is.
+      if (kind === 'core' || kind === 'manager') await reverseSchema(orders, index, work, place, begun);
+    }
+  } finally {
+    await Promise.all([lock.end(), work.end()]);
+  }
+}
+
+async function reverseSchema(
   orders: Orders,
   index: number,
   work: pg.Client,
@@ -137,7 +161,7 @@ async function takeBack(
   );
   if (rows[0].database !== orders.identity.database || rows[0].oid !== orders.identity.oid)
     throw new Error('another database than was planned for');
-  const revisions = between(chainFor(step, place.version), rows[0].version_num, step.toRevision);
+  const revisions = between(chainFor(step, place.version), rows[0].version_num, step.toRevision ?? '');
   for (const [done, { revision, down }] of revisions.entries()) {
     if (place.signal.aborted) throw new Error('the pod has ended');
     const { token, run, steps } = orders;
@@ -148,6 +172,52 @@ async function takeBack(
     if (slow.includes(done)) await place.nextLook();
     const changed = await work.query(`update ${table} set version_num = $1 where version_num = $2`, [down, revision]);
     if (changed.rowCount !== 1) throw new Error(`${table} was not at ${revision}`);
+  }
+}
+
+/** Commented when it is whole, as src/inside/copy.py does; done already is fine. */
+async function copyDatabase(url: string, { name = '', run = '' }: Order): Promise<void> {
+  await onServer(url, async (server, own) => {
+    const [made] = (await server.query(commentSql, [name])).rows;
+    if (made?.comment === run) return;
+    if (made) await server.query(`drop database ${name}`);
+    await server.query(`create database ${name} template ${own}`);
+    await server.query(`comment on database ${name} is '${run}'`);
+  });
+}
+
+async function takeCopyBack(url: string, { name = '', aside = '' }: Order): Promise<void> {
+  await onServer(url, async (server, own) => {
+    if ((await server.query(commentSql, [aside])).rows.length > 0) return;
+    await server.query(
+      `begin; alter database ${own} rename to ${aside}; alter database ${name} rename to ${own}; commit`,
+    );
+  });
+}
+
+const commentSql = `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`;
+
+/** A database can only be copied and renamed by somebody who is in another one, while nobody is in it. */
+async function onServer(url: string, act: (server: pg.Client, own: string) => Promise<void>): Promise<void> {
+  const at = new URL(url);
+  const own = at.pathname.slice(1);
+  at.pathname = '/postgres';
+  const server = await open(at.href);
+  const busy = (error: unknown) => error instanceof pg.DatabaseError && error.code === '55006';
+  try {
+    // The controller's own looks are short, but there are many.
+    await waitFor(`nobody in ${own}`, 30_000, async () => {
+      try {
+        await act(server, own);
+        return true;
+      } catch (error) {
+        await server.query('rollback');
+        if (!busy(error)) throw error;
+        return false;
+      }
+    });
+  } finally {
+    await server.end();
   }
 }
 

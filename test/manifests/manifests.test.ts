@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { webhooks } from '../../src/admission/server.ts';
 import { readConfig } from '../../src/config.ts';
+import { defaultRules, type PolicyObject } from '../../src/release/policy.ts';
 import { annotation, label, recognize } from '../../src/release/profiles.ts';
 import { downgradeApi } from '../../src/release/record.ts';
 import { connectionFingerprint } from '../../src/release/workload.ts';
@@ -204,5 +205,74 @@ describe('the Downgrade definition', () => {
     expect(spec).toMatchObject({ group: downgradeApi.group, scope: 'Namespaced' });
     expect(spec.names).toMatchObject({ kind: downgradeApi.kind, plural: downgradeApi.plural, shortNames: ['dg'] });
     expect(spec.versions.map((v: Manifest) => v.name)).toEqual([downgradeApi.version]);
+  });
+});
+
+describe('the DowngradePolicy definition', () => {
+  const spec = () => {
+    const { versions } = pick(all, 'CustomResourceDefinition', 'downgradepolicies.downdraft.dev').spec;
+    return versions[0].schema.openAPIV3Schema.properties.spec.properties;
+  };
+
+  it('has the fields of the code, and none is filled in: what a policy does not say, it has no say in', () => {
+    const said: Record<keyof PolicyObject['spec'], true> = {
+      mode: true,
+      namespaceSelector: true,
+      description: true,
+      approval: true,
+      backup: true,
+      onFailure: true,
+      runner: true,
+    };
+    expect(Object.keys(spec()).sort()).toEqual(Object.keys(said).sort());
+    expect(Object.keys(spec().backup.properties).sort()).toEqual(Object.keys(defaultRules.backup).sort());
+    expect(JSON.stringify(spec())).not.toContain('"default"');
+  });
+
+  it('tells the defaults of the code', () => {
+    const { approval, backup, onFailure } = spec();
+    expect(approval.description).toContain(`${defaultRules.approval} (the default)`);
+    expect(backup.properties.ways.description).toContain(`[${defaultRules.backup.ways.join(', ')}] when missing`);
+    expect(backup.properties.keepHours.description).toContain(`${defaultRules.backup.keepHours} when missing`);
+    expect(backup.properties.required.description).toContain('True (the default)');
+    expect(onFailure.description).toContain(`${defaultRules.onFailure} (the default)`);
+  });
+});
+
+describe('whose word counts', () => {
+  const policy = () => pick(all, 'ValidatingAdmissionPolicy', 'downdraft-consent').spec;
+
+  it('is asked of the Downgrades themselves, when they are made or changed: neither of their status nor at their end', () => {
+    const { matchConstraints, matchConditions, failurePolicy, paramKind } = policy();
+    const { group, version, plural } = downgradeApi;
+    const rule = { apiGroups: [group], apiVersions: [version], operations: ['CREATE', 'UPDATE'], resources: [plural] };
+    expect(matchConstraints).toEqual({ matchPolicy: 'Equivalent', resourceRules: [{ ...rule, scope: 'Namespaced' }] });
+    expect([matchConditions, paramKind, failurePolicy]).toEqual([undefined, undefined, 'Fail']);
+  });
+
+  it('is bound everywhere, and refuses', () => {
+    const { spec } = pick(all, 'ValidatingAdmissionPolicyBinding', 'downdraft-consent');
+    expect(spec).toEqual({ policyName: 'downdraft-consent', validationActions: ['Deny'] });
+  });
+
+  it('guards every field of a Downgrade that may change', () => {
+    const { versions } = pick(all, 'CustomResourceDefinition', `${downgradeApi.plural}.${downgradeApi.group}`).spec;
+    const fields = versions[0].schema.openAPIV3Schema.properties.spec.properties;
+    const fixed = (field: string) =>
+      (fields[field]['x-kubernetes-validations'] ?? []).some((v: Manifest) => v.rule === 'self == oldSelf');
+    const guards = policy()
+      .variables.map((v: Manifest) => v.expression)
+      .join('\n');
+    const changeable = Object.keys(fields).filter((field) => !fixed(field));
+    expect(changeable.sort()).toEqual(['abort', 'approved', 'approvedUntil', 'backup']);
+    for (const field of changeable) expect(guards).toContain(`variables.before.?${field}`);
+  });
+
+  it('says what right is missing, also when the sentence for it could not be made', () => {
+    for (const { reason, message, messageExpression } of policy().validations) {
+      expect(reason).toBe('Forbidden');
+      expect(messageExpression).toContain('request.userInfo.username');
+      expect(message).toMatch(/needs the (right|verb)/);
+    }
   });
 });

@@ -6,7 +6,8 @@ import { type Manifest, pick, renderManifests } from './render.ts';
 const everywhere: [resource: string, verbs: string, names: string, who: string][] = [
   ['apps/deployments', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
   ['apps/statefulsets', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
-  ['apps/replicasets', 'list', '', 'replicaSetOwners'],
+  ['apps/replicasets', 'list', '', 'replicaSetOwners; templatesBefore'],
+  ['apps/controllerrevisions', 'list', '', 'templatesBefore'],
   [
     '/pods',
     'create delete get list patch watch',
@@ -64,6 +65,27 @@ describe('rights', () => {
     for (const kind of ['ClusterRoleBinding', 'RoleBinding'])
       expect(pick(all, kind).subjects).toEqual([{ kind: 'ServiceAccount', name: 'downdraft', namespace: 'downdraft' }]);
     expect(pick(all, 'Deployment').spec.template.spec.serviceAccountName).toBe('downdraft');
+  });
+});
+
+describe('the role of those who approve', () => {
+  const approver = () => pick(all, 'ClusterRole', 'downdraft-approver');
+
+  it('holds both verbs, and no more than approving and aborting take', () => {
+    expect(rightsOf(approver())).toEqual(['downdraft.dev/downgrades abort approve get list patch update watch']);
+  });
+
+  it('is given to nobody, and is part of no other role', () => {
+    const bound = all.filter((m) => m.roleRef?.name === approver().metadata.name);
+    expect(bound).toEqual([]);
+    const labels = Object.keys(approver().metadata.labels);
+    expect(labels.filter((label) => label.includes('aggregate'))).toEqual([]);
+  });
+
+  it('is not ours: no account of downdraft may approve or abort', () => {
+    for (const role of all.filter((m) => m.rules && m.metadata.name === 'downdraft'))
+      for (const { verbs } of role.rules)
+        for (const verb of ['approve', 'abort', '*']) expect(verbs).not.toContain(verb);
   });
 });
 

@@ -1,0 +1,70 @@
+/** The pod templates that ran before a change was held: Kubernetes' own history, which a held workload does not add to. */
+import type { Metadata, PodTemplate, WorkloadObject } from '../release/objects.ts';
+import type { Client } from './client.ts';
+import { list } from './lists.ts';
+import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';
+
+interface Revision {
+  metadata: Metadata & { ownerReferences?: { uid: string; controller?: boolean }[] };
+  /** Of a ReplicaSet. */
+  spec?: { template: PodTemplate };
+  /** Of a ControllerRevision: the part of the StatefulSet that it keeps. */
+  data?: { spec: { template: PodTemplate } };
+}
+
+/** Labels and annotations of a ReplicaSet's template that its Deployment's does not have. */
+const added = ['pod-template-hash'];
+const revisionAnnotation = 'deployment.kubernetes.io/revision';
+
+/**
+ * The templates before the hold, by kind/name as kubectl writes it; one whose history is gone is missing. Throws ApiError
+ * when the API server refuses.
+ */
+export async function templatesBefore(
+  client: Client,
+  namespace: string,
+  workloads: readonly WorkloadObject[],
+): Promise<Record<string, PodTemplate>> {
+  const [sets, revisions] = await Promise.all(
+    ['replicasets', 'controllerrevisions'].map(
+      async (kind) => (await list<Revision>(client, apps(namespace, kind))).items,
+    ),
+  );
+  const found = workloads.map((object) => {
+    const own = (of: Revision) =>
+      of.metadata.ownerReferences?.some((o) => o.controller && o.uid === object.metadata.uid);
+    const template = object.kind === 'Deployment' ? newest(sets!.filter(own)) : current(revisions!.filter(own), object);
+    return [`${object.kind!.toLowerCase()}/${object.metadata.name}`, template] as const;
+  });
+  return Object.fromEntries(found.flatMap(([name, template]) => (template ? [[name, template]] : [])));
+}
+
+/** A paused Deployment makes no ReplicaSet, so the last one made is the one that runs. */
+function newest(sets: Revision[]): PodTemplate | undefined {
+  const revision = ({ metadata }: Revision) => Number(metadata.annotations?.[revisionAnnotation] ?? 0);
+  const [last] = sets.sort((a, b) => revision(b) - revision(a));
+  if (!last?.spec) return undefined;
+  const { template } = last.spec;
+  const labels = Object.entries(template.metadata?.labels ?? {}).filter(([name]) => !added.includes(name));
+  return { ...template, metadata: { ...template.metadata, labels: Object.fromEntries(labels) } };
+}
+
+/** What the StatefulSet's pods are made from while a partition keeps the new revision off. */
+function current(revisions: Revision[], { status }: WorkloadObject): PodTemplate | undefined {
+  const name = status?.currentRevision;
+  return revisions.find((r) => r.metadata.name === name)?.data?.spec.template;
+}
+
+/** Replaces the whole pod template; throws ApiError when the workload has changed since it was read. */
+export async function restoreTemplate(
+  client: Client,
+  { kind, metadata }: WorkloadObject,
+  template: PodTemplate,
+): Promise<void> {
+  const body = [
+    { op: 'test', path: '/metadata/resourceVersion', value: metadata.resourceVersion },
+    { op: 'replace', path: '/spec/template', value: template },
+  ];
+  const path = workloadPath(kind, metadata.namespace ?? 'default', metadata.name);
+  await client.request('PATCH', path, { body, contentType: jsonPatch, query: byUs });
+}
