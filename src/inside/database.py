@@ -12,9 +12,20 @@ CLUSTER_SQL = "(SELECT system_identifier FROM pg_control_system())::text"
 IDENTITY_SQL = {
     "postgresql": "SELECT current_database() AS database,"
     " (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid, %s AS cluster",
-    "mysql": "SELECT database() AS `database`, '' AS oid, @@server_uuid AS cluster",
+    "mysql": "SELECT database() AS `database`, '' AS oid, %s AS cluster",
     "sqlite": "SELECT file AS database, '' AS oid, '' AS cluster FROM pragma_database_list WHERE name = 'main'",
 }
+
+# MariaDB calls itself MySQL and has no server_uuid; its server_uid is made of the network card's address, which a pod
+# changes with every start. So: the Galera cluster's name, or else when the version table was made (on other servers
+# of the same number, and with the same database name, in the same second: the same).
+IS_MARIADB = "SELECT version() LIKE '%MariaDB%'"
+MARIADB_CLUSTER_SQL = """coalesce(
+    (SELECT nullif(variable_value, '') FROM information_schema.global_status
+      WHERE variable_name = 'WSREP_CLUSTER_STATE_UUID'),
+    (SELECT concat(@@server_id, '-', cast(unix_timestamp(create_time) AS unsigned)) FROM information_schema.tables
+      WHERE table_schema = database() AND table_name = 'alembic_version'),
+    @@server_id)"""
 
 # Tables that every Airflow from 2.7 to 3.3 has; two tell an Airflow database from another, since some names are common.
 AIRFLOW_TABLES = ("dag", "dag_run", "task_instance", "connection", "slot_pool", "log", "job")
@@ -23,12 +34,20 @@ AIRFLOW_TABLES = ("dag", "dag_run", "task_instance", "connection", "slot_pool", 
 # 3.1 and older can't read (apache/airflow #59711 came between this revision and 3.2.0's, without one of its own).
 LAST_HEAD_OF_OLD_FORM = "509b94a1042d"
 
-# Objects without a top-level "__var": the older reader looks for that key and fails, also on an empty object.
-NEW_FORM_SQL = {
-    "postgresql": "jsonb_typeof({c}::jsonb) = 'object' AND NOT jsonb_exists({c}::jsonb, '__var')",
-    "mysql": "JSON_TYPE({c}) = 'OBJECT' AND NOT JSON_CONTAINS_PATH({c}, 'one', '$.\"__var\"')",
-    "sqlite": "json_type({c}) = 'object' AND json_type({c}, '$.__var') IS NULL",
+# What a deferred task and its trigger keep: the only columns that the change of form concerns.
+DEFERRAL_COLUMNS = (("task_instance", "next_kwargs"), ("task_instance_history", "next_kwargs"), ("trigger", "kwargs"))
+
+# Whether next_kwargs holds an object, and its text.
+OBJECT_SQL = {
+    "postgresql": ("jsonb_typeof({c}::jsonb) = 'object'", "CAST({c} AS TEXT)"),
+    "mysql": ("JSON_TYPE({c}) = 'OBJECT'", "CAST({c} AS CHAR)"),
+    "sqlite": ("json_type({c}) = 'object'", "{c}"),
 }
+
+# Envelopes of the older form whose content is in that form again: exceptions and triggers.
+NESTED_TYPES = ("airflow_exc_ser", "base_exc_ser", "base_trigger")
+
+UNDECIPHERABLE = object()  # instead of the value of a trigger that our keys don't open
 
 EXAMPLES = 5
 
@@ -59,6 +78,8 @@ def identity_by(first_row, dialect):
     sql = IDENTITY_SQL[dialect]
     if dialect == "postgresql":
         sql = sql % (CLUSTER_SQL if first_row(MAY_READ_CLUSTER)[0] else "''")
+    if dialect == "mysql":
+        sql = sql % (MARIADB_CLUSTER_SQL if first_row(IS_MARIADB)[0] else "@@server_uuid")
     return {name: str(value) for name, value in zip(("database", "oid", "cluster"), first_row(sql))}
 
 
@@ -134,67 +155,96 @@ def writes_new_form(chain, heads):
 
 
 def unreadable_rows(connection):
-    """Rows in the new form, by column: how many, and the ids of some; never what is in them."""
+    """Rows in the new form, by column: how many, and the ids of some; never what is in them.
+
+    `undecipherable` counts triggers that our keys don't open: whether the older release can read them is unknown.
+    """
     found = []
-    for table in ("task_instance", "task_instance_history"):
-        if has_column(connection, table, "next_kwargs"):
-            found.append(unreadable_next_kwargs(connection, table))
-    if has_column(connection, "trigger", "kwargs"):
-        found.append(unreadable_trigger_kwargs(connection))
+    for table, column in deferral_columns(connection):
+        ids, closed = [], 0
+        for key, value in unreadable_values(connection, table, column):
+            if value is UNDECIPHERABLE:
+                closed += 1
+            else:
+                ids.append(key[0] if isinstance(key[0], int) else str(key[0]))
+        entry = {"table": table, "column": column, "count": len(ids), "examples": ids[:EXAMPLES]}
+        found.append(dict(entry, undecipherable=closed) if closed else entry)
     return found
 
 
+def deferral_columns(connection):
+    """Table and column of all deferral data in this schema (3.4 took the history's away)."""
+    return [(table, column) for table, column in DEFERRAL_COLUMNS if has_column(connection, table, column)]
+
+
 def has_column(connection, table, column):
-    """Whether Airflow's schema has this column (3.4 took one away)."""
+    """Whether Airflow's schema has this column."""
     from sqlalchemy import inspect
 
-    inspector, schema = inspect(connection), schema_of(connection)
-    if not inspector.has_table(table, schema=schema):
-        return False
-    return any(found["name"] == column for found in inspector.get_columns(table, schema=schema))
+    inspector, place = inspect(connection), {"schema": schema_of(connection)}
+    return inspector.has_table(table, **place) and column in [c["name"] for c in inspector.get_columns(table, **place)]
 
 
-def unreadable_next_kwargs(connection, table):
-    """One entry of `rows`; next_kwargs is plain JSON, so the database counts."""
+def key_columns(connection, table):
+    """The columns of a table's primary key. task_instance has several of them before 3.0."""
     from sqlalchemy import inspect
 
-    schema = schema_of(connection)
-    key = connection.dialect.identifier_preparer.quote(
-        inspect(connection).get_pk_constraint(table, schema=schema)["constrained_columns"][0]
-    )
-    where = " FROM %s WHERE %s" % (
-        quoted(connection, schema, table),
-        NEW_FORM_SQL[connection.dialect.name].format(c="next_kwargs"),
-    )
-    count = rows(connection, "SELECT count(*)" + where)[0][0]
-    some = rows(connection, "SELECT %s%s LIMIT %d" % (key, where, EXAMPLES)) if count else []
-    examples = [row[0] if isinstance(row[0], int) else str(row[0]) for row in some]
-    return {"table": table, "column": "next_kwargs", "count": count, "examples": examples}
+    return inspect(connection).get_pk_constraint(table, schema=schema_of(connection))["constrained_columns"]
 
 
-def unreadable_trigger_kwargs(connection):
-    """One entry of `rows`; trigger.kwargs is encrypted when a key is set, so it is decrypted here, in this process.
+def unreadable_values(connection, table, column):
+    """Key and value of each row that releases before 3.2 can't read; the value may be UNDECIPHERABLE. Streamed."""
+    for key, stored in deferral_values(connection, table, column):
+        value = opened(column, stored)
+        if value is UNDECIPHERABLE or not is_old_form(value):
+            yield key, value
 
-    `undecipherable` counts rows that our key doesn't open: whether the older release can read them is unknown.
+
+def deferral_values(connection, table, column, among=None):
+    """Key and stored text of rows with deferral data, or of those among some keys.
+
+    Of next_kwargs only objects: all else (JSON's null, mostly) is read by every release.
     """
-    from sqlalchemy import text
+    from sqlalchemy import column as named, select, table as table_of, text, tuple_
 
-    select = text("SELECT id, kwargs FROM " + quoted(connection, schema_of(connection), "trigger"))
-    affected, closed = [], 0
-    for identifier, stored in connection.execution_options(stream_results=True).execute(select):
-        try:
-            decoded = json.loads(deciphered(stored))
-        except Exception:  # cryptography's InvalidToken and json's ValueError alike: this row can't be judged.
-            closed += 1
-            continue
-        if not isinstance(decoded, dict) or "__var" not in decoded:
-            affected.append(identifier)
-    entry = {"table": "trigger", "column": "kwargs", "count": len(affected), "examples": affected[:EXAMPLES]}
-    return dict(entry, undecipherable=closed) if closed else entry
+    keys, place = [named(key) for key in key_columns(connection, table)], table_of(table, schema=schema_of(connection))
+    if column == "kwargs":
+        found = select(*keys, named(column)).select_from(place)
+    else:
+        condition, stored = [sql.format(c=column) for sql in OBJECT_SQL[connection.dialect.name]]
+        found = select(*keys, text(stored)).select_from(place).where(text(condition))
+    if among is not None:
+        found = found.where(tuple_(*keys).in_(among) if len(keys) > 1 else keys[0].in_([key[0] for key in among]))
+    for row in connection.execute(found.execution_options(stream_results=True)):
+        yield tuple(row[:-1]), row[-1]
 
 
-def deciphered(stored):
-    """The JSON text of trigger.kwargs; what starts with { was never encrypted (as in models/trigger.py)."""
-    from airflow.models.crypto import get_fernet
+def opened(column, stored):
+    """The JSON value of a stored text; UNDECIPHERABLE when our keys don't open it."""
+    try:
+        # What starts with { was never encrypted (as in models/trigger.py).
+        if column == "kwargs" and not stored.startswith("{"):
+            from airflow.models.crypto import get_fernet
 
-    return stored if stored.startswith("{") else get_fernet().decrypt(stored.encode()).decode()
+            stored = get_fernet().decrypt(stored.encode()).decode()
+        return json.loads(stored)
+    except Exception:  # cryptography's InvalidToken and json's ValueError alike: this row can't be judged.
+        return UNDECIPHERABLE
+
+
+def is_old_form(value):
+    """Whether the reader of 3.1 and older takes this JSON value (BaseSerialization.deserialize), to its depth.
+
+    Every mapping must be an envelope of __type and __var. Envelopes of other types than these hold what their own
+    reader takes (assets, pods, connections), which is the same in all releases.
+    """
+    if isinstance(value, list):
+        return all(is_old_form(item) for item in value)
+    if not isinstance(value, dict):
+        return True
+    if "__type" not in value or "__var" not in value:
+        return False
+    kind, inner = value["__type"], value["__var"]
+    if kind == "dict":
+        return isinstance(inner, dict) and all(is_old_form(item) for item in inner.values())
+    return is_old_form(inner) if kind in ("tuple", "set", *NESTED_TYPES) else True

@@ -10,6 +10,12 @@ LOCK_KEY = 0x646F776E64726166
 LOCK_PATIENCE_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = int(os.environ.get("DOWNDRAFT_LOCK_TIMEOUT_SECONDS", "30"))
 
+CONNECT_SECONDS = 15
+
+# MySQL's lock belongs to the server, not to a database, and to a connection, which must not end for being idle.
+MYSQL_LOCK = "left(concat('downdraft ', database()), 64)"
+MYSQL_IDLE_SECONDS = 7 * 24 * 3600
+
 
 class Refused(Exception):
     """A step that is not, or not wholly, done; `kind` is for machines, the message for people."""
@@ -26,10 +32,21 @@ class Guard:
         from sqlalchemy import event
 
         self.identity, self.opened = None, []
+        # The numbers of our own sessions on MySQL, which knows no application's name.
+        self.numbers = set()
         self.seconds = LOCK_TIMEOUT_SECONDS
         self.dialect = watched.dialect.name
+        event.listen(watched, "do_connect", self.before_connect)
         event.listen(watched, "connect", self.on_connect)
         event.listen(watched, "begin", self.on_begin)
+
+    def before_connect(self, dialect, _record, _positional, named):
+        """libpq has PGCONNECT_TIMEOUT; MySQL's drivers are told here."""
+        if dialect.name == "mysql" and dialect.driver in ("mysqldb", "pymysql"):
+            named.setdefault("connect_timeout", CONNECT_SECONDS)
+        if dialect.driver == "pymysql":
+            # Scripts of FAB's send several statements at once, which mysqlclient takes unasked. CLIENT.MULTI_STATEMENTS
+            named["client_flag"] = named.get("client_flag", 0) | 1 << 16
 
     def on_connect(self, connection, _record):
         """A plain DB-API connection was opened."""
@@ -44,7 +61,10 @@ class Guard:
 
         seen = identity_by(first_row, self.dialect)
         if self.dialect == "mysql":
-            cursor.execute("SET SESSION lock_wait_timeout = %d" % self.seconds)
+            self.numbers.add(first_row("SELECT connection_id()")[0])
+            # The one for tables, the other for rows.
+            waits = "lock_wait_timeout = %d, innodb_lock_wait_timeout = %d" % (self.seconds, self.seconds)
+            cursor.execute("SET SESSION %s, wait_timeout = %d" % (waits, MYSQL_IDLE_SECONDS))
         cursor.close()
         connection.rollback()
         self.check(seen)
@@ -60,6 +80,7 @@ class Guard:
         A command's end hides that; here it would keep a session on a database that is about to be copied.
         """
         opened, self.opened = self.opened, []
+        self.numbers.clear()
         for connection in opened:
             # Some drivers throw when it is closed already, which is what we want.
             with contextlib.suppress(Exception):
@@ -96,12 +117,122 @@ class Lock:
             self.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             return rows(self.connection, "SELECT pg_try_advisory_xact_lock(%d)" % LOCK_KEY)[0][0]
         if dialect == "mysql":
-            return rows(self.connection, "SELECT GET_LOCK('downdraft', 0)")[0][0] == 1
+            return rows(self.connection, "SELECT GET_LOCK(%s, 0)" % MYSQL_LOCK)[0][0] == 1
         return True
 
     def check(self):
         """Throws when the connection, and with it the lock, is gone."""
-        rows(self.connection, "SELECT 1")
+        held = "SELECT 1"
+        if self.connection.dialect.name == "mysql":
+            held = "SELECT IS_USED_LOCK(%s) = connection_id()" % MYSQL_LOCK
+        if rows(self.connection, held)[0][0] != 1:
+            raise Refused("AnotherRunner", "our lock on the database is gone; nothing further was begun")
 
     def close(self):
         self.connection.close()
+
+
+# Whether a reverse script is half done on MySQL, which commits every change of a table by itself.
+UNFINISHED = "downdraft_unfinished"
+UNFINISHED_SQL = """CREATE TABLE IF NOT EXISTS %s (
+    id int PRIMARY KEY, revision varchar(64) NOT NULL, done int NOT NULL, statement varchar(200) NOT NULL,
+    since timestamp NOT NULL)""" % UNFINISHED
+REMEMBER_SQL = "REPLACE INTO %s VALUES (1, :revision, :done, :statement, now())" % UNFINISHED
+
+# How long a script that is half done waits for a lock: giving up would leave the half.
+HALF_WAY_SECONDS = int(os.environ.get("DOWNDRAFT_HALF_WAY_LOCK_TIMEOUT_SECONDS", "3600"))
+
+READS = re.compile(
+    r"\s*(SELECT|SHOW|SET|DESC|DESCRIBE|EXPLAIN|USE|SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE
+)
+CHANGES_TABLE = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
+ENDS_REVISION = re.compile(r"\s*(UPDATE|INSERT INTO|DELETE FROM) alembic_version", re.IGNORECASE)
+
+
+class Unfinished:
+    """While reverse scripts run on MySQL: keeps in the database itself that one is half done. Elsewhere nothing.
+
+    A script that was ended in its middle there can't be run again: it stops at what it has done before, or converts
+    rows twice. So a row of ours is written before a revision's first change, and deleted in the transaction that
+    changes the version table. Where it is found, nothing is run (refuse_half_reversed).
+    """
+
+    def __init__(self, watched, table):
+        self.watched, self.table, self.needed = watched, table, watched.dialect.name == "mysql"
+        self.revision, self.done, self.statement = "", 0, ""
+
+    def __enter__(self):
+        if self.needed:
+            self.by_own_connection(UNFINISHED_SQL)
+            self.listen("listen")
+
+    def __exit__(self, _kind, error, _trace):
+        if not self.needed:
+            return
+        self.listen("remove")
+        if error is None or self.done == 0:
+            # What made the script fail may keep us from this, too; then it is found, which is the safe side.
+            with contextlib.suppress(Exception) if error else contextlib.nullcontext():
+                self.by_own_connection("DROP TABLE " + UNFINISHED)
+            return
+        told = half_reversed(self.revision, self.done, self.statement)
+        raise Refused("HalfReversed", "%s; it ended with: %s" % (told, one_line(error))) from error
+
+    def listen(self, how):
+        from sqlalchemy import event
+
+        for name in ("before_cursor_execute", "after_cursor_execute"):
+            getattr(event, how)(self.watched, name, getattr(self, name))
+
+    def by_own_connection(self, sql, **parameters):
+        """So that it is there whatever becomes of the script's own transaction."""
+        from sqlalchemy import text
+
+        with self.watched.connect() as connection, connection.begin():
+            connection.execute(text(sql), parameters)
+
+    def before_cursor_execute(self, connection, cursor, statement, *_):
+        if READS.match(statement) or UNFINISHED in statement:
+            return
+        if ENDS_REVISION.match(statement):
+            cursor.execute("DELETE FROM " + UNFINISHED)
+            wait_for_locks(connection, LOCK_TIMEOUT_SECONDS)
+        elif self.done == 0 or CHANGES_TABLE.match(statement):
+            if self.done == 0:
+                with self.watched.connect() as own:
+                    self.revision = ", ".join(version_tables(own).get(self.table, []))
+            self.statement = " ".join(statement.split())[:200]
+            told = {"revision": self.revision, "done": self.done, "statement": self.statement}
+            self.by_own_connection(REMEMBER_SQL, **told)
+
+    def after_cursor_execute(self, connection, _cursor, statement, *_):
+        if READS.match(statement) or UNFINISHED in statement:
+            return
+        self.done = 0 if ENDS_REVISION.match(statement) else self.done + 1
+        if self.done == 1:
+            wait_for_locks(connection, HALF_WAY_SECONDS)
+
+
+def wait_for_locks(connection, seconds):
+    """From now on this MySQL connection waits so long for a lock, on a table or on rows."""
+    cursor = connection.connection.cursor()
+    cursor.execute("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d" % (seconds, seconds))
+    cursor.close()
+
+
+def half_reversed(revision, done, statement):
+    """What a script that was ended in its middle has left, for a person."""
+    return (
+        "the reverse script of %s is half done: %d statements, and perhaps this: %s. MySQL can't take them back, and the"
+        " script can't be run again: restore the backup that was made before, or else finish the schema by hand and"
+        " DROP TABLE %s" % (revision, done, statement, UNFINISHED)
+    )
+
+
+def refuse_half_reversed(connection):
+    """Throws Refused where a reverse script was ended in its middle (Unfinished)."""
+    from sqlalchemy import inspect
+
+    if connection.dialect.name == "mysql" and inspect(connection).has_table(UNFINISHED):
+        for left in rows(connection, "SELECT revision, done, statement FROM " + UNFINISHED):
+            raise Refused("HalfReversed", half_reversed(*left))

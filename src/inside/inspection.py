@@ -19,7 +19,16 @@ def inspect_all():
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             connection.exec_driver_sql("SET LOCAL statement_timeout = '%ds'" % INSPECT_TIMEOUT_SECONDS)
         database = describe_database(connection)
-        unreadable = unreadable_rows(connection) if writes_new_form(chain, heads) else []
+        newer = writes_new_form(chain, heads)
+        unreadable = unreadable_rows(connection) if newer else []
+        unconvertible = unconvertible_rows(connection) if newer else []
+        safety = {
+            "copy": describe_copy(connection),
+            "hazards": hazards_of(connection, [link["revision"] for link in chain], core),
+            "sizes": sizes_of(connection),
+            "limits": limits_of(connection),
+            "obstacles": obstacles_of(connection),
+        }
     managers = [
         cls
         for cls in installed_managers(enforced)
@@ -32,8 +41,10 @@ def inspect_all():
         "managers": [describe_manager(cls) for cls in managers],
         "database": database,
         "rows": unreadable,
+        "unconvertible": unconvertible,
         "fernetFingerprint": fernet_fingerprint(),
     }
+    told.update(safety)
     return told, {class_path(cls): cls for cls in managers}
 
 
@@ -42,7 +53,7 @@ def describe_manager(cls):
     described = manager_heads(cls)
     described["chain"] = chain_of(manager_scripts(cls))
     described["command"] = command_of(cls)
-    described["canDowngrade"] = can_reverse(cls)
+    described["canDowngrade"] = can_reverse(cls) or not without_reverse(manager_scripts(cls))
     return described
 
 

@@ -4,6 +4,7 @@
  * Nothing is installed into an image: the text travels as an argument of `sh -c`, in a pod's command or through exec.
  */
 import { readFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
 
 const joined = new Map<string, string>();
 
@@ -19,17 +20,28 @@ export function askScript(): string {
 
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
-  return join('chain.py', 'database.py', 'inspection.py', 'guard.py', 'steps.py', 'runner.py');
+  const looking = ['chain.py', 'database.py', hazards, 'hazards.py', 'inspection.py', 'guard.py'];
+  const stepping = ['progress.py', 'steps.py', 'schema.py'];
+  const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];
+  return join(...looking, ...stepping, ...copying, 'convert.py', 'repair.py', 'migrate.py', 'folder.py', 'runner.py');
 }
+
+/** Data and no program: it becomes the value of a name. */
+const hazards = 'hazards.json';
 
 function join(...names: string[]): string {
   const key = names.join();
   let text = joined.get(key);
   if (text === undefined) {
-    text = names.map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('\n');
+    text = names.map(read).join('\n');
     joined.set(key, text);
   }
   return text;
+}
+
+function read(name: string): string {
+  const text = readFileSync(new URL(name, import.meta.url), 'utf8');
+  return name === hazards ? `HAZARDS = json.loads(r'''${text}''')` : text;
 }
 
 // The `airflow` on the PATH names the Python that has it; images with several Pythons have it in only one.
@@ -39,7 +51,7 @@ own=\`command -v airflow 2>/dev/null | xargs -r head -n 1 2>/dev/null | sed -n '
 for python in "$own" python3 python; do
   [ -n "$python" ] || continue
   if "$python" -c 'import importlib.util as u, sys; sys.path[:] = [p for p in sys.path if p]; sys.exit(u.find_spec("airflow") is None)' 2>/dev/null; then
-    exec "$python" -u -c "$1"
+    exec "$python" -u -c 'import base64, sys, zlib; exec(compile(zlib.decompress(base64.b64decode(sys.argv[1])), "downdraft", "exec"))' "$1"
   fi
 done
 echo "downdraft: no Python of this image can import airflow (tried: $own python3 python)" >&2
@@ -48,8 +60,9 @@ exit 127
 
 /**
  * The argv that runs a script with the image's own Python: that of its `airflow` executable, else python3, else python.
- * Ends with 127 and one line on stderr when none of them can import airflow.
+ * Ends with 127 and one line on stderr when none of them can import airflow. Packed, since Linux takes no argument of more
+ * than 128 KiB (MAX_ARG_STRLEN).
  */
 export function shellCommand(script: string): string[] {
-  return ['sh', '-c', findPython, 'downdraft', script];
+  return ['sh', '-c', findPython, 'downdraft', deflateSync(script, { level: 9 }).toString('base64')];
 }

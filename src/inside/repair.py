@@ -1,0 +1,208 @@
+"""The step `repair`: mends what reverse scripts leave broken, and reverses managers that have scripts but no downgrade.
+
+Put between steps.py and runner.py. After core and managers, while nobody else is on the database. Whether a mend is
+needed is read from the database and from this image's own scripts, never from a version; each may be made twice.
+
+1. On PostgreSQL and MySQL, ids without numbers for new rows: tables made by a newer FAB have sequences that only its
+   own models know, older ones rely on a default; callback_request (apache/airflow #65000) and task_instance_history
+   are left without one by their reverse scripts.
+2. dag.next_dagrun as 3.2 sets it makes the scheduler of 3.1 fail with UniqueViolation (#65688).
+3. dag.schedule_interval that is not JSON makes the scheduler of 2.x fail (#49583).
+4. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
+"""
+import ast
+import zlib
+
+NUMBERED = "('callback_request', 'task_instance_history')"
+
+WITHOUT_NUMBERS_SQL = {
+    "postgresql": """
+SELECT n.nspname, c.relname FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attname = 'id' AND NOT a.attisdropped AND a.attnotnull AND a.attidentity = '' AND d.oid IS NULL
+  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND c.relkind IN ('r', 'p')
+  AND (left(c.relname, 3) = 'ab_' OR c.relname IN """
+    + NUMBERED
+    # Other programs (Superset) have tables named ab_* too: only where Airflow's are, or where it would find them.
+    + """)
+  AND (n.nspname IN (:airflow, :versions) OR c.oid = to_regclass(quote_ident(c.relname)))
+ORDER BY 1, 2""",
+    "mysql": """
+SELECT NULL, c.table_name, c.column_type FROM information_schema.columns c
+WHERE c.table_schema = database() AND c.column_name = 'id' AND c.data_type IN ('smallint', 'int', 'bigint')
+  AND c.column_key = 'PRI' AND c.extra NOT LIKE '%auto_increment%' AND c.column_default IS NULL
+  AND (left(c.table_name, 3) = 'ab_' OR c.table_name IN """
+    + NUMBERED
+    + ") ORDER BY 2",
+}
+
+# The revision whose reverse script should have done it, a piece of the text of a script that does, and the statement.
+CLEARED = (
+    {
+        "what": "dag.next_dagrun",
+        "crosses": "6222ce48e289",
+        "unlessScriptSays": "next_dagrun = NULL",
+        "column": "next_dagrun",
+        "sql": "UPDATE {dag} SET next_dagrun = NULL, next_dagrun_create_after = NULL,"
+        " next_dagrun_data_interval_start = NULL, next_dagrun_data_interval_end = NULL"
+        " WHERE next_dagrun IS NOT NULL OR next_dagrun_create_after IS NOT NULL",
+    },
+    {
+        "what": "dag.schedule_interval",
+        "crosses": "0bfc26bc256e",
+        "unlessScriptSays": "schedule_interval=NULL",
+        "column": "schedule_interval",
+        "sql": "UPDATE {dag} SET schedule_interval = NULL WHERE schedule_interval IS NOT NULL",
+    },
+)
+
+DAG_FORMAT_REVISION = "cc92b33c6709"
+DAG_BATCH = 50
+
+
+@step("repair")
+def repair(order, work):
+    """Makes all mends that are needed after the revisions in order["crossed"]; `repaired` says what, and how many."""
+    work.progress.begin(work.index, "repair", 3, "")
+    crossed, scripts = set(order.get("crossed", [])), core_scripts()
+    repaired = {"numbered": give_numbers()}
+    work.progress.tell(done=1, message="numbers of new rows")
+    work.authority.check()
+    for mend in CLEARED:
+        if mend["crosses"] in crossed and not script_says(scripts, mend["crosses"], mend["unlessScriptSays"]):
+            repaired[mend["what"]] = clear(mend)
+    work.progress.tell(done=2, message="schedules")
+    work.authority.check()
+    if DAG_FORMAT_REVISION in crossed:
+        repaired["serialized_dag"] = convert_compressed_dags(work)
+    work.progress.finish("")
+    return {"repaired": repaired}
+
+
+def give_numbers():
+    """Gives every id that needs it numbers from its highest on; answers table names."""
+    with engine().begin() as connection:
+        dialect = connection.dialect.name
+        if dialect not in WITHOUT_NUMBERS_SQL:
+            return []
+        places = {}
+        if is_postgres(connection):
+            places = {"airflow": schema_of(connection), "versions": version_schema(connection)}
+        found = rows(connection, WITHOUT_NUMBERS_SQL[dialect], **places)
+        for schema, table, *column_type in found:
+            if is_postgres(connection):
+                give_sequence(connection, schema, table)
+            else:
+                give_auto_increment(connection, table, column_type[0])
+    return [table for _, table, *_ in found]
+
+
+def give_sequence(connection, schema, table):
+    """Under the name that FAB's newer models ask for, so that they and a default take from the same numbers."""
+    target, sequence = quoted(connection, schema, table), quoted(connection, schema, table + "_id_seq")
+    for statement in (
+        "CREATE SEQUENCE IF NOT EXISTS %s" % sequence,
+        "ALTER SEQUENCE %s OWNED BY %s.id" % (sequence, target),
+        "ALTER TABLE %s ALTER COLUMN id SET DEFAULT nextval('%s'::regclass)" % (target, sequence.replace("'", "''")),
+    ):
+        connection.exec_driver_sql(statement)
+    # Never back: a number that was given once, to a row since deleted, is not given again.
+    highest = "(SELECT coalesce(max(id), 0) + 1 FROM %s)" % target
+    taken = "(SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM %s)" % sequence
+    rows(connection, "SELECT setval(CAST(:name AS regclass), greatest(%s, %s), false)" % (highest, taken), name=sequence)
+
+
+def give_auto_increment(connection, table, column_type):
+    """MySQL counts on from the highest id by itself. Foreign keys to it forbid the change, though the type stays."""
+    checked = rows(connection, "SELECT @@SESSION.foreign_key_checks")[0][0]
+    connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+    try:
+        target = quoted(connection, None, table)
+        connection.exec_driver_sql("ALTER TABLE %s MODIFY id %s NOT NULL AUTO_INCREMENT" % (target, column_type))
+    finally:
+        connection.exec_driver_sql("SET SESSION foreign_key_checks = %d" % checked)
+
+
+def clear(mend):
+    """Runs one statement of CLEARED; answers the number of rows. None where the schema has no such column any more."""
+    from sqlalchemy import text
+
+    with engine().begin() as connection:
+        if not has_column(connection, "dag", mend["column"]):
+            return None
+        target = quoted(connection, schema_of(connection), "dag")
+        return connection.execute(text(mend["sql"].replace("{dag}", target))).rowcount
+
+
+def convert_compressed_dags(work):
+    """What the reverse script of DAG_FORMAT_REVISION does, for rows that it passes over; answers how many.
+
+    A row that can't be read is left: the older version serializes that Dag again when it is parsed.
+    """
+    from sqlalchemy import text
+
+    with engine().connect() as connection:
+        if not has_column(connection, "serialized_dag", "id"):
+            return None
+        target = quoted(connection, schema_of(connection), "serialized_dag")
+        ids = [row[0] for row in rows(connection, "SELECT id FROM %s WHERE data_compressed IS NOT NULL" % target)]
+    converted = 0
+    for start in range(0, len(ids), DAG_BATCH):
+        work.authority.check()
+        with engine().begin() as connection:
+            for identifier in ids[start : start + DAG_BATCH]:
+                select = "SELECT data_compressed FROM %s WHERE id = :id" % target
+                older = in_older_format(rows(connection, select, id=identifier)[0][0])
+                if older is not None:
+                    update = text("UPDATE %s SET data_compressed = :data WHERE id = :id" % target)
+                    converted += connection.execute(update, {"data": older, "id": identifier}).rowcount
+        work.progress.tell(message="serialized Dags: %d of %d" % (min(start + DAG_BATCH, len(ids)), len(ids)))
+    return converted
+
+
+def in_older_format(compressed):
+    """A compressed serialized Dag of format 3 in format 2; None when it is not of format 3, or can't be read."""
+    try:
+        dag = json.loads(zlib.decompress(bytes(compressed)))
+    except (zlib.error, ValueError, TypeError):
+        return None
+    if not isinstance(dag, dict) or dag.get("__version") != 3:
+        return None
+    dag.pop("client_defaults", None)
+    return zlib.compress(json.dumps(dict(dag, __version=2)).encode())
+
+
+def without_reverse(scripts, revisions=None):
+    """Those of the revisions (by default all but the first) whose script has no real downgrade: pass, ... or raise."""
+    if revisions is None:
+        revisions = [script.revision for script in scripts.walk_revisions() if script.down_revision]
+    return [revision for revision in revisions if not reverses(scripts.get_revision(revision))]
+
+
+def reverses(script):
+    """Whether a script's downgrade() does anything."""
+    from inspect import getsource
+    from textwrap import dedent
+
+    try:
+        body = ast.parse(dedent(getsource(script.module.downgrade))).body[0].body
+    except (OSError, TypeError, AttributeError):
+        return False
+    does_nothing = (ast.Pass, ast.Raise, ast.Return)
+    return any(not isinstance(line, does_nothing) and not is_constant(line) for line in body)
+
+
+def is_constant(line):
+    """A docstring or ... alone on a line."""
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def reverse_by_scripts(cls, target):
+    """Runs alembic's downgrade with a manager's own configuration, as its upgradedb runs alembic's upgrade.
+
+    For managers that have no downgrade of their own (Edge3's up to 5.1); without_reverse tells whether its scripts do.
+    """
+    from alembic import command
+
+    command.downgrade(cls(None).get_alembic_config(), revision=target)
