@@ -133,12 +133,14 @@ describe('core stories', () => {
       const status = downgrade.status as Record<string, unknown>;
       expect(status).toMatchObject({ phase: 'Done', fromVersion: '3.2.1', toVersion: '3.1.8', reason: 'Downgraded' });
       expect(status.plan).toEqual([
+        expect.stringMatching(/^convert rows, of which none is there now, to/),
         'airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 22 revisions)',
         'airflow fab-db downgrade --to-revision 6709f7a774b9 --yes  (from 02ca36b0235b, 1 revision)',
-        expect.stringMatching(/^not yet: no backup/),
-        expect.stringMatching(/^not yet: rows are not converted/),
-        expect.stringMatching(/^not yet: once the schema step has begun/),
+        expect.stringMatching(/^repair what/),
+        expect.stringMatching(/^note: the copy takes \d+ MB in tablespace pg_default/),
+        'backup: a verified copy of the database on its own server, made after the drain',
       ]);
+      expect(status.backup).toMatchObject({ way: 'ServerCopy', name: expect.stringMatching(/^downdraft_af_/) });
       expect(status.outageSeconds).toBeGreaterThan(0);
       const columns = must(await place.kubectl(['-n', namespace, 'get', 'downgrades']));
       expect(columns).toMatch(
@@ -147,7 +149,7 @@ describe('core stories', () => {
       const events = must(
         await place.kubectl(['-n', namespace, 'events', '--for', `downgrade/${downgrade.metadata.name}`]),
       );
-      for (const reason of ['Draining', 'Resuming', 'Downgraded']) expect(events).toContain(reason);
+      for (const reason of ['Draining', 'BackingUp', 'Resuming', 'Downgraded']) expect(events).toContain(reason);
     },
     minutes,
   );
