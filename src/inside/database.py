@@ -16,9 +16,9 @@ IDENTITY_SQL = {
     "sqlite": "SELECT file AS database, '' AS oid, '' AS cluster FROM pragma_database_list WHERE name = 'main'",
 }
 
-# MariaDB calls itself MySQL and has no server_uuid; its server_uid is made of the network card's address, which a pod
-# changes with every start. So: the Galera cluster's name, or else when the version table was made (on other servers
-# of the same number, and with the same database name, in the same second: the same).
+# MariaDB calls itself MySQL and has no server_uuid; its server_uid is made of the network card's address, new at every
+# start of a pod. So: the Galera cluster's name, or else when the version table's file was made or given to a user (a
+# chown of the volume between two looks makes it another database: nothing is done then).
 IS_MARIADB = "SELECT version() LIKE '%MariaDB%'"
 MARIADB_CLUSTER_SQL = """coalesce(
     (SELECT nullif(variable_value, '') FROM information_schema.global_status

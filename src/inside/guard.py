@@ -73,6 +73,9 @@ class Guard:
         """A transaction begins; alembic opens one per revision. For the transaction only, so a pooler can't leak it."""
         if self.dialect == "postgresql" and self.identity is not None:
             connection.exec_driver_sql("SET LOCAL lock_timeout = '%ds'" % self.seconds)
+            # A limit of the role's would end a long step, and Airflow's migration lock, which only waits.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def close_what_is_left(self):
         """Closes connections that Airflow took and never gave back: to 3.1 it leaves one in a transaction.
@@ -223,9 +226,9 @@ def wait_for_locks(connection, seconds):
 def half_reversed(revision, done, statement):
     """What a script that was ended in its middle has left, for a person."""
     return (
-        "the reverse script of %s is half done: %d statements, and perhaps this: %s. MySQL can't take them back, and the"
-        " script can't be run again: restore the backup that was made before, or else finish the schema by hand and"
-        " DROP TABLE %s" % (revision, done, statement, UNFINISHED)
+        "the reverse script of %s is half done: %d statements, and perhaps this: %s. MySQL can't take them back, and"
+        " running the script again would fail or spoil rows: restore the backup that was made before, or finish the"
+        " schema by hand; then DROP TABLE %s if it is still there" % (revision, done, statement, UNFINISHED)
     )
 
 

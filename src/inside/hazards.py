@@ -23,7 +23,7 @@ ALL_COUNTS_SECONDS = 60
 
 BIGGEST_TABLES = 15
 SMALL_TABLE_BYTES = 16 * 1024 * 1024
-IDLE_SECONDS = 60
+IDLE_TRANSACTION_SECONDS = 60
 
 
 def hazards_of(connection, chain_revisions, scripts=None):
@@ -211,5 +211,5 @@ def obstacles_of(connection):
     """Who could keep a step waiting: what, pid, user, application, seconds; None where that can't be told."""
     if not is_postgres(connection):
         return None
-    found = rows(connection, OBSTACLES_SQL, idle=IDLE_SECONDS, high=LOCK_KEY >> 32, low=LOCK_KEY & 0xFFFFFFFF)
+    found = rows(connection, OBSTACLES_SQL, idle=IDLE_TRANSACTION_SECONDS, high=LOCK_KEY >> 32, low=LOCK_KEY & 0xFFFFFFFF)
     return [dict(zip(("what", "pid", "user", "application", "seconds"), row)) for row in found]

@@ -97,7 +97,8 @@ def failure(error, progress):
     """The `error` of result.json: what kind, one line, where."""
     kind, message = getattr(error, "kind", type(error).__name__), one_line(error)
     # PostgreSQL's 55P03, MySQL's 1205: on our own time-out, or on the 1.8 s that Airflow waits for its migration lock.
-    if "lock timeout" in message.lower() or "lock wait timeout" in message.lower():
+    timed_out = "lock timeout" in message.lower() or "lock wait timeout" in message.lower()
+    if timed_out and not isinstance(error, Refused):
         by = "; ".join(progress.blocked_by) or "a session that was not seen"
         kind, message = "LockTimeout", "%s; kept waiting by %s" % (message, by)
     return {"kind": kind, "message": message, "step": progress.state["step"], "revision": progress.state["revision"]}

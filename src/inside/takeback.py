@@ -170,15 +170,18 @@ def place_now(server, name, mark):
         connection.close()
 
 
-@step("dropCopy", look_ahead=look_at_names)
+@step("dropCopy", look_ahead=look_at_names, alone=True)
 def drop_copy(order, work):
-    """Drops a copy, finished or not, or what was put aside, of any run; facts: name, and whether there was one."""
+    """Drops a copy, finished or not, or what was put aside, of any run; facts: name, and whether there was one.
+
+    The orders may name the identity from before or after the way back: the database in use is known by its name.
+    """
     work.progress.begin(work.index, "dropCopy", 0, "")
     with at_maintenance(work) as (_server, connection):
         row = database_named(connection, order["name"])
         if row:
             unfinished = not row.comment and row.connections == birthmark(row.name)
-            if row.oid == work.guard.identity["oid"] or not (unfinished or mark_of(row)):
+            if not unfinished and not mark_of(row):
                 raise Refused("NotOurs", "%s is no copy that downdraft made; it was not touched" % row.name)
             drop_database(connection, row.name, work)
         return {"name": order["name"], "dropped": row is not None}

@@ -29,7 +29,7 @@ function copying(release: Release, run: Run, backup: Backup): Act {
   if (absent) return absent;
   const result = resultOf(runner, run, 'copy');
   if (result?.ok)
-    return { act: 'record', status: { backup: verified(release, backup, result.facts?.[0]), progress: null } };
+    return { act: 'record', status: { backup: verified(release, backup, result.facts?.at(-1)), progress: null } };
   // Undrained and planned anew: the next way is taken, or a person asked, while the old version serves.
   if (result) {
     const failure = result.error.message;
@@ -47,6 +47,7 @@ function verified({ now, rules }: Release, backup: Backup, facts: Record<string,
   const keepUntil = new Date(now.getTime() + rules.backup.keepHours * 3_600_000).toISOString();
   return {
     ...backup,
+    stale: null,
     verifiedAt: now.toISOString(),
     keepUntil,
     ...number('bytes'),

@@ -16,8 +16,9 @@ export interface Orders {
   steps: Record<string, unknown>[];
 }
 
-/** The name under which the runner knows a part of the run. */
-export function partName({ uid }: Run, part: Part): string {
+/** The name under which the runner knows a part of the run. Each drain has a copy of its own. */
+export function partName({ uid, status }: Run, part: Part): string {
+  if (part === 'copy') return `${uid}/copy/${status.drainedAt}`;
   return part === 'reverse' ? uid : `${uid}/${part}`;
 }
 
@@ -30,7 +31,9 @@ function stepsOf(run: Run, part: Part): Orders['steps'] {
   const { plan, backup } = run.status;
   if (!plan) throw new Error(`downgrade ${run.name} has no plan to order`);
   if (part === 'reverse') return plan.steps.map(orderOf);
-  if (part === 'copy') return [{ kind: 'copy', name: backup?.name ?? copyName(run), run: run.uid }];
+  const name = backup?.name ?? copyName(run);
+  if (part === 'copy')
+    return [...(backup?.stale ? [{ kind: 'dropCopy', name }] : []), { kind: 'copy', name, run: run.uid }];
   if (hasCopy(run.status)) return [{ kind: 'takeBack', name: backup?.name, aside: asideName(run), run: run.uid }];
   return [{ kind: 'migrate' }];
 }

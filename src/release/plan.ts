@@ -5,7 +5,7 @@
  */
 import { backupInWords, chooseBackup, type Means } from './backup.ts';
 import { keepCeilings, planHash } from './consent.ts';
-import { hazardsOfPlan } from './hazards.ts';
+import { estimateSeconds, hazardsOfPlan } from './hazards.ts';
 import { coreTable } from './heads.ts';
 import type { Reason } from './reasons.ts';
 import type { ChainLink, DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
@@ -41,6 +41,7 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
   const conversions = converts ? inspection.rows.filter(({ count }) => count > 0) : [];
   if (converts) blockers.push(...inspection.unconvertible.map(unconvertible));
   const hazards = hazardsOfPlan(inspection, new Set(crossed));
+  const estimate = estimateSeconds(inspection, new Set(crossed));
   const backup = chooseBackup(inspection, circumstances);
   const steps =
     schema.length === 0 ? [] : [...(converts ? [convertStep(conversions)] : []), ...schema, ...repairStep(crossed)];
@@ -49,7 +50,11 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
     steps,
     conversions: conversions.map(({ table, column, count }) => ({ table, column, count })),
     losses: hazards.losses.map(({ what, count }) => ({ what, count })),
-    notes: [...hazards.notes, ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : [])],
+    notes: [
+      ...(core ? [`takes ${estimate.why}`] : []),
+      ...hazards.notes,
+      ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : []),
+    ],
     blockers: [...blockers, ...hazards.blockers],
     backup,
   };

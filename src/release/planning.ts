@@ -6,7 +6,7 @@ import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
 import { nameOf, type Reason } from './reasons.ts';
-import type { ImageKnowledge, Plan, Release, Run, Workload } from './release.ts';
+import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { same } from './same.ts';
 
@@ -112,12 +112,18 @@ function asksFor({ images }: Release, workload: Workload, target: ImageKnowledge
   return known !== undefined && known.source !== 'unknown' && known.coreHead === target.coreHead;
 }
 
+/** The old version writes again from here on: a copy that was made is not that database any more. */
+function reopened({ status: { backup } }: Run): Partial<RunStatus> {
+  const stale = backup?.way === 'ServerCopy' ? { backup: { ...backup, verifiedAt: null, stale: true } } : {};
+  return { drainStartedAt: null, drainedAt: null, ...stale };
+}
+
 /**
  * A plan that is blocked touches nothing; what a drain has closed already is opened again. Rows may go away by
  * themselves, so the runner looks again once a minute.
  */
 function blocked(release: Release, run: Run, first: Plan['blockers'][number]): Act {
-  if (run.status.drainStartedAt) return { act: 'record', status: { drainStartedAt: null, drainedAt: null } };
+  if (run.status.drainStartedAt) return { act: 'record', status: reopened(run) };
   const opening = tidyGate(release);
   if (opening) return opening;
   const { runner, now } = release;

@@ -71,7 +71,9 @@ export interface Backup {
   /** Why it could not be made. */
   failure?: string | null;
   /** From then on it counts; a person's word does at once. */
-  verifiedAt?: string;
+  verifiedAt?: string | null;
+  /** The release served again since it was made: it is dropped and made anew. */
+  stale?: boolean | null;
   bytes?: number;
   tables?: number;
   rows?: number;

@@ -9,6 +9,7 @@ import {
   expectClean,
   goOn,
   isDone,
+  look,
   newer,
   older,
   outcomes,
@@ -94,6 +95,42 @@ describe('the copy', () => {
     await until(world, isDone(world));
     expect(outcomes(world)).toEqual(['Downgraded']);
   });
+});
+
+it('a copy that was made before the release was opened again is dropped and made anew', async () => {
+  const world = running(newer);
+  const { patchDowngradeStatus } = world.writes;
+  const steps: string[] = [];
+  let killed = false;
+  // The policy changes between the copy and the schema step, which has not begun.
+  world.writes.patchDowngradeStatus = async (namespace, name, status) => {
+    const begins = (status.record as { schemaStartedAt?: string } | undefined)?.schemaStartedAt;
+    if (begins && !killed) {
+      killed = true;
+      world.mode = 'Deny';
+      throw new Error('killed');
+    }
+    return patchDowngradeStatus(namespace, name, status);
+  };
+  const { writeFile } = world.writes;
+  world.writes.writeFile = async (...args) => {
+    if (args[3].endsWith('orders.json')) steps.push(...JSON.parse(args[4]).steps.map((s: { kind: string }) => s.kind));
+    return writeFile(...args);
+  };
+  await deploy(world, older);
+  for (let i = 0; i < 60 && shown(world).reason !== 'PolicyDenies'; i++) {
+    await look(world).catch((error) => expect(error.message).toBe('killed'));
+    world.tick();
+  }
+  await goOn(world, 8);
+  expect(runningPods(world, newer).length).toBeGreaterThanOrEqual(4);
+  expect(record(world).backup).toMatchObject({ stale: true });
+  world.mode = 'Hold';
+  steps.length = 0;
+  await until(world, isDone(world));
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  expect(steps).toEqual(['dropCopy', 'copy', 'convert', 'core', 'manager', 'repair']);
+  expect(record(world).backup!.stale).toBeUndefined();
 });
 
 describe('consent', () => {

