@@ -77,14 +77,14 @@ it('G20, G28: from 3.x to 2.x with the tool meddling, always ends in the same pl
     }
 });
 
-const turns: [string, (world: World) => boolean, (world: World) => void | Promise<unknown>][] = [
+const turns: [string, (world: World) => boolean, (world: World) => Promise<unknown>][] = [
   ['spec.abort in the drain', (w) => Boolean(record(w).drainStartedAt), abort],
   ['spec.abort while the copy is made', (w) => Boolean(record(w).backup), abort],
   ['spec.abort in the schema step', (w) => record(w).progress?.kind === 'core', abort],
   ['the newer image again in the schema step', (w) => record(w).progress?.kind === 'core', wishBack],
 ];
 
-function abort(world: World): void {
+async function abort(world: World): Promise<void> {
   world.downgrades[0]!.spec.abort = true;
 }
 
