@@ -179,7 +179,7 @@ class Unfinished:
                 self.by_own_connection("DROP TABLE " + UNFINISHED)
             return
         told = half_reversed(self.revision, self.done, self.statement)
-        raise Refused("HalfReversed", "%s; it ended with: %s" % (told, one_line(error))) from error
+        raise Refused("HalfReversed", "%s; %s" % (one_line(error)[:150], told)) from error
 
     def listen(self, how):
         from sqlalchemy import event
@@ -197,6 +197,7 @@ class Unfinished:
     def before_cursor_execute(self, connection, cursor, statement, *_):
         if READS.match(statement) or UNFINISHED in statement:
             return
+        self.statement = " ".join(statement.split())[:120]
         if ENDS_REVISION.match(statement):
             cursor.execute("DELETE FROM " + UNFINISHED)
             wait_for_locks(connection, LOCK_TIMEOUT_SECONDS)
@@ -204,7 +205,6 @@ class Unfinished:
             if self.done == 0:
                 with self.watched.connect() as own:
                     self.revision = ", ".join(version_tables(own).get(self.table, []))
-            self.statement = " ".join(statement.split())[:200]
             told = {"revision": self.revision, "done": self.done, "statement": self.statement}
             self.by_own_connection(REMEMBER_SQL, **told)
 

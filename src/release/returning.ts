@@ -6,6 +6,7 @@
  */
 import { hasCopy } from './backup.ts';
 import { drain } from './draining.ts';
+import { failing, mayPass } from './failing.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
 import type { Release, ReturnBy, Run, Workload } from './release.ts';
@@ -31,7 +32,7 @@ function whoWants(release: Release, run: Run): ReturnBy | undefined {
   if (spec.abort) return 'Abort';
   if (!status.schemaStartedAt) return undefined;
   if (isWithdrawn(release, run)) return 'Wish';
-  const gaveUp = status.failure && release.rules.onFailure === 'Return' && hasCopy(status);
+  const gaveUp = status.failure && !mayPass(run) && release.rules.onFailure === 'Return' && hasCopy(status);
   return gaveUp ? 'Failure' : undefined;
 }
 
@@ -55,7 +56,8 @@ function takingBack(release: Release, run: Run): Act {
   if (absent) return absent;
   const result = resultOf(runner, run, 'return');
   if (result?.ok) return arrived(release, run, result.versionTables);
-  if (result) return failed(run, result.error.message);
+  if (result) return failing(release, run, result.error.kind, result.error.message, 'ReturnFailed');
+  if (run.status.failure) return { act: 'record', status: { failure: null } };
   const progress = progressOf(runner, run, 'return');
   if (!progress) return { act: 'order', part: 'return' };
   if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
@@ -63,20 +65,16 @@ function takingBack(release: Release, run: Run): Act {
 }
 
 /** The database has the last word, read from outside where that is possible. */
-function arrived({ database, now }: Release, run: Run, told: Record<string, string[]>): Act {
+function arrived(release: Release, run: Run, told: Record<string, string[]>): Act {
+  const { database, now } = release;
   const { before } = run.status;
   const seen = database.state === 'read' ? database.versionTables : told;
   if (same(seen, before)) {
     const versionTables = seen;
     return { act: 'record', status: { returnedAt: now.toISOString(), versionTables, failure: null, progress: null } };
   }
-  return failed(run, `the way back is done, but the database is at ${heads(seen)} and not at ${heads(before ?? {})}`);
-}
-
-function failed(run: Run, message: string): Act {
-  if (run.status.failure?.message !== message)
-    return { act: 'record', status: { failure: { reason: 'ReturnFailed', message } } };
-  return { act: 'wait', reason: 'ReturnFailed', message };
+  const message = `the way back is done, but the database is at ${heads(seen)} and not at ${heads(before ?? {})}`;
+  return failing(release, run, 'NotReturned', message, 'ReturnFailed');
 }
 
 function heads(tables: Record<string, string[]>): string {

@@ -3,6 +3,7 @@
  * it is done; an order that was given twice, or a runner that died, changes nothing about that.
  */
 import { drain } from './draining.ts';
+import { failing } from './failing.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
 import type { DatabaseState, Plan, Progress, Release, Run } from './release.ts';
@@ -17,7 +18,7 @@ export function reversing(release: Release, run: Run): Act {
   const absent = bringRunner(runner);
   if (absent) return absent;
   const result = resultOf(runner, run, 'reverse');
-  if (result && !result.ok) return failed(run, result.error.kind, result.error.message);
+  if (result && !result.ok) return failing(release, run, result.error.kind, result.error.message, 'DowngradeFailed');
   if (result?.ok && database.state === 'read' && plan && meets(database, plan)) {
     const { versionTables } = database;
     return { act: 'record', status: { verifiedAt: release.now.toISOString(), versionTables, failure: null } };
@@ -29,16 +30,12 @@ export function reversing(release: Release, run: Run): Act {
 }
 
 /** The runner says it is done; the database has the last word. */
-function verify({ database }: Release, run: Run): Act {
+function verify(release: Release, run: Run): Act {
+  const { database } = release;
   if (database.state !== 'read') return { act: 'wait', reason: 'DatabaseUnreadable', message: database.why };
   const seen = Object.entries(database.versionTables).map(([table, rows]) => `${table} ${rows.join('+')}`);
-  return failed(run, 'NotVerified', `the runner said it is done, but the database is at ${seen.join(', ')}`);
-}
-
-function failed(run: Run, kind: string, message: string): Act {
-  const failure = { reason: kind, message };
-  if (run.status.failure?.message !== message) return { act: 'record', status: { failure } };
-  return { act: 'wait', reason: 'DowngradeFailed', message };
+  const message = `the runner said it is done, but the database is at ${seen.join(', ')}`;
+  return failing(release, run, 'NotVerified', message, 'DowngradeFailed');
 }
 
 function follow(run: Run, progress: Progress): Act {

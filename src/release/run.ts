@@ -47,7 +47,7 @@ export interface RunStatus {
   /** Fencing token of the last orders. */
   token?: number;
   progress?: Progress | null;
-  failure?: { reason: string; message: string } | null;
+  failure?: Failure | null;
   verifiedAt?: string;
   /** What was read when it was verified. */
   versionTables?: Record<string, string[]>;
@@ -58,6 +58,14 @@ export interface RunStatus {
   completedAt?: string;
   outcome?: 'Downgraded' | 'Returned' | 'Reverted' | 'NotNeeded';
   outageSeconds?: number;
+}
+
+/** What the runner said when a step failed. */
+export interface Failure {
+  /** The runner's word for its kind. */
+  reason: string;
+  message: string;
+  at: string;
 }
 
 /** How the database as it was is kept. */

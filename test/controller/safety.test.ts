@@ -207,6 +207,19 @@ describe('a step that fails', () => {
     await expectReturned(world, 'Returned');
   });
 
+  it('that may pass (a server that restarts, S2-31) is tried again by a new runner, whatever the policy', async () => {
+    const world = running(newer);
+    world.rules = { ...defaultRules, onFailure: 'Return' };
+    world.stepFails = 'OperationalError: server closed the connection unexpectedly';
+    await deploy(world, older);
+    await until(world, () => shown(world).reason === 'DowngradeFailed');
+    expect(shown(world).message).toMatch(/server closed the connection unexpectedly; it is tried again in 20 s/);
+    await until(world, isDone(world));
+    await goOn(world, 4);
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expectClean(world, older);
+  });
+
   it('Return: the copy takes its place again by itself, and the same change is refused until someone decides', async () => {
     const world = running(newer);
     world.rules = { ...defaultRules, onFailure: 'Return' };

@@ -122,7 +122,8 @@ export function work(folder: Map<string, string>, version: Version, database: Da
   const failure = orders.steps[0]!.kind === 'copy' ? world.copyFails : world.stepFails;
   if (failure) {
     world.copyFails = world.stepFails = undefined;
-    return void fail('StepFailed', failure);
+    const [, kind = 'StepFailed'] = /^(\w+): /.exec(failure) ?? [];
+    return void fail(kind, failure);
   }
   for (const [step, order] of orders.steps.entries()) {
     if (order.kind === 'dropCopy' && folder.get('dropped') !== orders.run) {
