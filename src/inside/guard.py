@@ -29,13 +29,19 @@ class Guard:
     """What every new connection must meet while orders are carried out: one database, a bounded wait for locks."""
 
     def __init__(self, watched):
-        from sqlalchemy import event
-
         self.identity, self.opened = None, []
         # The numbers of our own sessions on MySQL, which knows no application's name.
         self.numbers = set()
         self.seconds = LOCK_TIMEOUT_SECONDS
         self.dialect = watched.dialect.name
+        self.attach(watched)
+
+    def attach(self, watched):
+        """Looks at an engine's connections from now on; again where Airflow has made itself a new engine."""
+        from sqlalchemy import event
+
+        if event.contains(watched, "connect", self.on_connect):
+            return
         event.listen(watched, "do_connect", self.before_connect)
         event.listen(watched, "connect", self.on_connect)
         event.listen(watched, "begin", self.on_begin)

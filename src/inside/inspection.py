@@ -18,6 +18,14 @@ def inspect_all():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             connection.exec_driver_sql("SET LOCAL statement_timeout = '%ds'" % INSPECT_TIMEOUT_SECONDS)
+        if connection.dialect.name == "mysql":
+            limit = "max_execution_time = %d" % (INSPECT_TIMEOUT_SECONDS * 1000)
+            if rows(connection, IS_MARIADB)[0][0]:
+                limit = "max_statement_time = %d" % INSPECT_TIMEOUT_SECONDS
+            connection.exec_driver_sql("SET SESSION %s, lock_wait_timeout = %d" % (limit, INSPECT_TIMEOUT_SECONDS))
+            # Not inside the transaction that is open already: for the next one, begun after this commit.
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
         database = describe_database(connection)
         newer = writes_new_form(chain, heads)
         unreadable = unreadable_rows(connection) if newer else []

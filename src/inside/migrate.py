@@ -15,6 +15,8 @@ def migrate_up(order, work):
     # The 2.x form parses all Dags at the end, which the pods do as well.
     quick = {"reserialize_dags": False} if "reserialize_dags" in inspect.signature(db.upgradedb).parameters else {}
     db.upgradedb(**quick)
+    # Upgrading, Airflow has made itself a new engine.
+    work.guard.attach(engine())
     with engine().connect() as connection:
         work.guard.check(read_identity(connection))
         reached = version_tables(connection)

@@ -110,7 +110,7 @@ class Progress:
 
     def mysql_blockers(self, connection):
         """As look_for_blockers. Who holds a lock is told only with rights on performance_schema, where it is on."""
-        ours = ", ".join(map(str, self.numbers))
+        ours = ", ".join(map(str, list(self.numbers)))
         if not rows(connection, MYSQL_WAITING_SQL.format(ours=ours)):
             return []
         found = []
