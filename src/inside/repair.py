@@ -8,7 +8,8 @@ needed is read from the database and from this image's own scripts, never from a
    are left without one by their reverse scripts.
 2. dag.next_dagrun as 3.2 sets it makes the scheduler of 3.1 fail with UniqueViolation (#65688).
 3. dag.schedule_interval that is not JSON makes the scheduler of 2.x fail (#49583).
-4. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
+4. Names of runs and of deadlines' callbacks: renames.py.
+5. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
 """
 import ast
 import zlib
@@ -74,6 +75,10 @@ def repair(order, work):
             repaired[mend["what"]] = clear(mend)
     work.progress.tell(done=2, message="schedules")
     work.authority.check()
+    if RUN_ID_REVISION in crossed:
+        repaired["dag_run.run_id"] = free_run_ids()
+    if DEADLINES_REVISION in crossed:
+        repaired["deadline callbacks"] = name_deadline_callbacks(work)
     if DAG_FORMAT_REVISION in crossed:
         repaired["serialized_dag"] = convert_compressed_dags(work)
     work.progress.finish("")

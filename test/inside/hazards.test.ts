@@ -219,7 +219,7 @@ print("TOLD " + json.dumps(stopped))`;
       await somebody('runner', `SELECT pg_advisory_lock(${BigInt(`0x${Buffer.from('downdraf').toString('hex')}`)})`),
       await somebody('harmless', 'SELECT pg_advisory_lock(2)'),
     ];
-    const { obstacles, limits, sizes } = await python(`IDLE_SECONDS = 0\n${look}`, 'held');
+    const { obstacles, limits, sizes } = await python(`IDLE_TRANSACTION_SECONDS = 0\n${look}`, 'held');
     expect(obstacles.map(({ application, what }) => [application, what]).sort()).toEqual([
       ['migration', "holds the lock of Airflow's migrations"],
       ['runner', "holds downdraft's lock"],

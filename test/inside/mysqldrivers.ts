@@ -22,9 +22,21 @@ export async function mysqlDrivers(bin: string, onProgress: Progress = () => {})
     MYSQLCLIENT_CFLAGS: `-I${join(library, 'usr/include/mariadb')}`,
     MYSQLCLIENT_LDFLAGS: `-L${libraries} -lmariadb -Wl,-rpath,$ORIGIN/..`,
   };
-  const folder = await cached('mysqldrivers', contentKey('1', python, library, ...drivers), async (dir) => {
+  const folder = await cached('mysqldrivers', contentKey('2', python, library, ...drivers), async (dir) => {
     onProgress(`building ${drivers[0]}`);
-    const install = ['-m', 'pip', '--python', python, 'install', '--quiet', '--no-deps', '--target', dir];
+    // Not a wheel that was built before: it would look for the library where that build had it.
+    const install = [
+      '-m',
+      'pip',
+      '--python',
+      python,
+      'install',
+      '--quiet',
+      '--no-deps',
+      '--no-cache-dir',
+      '--target',
+      dir,
+    ];
     await run('python3', [...install, ...drivers], { env, timeoutMs: 300_000 });
     // Beside it and alone: the other libraries of that folder are not for this machine.
     await cp(join(libraries, 'libmariadb.so.3'), join(dir, 'libmariadb.so.3'));

@@ -15,14 +15,14 @@ const program = [
   source('chain.py'),
   source('database.py'),
   `HAZARDS = json.loads(r'''${source('hazards.json')}''')`,
-  ...['hazards.py', 'guard.py', 'steps.py', 'repair.py'].map(source),
+  ...['hazards.py', 'guard.py', 'steps.py', 'renames.py', 'repair.py'].map(source),
   // A step tells its progress and asks for its authority; here nobody listens and nobody objects.
   `class Quiet:
     def __getattr__(self, name):
         return lambda *args, **kwargs: None`,
 ].join('\n');
 
-const crossed = ['6222ce48e289', 'b87d2135fa50', 'cc92b33c6709'];
+const crossed = ['6222ce48e289', 'b87d2135fa50', '55297ae24532', 'cc92b33c6709'];
 const repairTwice = `
 work = Work({}, Quiet(), Quiet(), Quiet())
 print("TOLD " + json.dumps([repair({"kind": "repair", "crossed": ${JSON.stringify(crossed)}}, work) for _ in range(2)]))`;
@@ -38,6 +38,13 @@ const abTables = [
 ]
   .concat(['user', 'user_group', 'user_role', 'view_menu'])
   .map((name) => `ab_${name}`);
+
+/** A serialized Dag with a deadline, whose callback is of this class. */
+const deadline = (name: string) =>
+  JSON.stringify({
+    __version: 2,
+    dag: { dag_id: 'deadline', deadline: [{ __var: { callback: { __classname__: name } } }] },
+  });
 
 /** A compressed serialized Dag of format 3. */
 const dag = `import zlib; print(zlib.compress(json.dumps({"__version": 3, "client_defaults": {"tasks": {}}, "dag": {"dag_id": "d"}}).encode()).hex())`;
@@ -78,14 +85,38 @@ describe('repair', () => {
          VALUES ('d', 'b', false, false, 'd.py', 16, 0, false, '', false, false, false, now(), now());
        INSERT INTO serialized_dag (id, dag_id, data_compressed, created_at, last_updated, dag_hash, dag_version_id)
          VALUES (gen_random_uuid(), 'd', '\\x${stdout.trim()}', now(), now(), '', gen_random_uuid());
+       INSERT INTO serialized_dag (id, dag_id, data, created_at, last_updated, dag_hash, dag_version_id)
+         VALUES (gen_random_uuid(), 'deadline', '${deadline('airflow.sdk.definitions.callback.AsyncCallback')}', now(), now(), '', gen_random_uuid());
+       SET session_replication_role = DEFAULT;
+       INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, logical_date, data_interval_start, data_interval_end)
+         SELECT 'd', 'scheduled__' || to_char(day + 1, 'YYYY-MM-DD') || 'T00:00:00+00:00', 'scheduled', day + 1, 'success', day, day, day + 1
+         FROM (VALUES (date '2026-01-01'), (date '2026-01-02')) AS days (day);
+       INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, try_number, max_tries, pool, pool_slots)
+         SELECT gen_random_uuid(), dag_id, run_id, 't', -1, 1, 1, 'default_pool', 1 FROM dag_run;
        INSERT INTO ab_role (id, name) VALUES (7, 'seven');
        CREATE SCHEMA superset; CREATE TABLE superset.ab_user (id int PRIMARY KEY)`,
     );
     await run(join(bin, 'airflow'), ['db', 'downgrade', '--to-revision', '509b94a1042d', '--yes'], { env });
 
     expect(await python('air', repairTwice)).toEqual([
-      { repaired: { numbered: [...abTables, 'callback_request'], 'dag.next_dagrun': 1, serialized_dag: 1 } },
-      { repaired: { numbered: [], 'dag.next_dagrun': 0, serialized_dag: 0 } },
+      {
+        repaired: {
+          numbered: [...abTables, 'callback_request'],
+          'dag.next_dagrun': 1,
+          'dag_run.run_id': 1,
+          'deadline callbacks': 1,
+          serialized_dag: 1,
+        },
+      },
+      {
+        repaired: {
+          numbered: [],
+          'dag.next_dagrun': 0,
+          'dag_run.run_id': 0,
+          'deadline callbacks': 0,
+          serialized_dag: 0,
+        },
+      },
     ]);
     const inserted = [
       ...(await postgres.query('air', `INSERT INTO ab_role (name) VALUES ('next') RETURNING id`)),
@@ -97,7 +128,18 @@ describe('repair', () => {
     expect(inserted).toEqual([{ id: 8 }, { id: 1 }]);
     const [row] = await postgres.query('air', 'SELECT next_dagrun, next_dagrun_create_after FROM dag');
     expect(row).toEqual({ next_dagrun: null, next_dagrun_create_after: null });
-    const [stored] = await postgres.query('air', 'SELECT data_compressed FROM serialized_dag');
+    const runs = 'SELECT r.run_id, t.task_id FROM dag_run r JOIN task_instance t USING (dag_id, run_id) ORDER BY 1';
+    expect(await postgres.query('air', runs)).toEqual([
+      { run_id: 'scheduled__2026-01-02T00:00:00+00:00', task_id: 't' },
+      { run_id: 'scheduled__2026-01-03T00:00:00+00:00__run_after', task_id: 't' },
+    ]);
+    const putOff = `SELECT count(*)::int AS n FROM pg_constraint WHERE contype = 'f' AND condeferrable`;
+    expect(await postgres.query('air', putOff)).toEqual([{ n: 0 }]);
+    const named = `SELECT data FROM serialized_dag WHERE dag_id = 'deadline'`;
+    const [deadlines] = await postgres.query('air', named);
+    expect(deadlines!.data).toEqual(JSON.parse(deadline('airflow.sdk.definitions.deadline.AsyncCallback')));
+    const compressed = `SELECT data_compressed FROM serialized_dag WHERE dag_id = 'd'`;
+    const [stored] = await postgres.query('air', compressed);
     const converted = JSON.parse(inflateSync(stored!.data_compressed as Buffer).toString());
     expect(converted).toEqual({ __version: 2, dag: { dag_id: 'd' } });
     // A table of somebody's own, in a schema that Airflow doesn't look in.

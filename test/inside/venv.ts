@@ -1,39 +1,50 @@
 /**
  * Real Airflow installations to test against, as Python environments kept by content in the cache.
  *
- * The dependency set is that of the days after the release (`before`): today's packages break an older Airflow.
+ * The dependency set is that of the days after the release: today's packages break an older Airflow.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compare } from '@renovatebot/pep440';
 import { cacheDir, contentKey, type Progress } from '../cluster/cache.ts';
 import { run } from '../cluster/command.ts';
 import { withLock } from '../cluster/lock.ts';
 
 const python = '3.11';
+const dayMs = 86_400_000;
 
-/** Airflow versions that tests use, each with the first day whose packages are not seen any more. */
-const releases = {
-  '3.2.1': { before: '2026-04-25', packages: ['apache-airflow-core==3.2.1', 'asyncpg'] },
-  '3.1.8': { before: '2026-03-15', packages: ['apache-airflow-core==3.1.8', 'asyncpg'] },
-} as const;
+/** For each release the first day whose packages are not seen any more: three days after its upload to the index. */
+export const knownDays: Record<string, string> = {
+  '3.3.2': '2026-09-20',
+  '3.2.2': '2026-06-01',
+  '3.2.1': '2026-04-25',
+  '3.1.8': '2026-03-15',
+  '3.1.7': '2026-02-07',
+  '3.0.6': '2025-09-01',
+  '3.0.2': '2025-06-13',
+  '2.11.2': '2026-03-17',
+  '2.10.5': '2025-02-13',
+  '2.9.3': '2024-07-19',
+  '2.7.3': '2023-11-09',
+};
 
-export type AirflowVersion = keyof typeof releases;
+/** A released version of Airflow, 2.7.0 or newer. */
+export type AirflowVersion = string;
 
 /**
- * The bin folder of an environment with this Airflow, its FAB provider and psycopg2; made on first use (about 30 s,
- * once per machine). Throws what the package client says when it can't be made.
+ * The bin folder of an environment with this Airflow, its FAB provider (a part of Airflow itself before 2.9) and
+ * PostgreSQL's drivers; made on first use (about 30 s, once per machine). `extra`: further packages of the same days.
+ * Throws what the package client says when it can't be made.
  */
-export async function ensureVenv(version: AirflowVersion, onProgress: Progress = () => {}): Promise<string> {
-  const { before, packages } = releases[version];
-  const wanted = [
-    `apache-airflow==${version}`,
-    ...packages,
-    'apache-airflow-providers-fab',
-    'psycopg2-binary',
-    'sqlalchemy<2.1',
-  ];
-  const venv = join(cacheDir(), 'venvs', contentKey(python, before, ...wanted));
+export async function ensureVenv(
+  version: AirflowVersion,
+  onProgress: Progress = () => {},
+  extra: readonly string[] = [],
+): Promise<string> {
+  const before = knownDays[version] ?? (await dayAfter(version, onProgress));
+  const wanted = [...packagesOf(version), ...extra];
+  const venv = folderOf(before, wanted);
   await madeOnce(venv, onProgress, async () => {
     const uv = await ensureUv(onProgress);
     onProgress(`making an environment with Airflow ${version}`);
@@ -42,6 +53,39 @@ export async function ensureVenv(version: AirflowVersion, onProgress: Progress =
     await run(uv, install, { env: process.env, timeoutMs: 900_000 });
   });
   return join(venv, 'bin');
+}
+
+/** Whether this machine has the environment of a version whose day is known. */
+export function hasVenv(version: AirflowVersion): boolean {
+  const before = knownDays[version];
+  return before !== undefined && existsSync(join(folderOf(before, packagesOf(version)), 'whole'));
+}
+
+function folderOf(before: string, wanted: string[]): string {
+  return join(cacheDir(), 'venvs', contentKey(python, before, ...wanted));
+}
+
+/** What is asked of the package client for a version. */
+export function packagesOf(version: AirflowVersion): string[] {
+  return [
+    `apache-airflow==${version}`,
+    ...(compare(version, '3.0.0') < 0 ? [] : [`apache-airflow-core==${version}`, 'asyncpg']),
+    ...(compare(version, '2.9.0') < 0 ? [] : ['apache-airflow-providers-fab']),
+    // What Dags that are to run on 2.x and 3.x import; 3.x brings it along.
+    ...(compare(version, '2.10.0') < 0 || compare(version, '3.0.0') >= 0 ? [] : ['apache-airflow-providers-standard']),
+    'psycopg2-binary',
+    'sqlalchemy<2.1',
+  ];
+}
+
+/** The day three days after the upload of a release, as the index tells it to uv (its lock format holds the time). */
+async function dayAfter(version: AirflowVersion, onProgress: Progress): Promise<string> {
+  const uv = await ensureUv(onProgress);
+  const request = ['pip', 'compile', '--no-deps', '--python-version', python, '--format', 'pylock.toml', '-q', '-'];
+  const { stdout } = await run(uv, request, { env: process.env, input: `apache-airflow==${version}\n` });
+  const [uploaded] = [...stdout.matchAll(/upload-time = ([0-9T:.-]+Z)/g)].map((match) => match[1]!).sort();
+  if (!uploaded) throw new Error(`the package index tells no upload time of apache-airflow ${version}`);
+  return new Date(Date.parse(uploaded) + 3 * dayMs).toISOString().slice(0, 10);
 }
 
 async function ensureUv(onProgress: Progress): Promise<string> {
