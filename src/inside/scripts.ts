@@ -23,7 +23,17 @@ export function runnerScript(): string {
   const looking = ['chain.py', 'database.py', hazards, 'hazards.py', 'inspection.py', 'guard.py'];
   const stepping = ['progress.py', 'steps.py', 'schema.py'];
   const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];
-  return join(...looking, ...stepping, ...copying, 'convert.py', 'renames.py', 'repair.py', 'migrate.py', 'folder.py', 'runner.py');
+  return join(
+    ...looking,
+    ...stepping,
+    ...copying,
+    'convert.py',
+    'renames.py',
+    'repair.py',
+    'migrate.py',
+    'folder.py',
+    'runner.py',
+  );
 }
 
 /** Data and no program: it becomes the value of a name. */
