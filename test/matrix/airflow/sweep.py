@@ -94,7 +94,10 @@ class Sweep:
             self.tell("run", "%s %s" % (row.dag_id, row.run_id), lambda row=row: [row.state, row.conf, row.note])
         for row in query(models.TaskInstance):
             name = "%s %s %s %s" % (row.dag_id, row.run_id, row.task_id, row.map_index)
-            self.tell("task", name, lambda row=row: [row.state, row.try_number, row.note, handed_on(row.next_kwargs)])
+            # As it is stored: up to 2.9 the model's own word is the number of the next try.
+            tries = vars(row).get("_try_number", row.try_number)
+            told = [row.state, tries, row.note]
+            self.tell("task", name, lambda row=row, told=told: [*told, handed_on(row.next_kwargs)])
         for row in query(models.trigger.Trigger):
             self.tell("trigger", row.id, lambda row=row: [row.classpath, row.kwargs])
         self.read_xcoms()
