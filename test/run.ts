@@ -9,7 +9,17 @@ import { type Count, type Level, levels, runLevel } from './levels.ts';
 const chosen: Level[] =
   process.argv[2] === 'stories'
     ? [levels.stories]
-    : [levels.rules, levels.door, levels.matrix, levels.cluster, levels.tools, levels.cost, levels.node, levels.core];
+    : [
+        levels.rules,
+        levels.door,
+        levels.airflow,
+        levels.matrix,
+        levels.cluster,
+        levels.tools,
+        levels.cost,
+        levels.node,
+        levels.core,
+      ];
 
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const began = Date.now();
