@@ -6,13 +6,12 @@ import { holdPatch, resumePatch } from '../release/hold.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
-import { probePod, runLabel, runnerFolder } from '../release/pods.ts';
+import { isCopy, probePod, runLabel, runnerFolder } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
 import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
-import { isCopy } from './answers.ts';
 import type { Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
 

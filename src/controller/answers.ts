@@ -1,6 +1,6 @@
 /** What the probe and the runner have told so far, read from their pods. */
 import type { ContainerStatus } from '../release/objects.ts';
-import { runLabel, runnerFolder } from '../release/pods.ts';
+import { isCopy, runLabel, runnerFolder } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -95,11 +95,6 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
     ...(progress ? { progress: JSON.parse(progress) as RunnerProgress } : {}),
     ...(result ? { result: JSON.parse(result) as RunnerResult } : {}),
   };
-}
-
-/** True for a pod that downdraft made, false for an old pod that serves as runner. */
-export function isCopy(pod: Pod): boolean {
-  return pod.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
 }
 
 function belongs(pod: Pod, run: Run): boolean {

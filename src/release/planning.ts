@@ -5,6 +5,7 @@
 import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
+import { isCopy } from './pods.ts';
 import { nameOf, type Reason } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
@@ -74,7 +75,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
     ...(run.status.plan ? { before: run.status.plan } : {}),
     ways: release.rules.backup.ways,
     ...(run.spec.backup ? { named: run.spec.backup } : {}),
-    ...(run.status.backup?.failure ? { failed: run.status.backup.failure } : {}),
+    ...failedCopy(release, run),
   });
   if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
   const other = release.workloads.filter((w) => !asksFor(release, w, target));
@@ -87,6 +88,13 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
   const missing = first ?? unapproved(release, run, plan);
   return missing && blocked(release, run, missing);
+}
+
+/** Airflow itself goes on in an old pod that serves as runner, and nobody may be on a database that is copied. */
+function failedCopy({ pods }: Release, { status: { backup } }: Run): { failed?: string } {
+  const old = pods.find((pod) => pod.role === 'runner' && !isCopy(pod));
+  if (old) return { failed: `the runner is pod/${old.name} itself (OldPod), whose Airflow keeps its sessions` };
+  return backup?.failure ? { failed: backup.failure } : {};
 }
 
 /** What nobody has agreed to yet. Once the copy is made there is nothing left to ask: the plan is the one that was agreed to. */

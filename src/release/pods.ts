@@ -5,7 +5,7 @@
  */
 import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
 import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
-import type { Workload } from './release.ts';
+import type { Pod, Workload } from './release.ts';
 
 /** Ours, so that it can be told which run a pod belongs to. */
 export const runLabel = 'downdraft.dev/run';
@@ -39,6 +39,11 @@ export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
   const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
   const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
   return helperPod('runner', spec, container, image, wanted);
+}
+
+/** True for a pod that downdraft made, false for an old pod that serves as runner. */
+export function isCopy(pod: Pod): boolean {
+  return pod.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
 }
 
 function helperPod(
