@@ -111,7 +111,7 @@ it.each(['createGate', 'deletePod', 'patchWorkload'] as const)(
     await waitFor('the first to lead', 10_000, () => first.leads());
     const second = stand('second', installed, place.client, (writes) => writes);
     try {
-      await waitFor('the second to lead', 30_000, () => frozen && second.leads());
+      await waitFor('the second to lead', 60_000, () => frozen && second.leads());
       expect(await ended(place, namespace, () => second.wrote)).toEqual([]);
       expect(late).toEqual([]);
       ice.thaw();

@@ -180,9 +180,9 @@ async function copyDatabase(url: string, { name = '', run = '' }: Order): Promis
   await onServer(url, async (server, own) => {
     const [made] = (await server.query(commentSql, [name])).rows;
     if (made?.comment === run) return;
-    if (made) await server.query(`drop database ${name}`);
-    await server.query(`create database ${name} template ${own}`);
-    await server.query(`comment on database ${name} is '${run}'`);
+    if (made) await server.query(`drop database "${name}"`);
+    await server.query(`create database "${name}" template "${own}"`);
+    await server.query(`comment on database "${name}" is '${run}'`);
   });
 }
 
@@ -190,7 +190,7 @@ async function takeCopyBack(url: string, { name = '', aside = '' }: Order): Prom
   await onServer(url, async (server, own) => {
     if ((await server.query(commentSql, [aside])).rows.length > 0) return;
     await server.query(
-      `begin; alter database ${own} rename to ${aside}; alter database ${name} rename to ${own}; commit`,
+      `begin; alter database "${own}" rename to "${aside}"; alter database "${name}" rename to "${own}"; commit`,
     );
   });
 }
