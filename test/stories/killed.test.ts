@@ -104,9 +104,9 @@ describe('story 7', () => {
       // Airflow keeps its sessions in such a pod, so that nothing can be copied: someone goes without, by name.
       const asked = await waitFor('the question', 5 * minutes, async () => {
         const status = (await downgradesOf(place, namespace, 'af')).at(-1)?.status;
-        return /or, to go without a backup: kubectl (.*)$/.exec(String(status?.approval ?? ''));
+        return /or, to go without a backup: kubectl (.*)$/.exec(String(status?.approval ?? '')) ?? undefined;
       });
-      const typed = ['-c', `kubectl ${asked![1]!.replace('<your name>', 'Ada')}`];
+      const typed = ['-c', `kubectl ${asked[1]!.replace('<your name>', 'Ada')}`];
       await run('sh', typed, { env: { ...process.env, ...place.cluster.env } });
       const over = await untilOver(place, namespace, 'af', before);
       expect(over.status).toMatchObject({ phase: 'Done', reason: 'Downgraded' });
