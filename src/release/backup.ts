@@ -62,5 +62,5 @@ function databaseName(prefix: string, { name, uid }: Run): string {
 
 /** Whether a verified copy stands on the server, which can be taken back. */
 export function hasCopy({ backup }: RunStatus): boolean {
-  return backup?.way === 'ServerCopy' && backup.verifiedAt !== undefined;
+  return backup?.way === 'ServerCopy' && Boolean(backup.verifiedAt);
 }

@@ -1,12 +1,11 @@
 /** Whole runs of releases of other charts, and of two releases side by side. */
 import { describe, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
 import { label } from '../../src/release/profiles.ts';
-import { apply } from '../make/door.ts';
 import { makeCommunityWorkloads, makeDatabase, makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import {
+  deployed as deploy,
   expectClean,
   goOn,
   isDone,
@@ -17,15 +16,7 @@ import {
   running,
   shown,
   until,
-  withImage,
 } from './place.ts';
-
-async function deploy(world: World, image: string, of: (w: WorkloadObject) => boolean = () => true) {
-  const verdicts: string[] = [];
-  for (const w of structuredClone(world.workloads).filter(of))
-    verdicts.push((await apply(world, withImage(w, image))).audit.reason);
-  return verdicts;
-}
 
 describe('the community chart', () => {
   it('goes through a whole run; db-migrations ends first, so that it never migrates up again', async () => {

@@ -13,6 +13,7 @@ import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage, makeWorkloads } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {
+  deployed as deploy,
   expectClean,
   goOn,
   isDone,
@@ -134,13 +135,6 @@ describe('deciding', () => {
     expect(decide(verdict, circumstances)).toMatchObject({ verdict: 'deny', reason: 'RightsMissing' });
   });
 });
-
-async function deploy(world: World, image: string) {
-  const reasons: string[] = [];
-  for (const w of structuredClone(world.workloads))
-    reasons.push((await apply(world, withImage(w, image))).audit.reason);
-  return reasons;
-}
 
 /** 3.2.1 runs, 3.1.8 is wanted, and the loop has come so far. */
 async function held(due: (world: World) => boolean = () => true) {

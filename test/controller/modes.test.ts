@@ -1,9 +1,9 @@
 /** What a DowngradePolicy changes for the loop: Observe lets everything go, Deny lets nothing be taken back. */
 import { describe, expect, it } from 'vitest';
 import { readWorkload } from '../../src/release/workload.ts';
-import { apply } from '../make/door.ts';
 import type { World } from '../make/world.ts';
 import {
+  deploy,
   expectClean,
   expectUnheld,
   goOn,
@@ -17,17 +17,10 @@ import {
   runningPods,
   shown,
   until,
-  withImage,
 } from './place.ts';
 
 const unknown = 'acme/airflow:prod-42';
 const heldIn = (world: World) => world.workloads.filter((w) => readWorkload(w)?.hold);
-
-async function deploy(world: World, image: string) {
-  const answers = [];
-  for (const w of structuredClone(world.workloads)) answers.push(await apply(world, withImage(w, image)));
-  return answers;
-}
 
 describe('Observe', () => {
   it('nothing is held and nothing written: the answer says what would have been', async () => {

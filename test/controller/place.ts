@@ -1,5 +1,6 @@
 /** One release in a world in memory, and a controller that looks at it. */
 import { expect } from 'vitest';
+import type { Answer } from '../../src/admission/review.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { type ReconcileSettings, reconcile } from '../../src/controller/reconcile.ts';
 import { hold } from '../../src/release/hold.ts';
@@ -8,6 +9,7 @@ import type { WorkloadObject } from '../../src/release/objects.ts';
 import { annotation } from '../../src/release/profiles.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
 import { readWorkload } from '../../src/release/workload.ts';
+import { apply } from '../make/door.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
 import { makeWorld, type World } from '../make/world.ts';
@@ -55,6 +57,26 @@ export function withImage(object: WorkloadObject, image: string): WorkloadObject
   const { containers, initContainers = [] } = changed.spec.template.spec;
   for (const container of [...containers, ...initContainers]) container.image = image;
   return changed;
+}
+
+/**
+ * Changes every workload of the release that is `of` it, one after the other, as helm does it: to another image, or as a
+ * function says. Answers what the webhook said.
+ */
+export async function deploy(
+  world: World,
+  change: string | ((w: WorkloadObject) => WorkloadObject),
+  of: (w: WorkloadObject) => boolean = () => true,
+): Promise<Answer[]> {
+  const changed = typeof change === 'string' ? (w: WorkloadObject) => withImage(w, change) : change;
+  const answers: Answer[] = [];
+  for (const w of structuredClone(world.workloads).filter(of)) answers.push(await apply(world, changed(w)));
+  return answers;
+}
+
+/** The same, answering the reasons alone. */
+export async function deployed(...args: Parameters<typeof deploy>): Promise<string[]> {
+  return (await deploy(...args)).map(({ audit }) => audit.reason);
 }
 
 /** Sets an image as the webhook leaves it: held, unless it fits. */

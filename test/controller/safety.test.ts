@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { defaultRules } from '../../src/release/rules.ts';
 import { roleOf } from '../make/containers.ts';
-import { apply } from '../make/door.ts';
 import { headsOf } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {
+  deploy,
   expectClean,
   goOn,
   isDone,
@@ -18,14 +18,7 @@ import {
   runningPods,
   shown,
   until,
-  withImage,
 } from './place.ts';
-
-async function deploy(world: World, image: string) {
-  const answers = [];
-  for (const w of world.workloads) answers.push(await apply(world, withImage(w, image)));
-  return answers;
-}
 
 const spec = (world: World) => world.downgrades.at(-1)!.spec;
 /** Types the command that the Downgrade shows, with a name where it asks for one. */

@@ -10,6 +10,7 @@ import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import { asStored } from '../make/writes.ts';
 import {
+  deployed as deploy,
   expectClean,
   expectUnheld,
   goOn,
@@ -24,18 +25,9 @@ import {
   setImage,
   shown,
   until,
-  withImage,
 } from './place.ts';
 
 const held = (world: World) => world.workloads.filter((w) => readWorkload(w)?.hold).map((w) => w.metadata.name);
-
-/** Every workload of the release gets the image, one after the other, as helm does it. */
-async function deploy(world: World, image: string): Promise<string[]> {
-  const verdicts: string[] = [];
-  for (const w of structuredClone(world.workloads))
-    verdicts.push((await apply(world, withImage(w, image))).audit.reason);
-  return verdicts;
-}
 
 describe('found after it was stored', () => {
   it('uninstall and install of an older version: held once seen, NoOldPod said, and the way out that it names works', async () => {

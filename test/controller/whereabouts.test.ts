@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { readWorkload } from '../../src/release/workload.ts';
-import { apply } from '../make/door.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {
+  deployed as deploy,
   expectClean,
   goOn,
   isDone,
@@ -24,12 +24,6 @@ import {
 
 const other = { database: 'other', oid: '16999', cluster: '7300000000000000002' };
 const heldIn = (world: World) => world.workloads.filter((w) => readWorkload(w)?.hold);
-
-async function deploy(world: World, change: (w: WorkloadObject) => WorkloadObject) {
-  const reasons: string[] = [];
-  for (const w of structuredClone(world.workloads)) reasons.push((await apply(world, change(w))).audit.reason);
-  return reasons;
-}
 
 const image = (name: string) => (w: WorkloadObject) => withImage(w, name);
 
