@@ -11,33 +11,58 @@ DEADLINES_REVISION = "55297ae24532"
 CALLBACK_MODULES = ("airflow.sdk.definitions.callback.", "airflow.sdk.definitions.deadline.")
 
 
-def name_deadline_callbacks(work):
-    """Gives callbacks in serialized Dags the class names that 3.1 has; answers how many Dags were changed."""
-    from sqlalchemy import text
+DAG_BATCH = 50
 
+
+def rewrite_dags(work, change, where="id IS NOT NULL"):
+    """Rewrites serialized Dags; answers how many, or None where they have no ids yet (2.x).
+
+    `change` gets a Dag and whether it is stored compressed, and answers it changed, or None to leave it. A row that can't
+    be read is left: the older version serializes that Dag again when it is parsed.
+    """
     with engine().connect() as connection:
         if not has_column(connection, "serialized_dag", "id"):
             return None
         target = quoted(connection, schema_of(connection), "serialized_dag")
-        ids = [row[0] for row in rows(connection, "SELECT id FROM %s ORDER BY id" % target)]
-    renamed = 0
+        ids = [row[0] for row in rows(connection, "SELECT id FROM %s WHERE %s ORDER BY id" % (target, where))]
+    changed = 0
     for start in range(0, len(ids), DAG_BATCH):
         work.authority.check()
         with engine().begin() as connection:
             for identifier in ids[start : start + DAG_BATCH]:
-                select = "SELECT data, data_compressed FROM %s WHERE id = :id" % target
-                data, compressed = rows(connection, select, id=identifier)[0]
-                stored = zlib.decompress(bytes(compressed)).decode() if compressed else data
-                dag = json.loads(stored) if isinstance(stored, str) else stored
-                if not rename_callbacks(dag):
-                    continue
-                change = "data = CAST(:value AS json)" if is_postgres(connection) else "data = :value"
-                value = json.dumps(dag)
-                if compressed:
-                    change, value = "data_compressed = :value", zlib.compress(value.encode())
-                update = text("UPDATE %s SET %s WHERE id = :id" % (target, change))
-                renamed += connection.execute(update, {"value": value, "id": identifier}).rowcount
-    return renamed
+                changed += rewrite_dag(connection, target, identifier, change)
+        work.progress.tell(message="serialized Dags: %d of %d" % (min(start + DAG_BATCH, len(ids)), len(ids)))
+    return changed
+
+
+def rewrite_dag(connection, target, identifier, change):
+    """One row; answers how many were changed."""
+    from sqlalchemy import text
+
+    data, compressed = rows(connection, "SELECT data, data_compressed FROM %s WHERE id = :id" % target, id=identifier)[0]
+    dag = stored_dag(data, compressed)
+    older = change(dag, bool(compressed)) if isinstance(dag, dict) else None
+    if older is None:
+        return 0
+    place, value = "data = CAST(:value AS json)" if is_postgres(connection) else "data = :value", json.dumps(older)
+    if compressed:
+        place, value = "data_compressed = :value", zlib.compress(value.encode())
+    update = text("UPDATE %s SET %s WHERE id = :id" % (target, place))
+    return connection.execute(update, {"value": value, "id": identifier}).rowcount
+
+
+def stored_dag(data, compressed):
+    """The JSON value of a serialized Dag; None when it can't be read."""
+    try:
+        stored = zlib.decompress(bytes(compressed)) if compressed else data
+        return json.loads(stored) if isinstance(stored, (str, bytes)) else stored
+    except (zlib.error, ValueError, TypeError):
+        return None
+
+
+def with_older_callbacks(dag, _compressed):
+    """A Dag whose deadlines' callbacks have the class names that 3.1 has; None when there is none to change."""
+    return dag if rename_callbacks(dag) else None
 
 
 def rename_callbacks(dag):

@@ -12,7 +12,6 @@ needed is read from the database and from this image's own scripts, never from a
 5. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
 """
 import ast
-import zlib
 
 NUMBERED = "('callback_request', 'task_instance_history')"
 
@@ -59,7 +58,6 @@ CLEARED = (
 )
 
 DAG_FORMAT_REVISION = "cc92b33c6709"
-DAG_BATCH = 50
 
 
 @step("repair")
@@ -78,9 +76,9 @@ def repair(order, work):
     if RUN_ID_REVISION in crossed:
         repaired["dag_run.run_id"] = free_run_ids()
     if DEADLINES_REVISION in crossed:
-        repaired["deadline callbacks"] = name_deadline_callbacks(work)
+        repaired["deadline callbacks"] = rewrite_dags(work, with_older_callbacks)
     if DAG_FORMAT_REVISION in crossed:
-        repaired["serialized_dag"] = convert_compressed_dags(work)
+        repaired["serialized_dag"] = rewrite_dags(work, in_older_format, "data_compressed IS NOT NULL")
     work.progress.finish("")
     return {"repaired": repaired}
 
@@ -140,42 +138,12 @@ def clear(mend):
         return connection.execute(text(mend["sql"].replace("{dag}", target))).rowcount
 
 
-def convert_compressed_dags(work):
-    """What the reverse script of DAG_FORMAT_REVISION does, for rows that it passes over; answers how many.
-
-    A row that can't be read is left: the older version serializes that Dag again when it is parsed.
-    """
-    from sqlalchemy import text
-
-    with engine().connect() as connection:
-        if not has_column(connection, "serialized_dag", "id"):
-            return None
-        target = quoted(connection, schema_of(connection), "serialized_dag")
-        ids = [row[0] for row in rows(connection, "SELECT id FROM %s WHERE data_compressed IS NOT NULL" % target)]
-    converted = 0
-    for start in range(0, len(ids), DAG_BATCH):
-        work.authority.check()
-        with engine().begin() as connection:
-            for identifier in ids[start : start + DAG_BATCH]:
-                select = "SELECT data_compressed FROM %s WHERE id = :id" % target
-                older = in_older_format(rows(connection, select, id=identifier)[0][0])
-                if older is not None:
-                    update = text("UPDATE %s SET data_compressed = :data WHERE id = :id" % target)
-                    converted += connection.execute(update, {"data": older, "id": identifier}).rowcount
-        work.progress.tell(message="serialized Dags: %d of %d" % (min(start + DAG_BATCH, len(ids)), len(ids)))
-    return converted
-
-
-def in_older_format(compressed):
-    """A compressed serialized Dag of format 3 in format 2; None when it is not of format 3, or can't be read."""
-    try:
-        dag = json.loads(zlib.decompress(bytes(compressed)))
-    except (zlib.error, ValueError, TypeError):
-        return None
-    if not isinstance(dag, dict) or dag.get("__version") != 3:
+def in_older_format(dag, compressed):
+    """What the reverse script of DAG_FORMAT_REVISION makes of a Dag of format 3, for compressed ones, which it passes over."""
+    if not compressed or dag.get("__version") != 3:
         return None
     dag.pop("client_defaults", None)
-    return zlib.compress(json.dumps(dict(dag, __version=2)).encode())
+    return dict(dag, __version=2)
 
 
 def without_reverse(scripts, revisions=None):

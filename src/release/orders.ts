@@ -59,12 +59,6 @@ export function progressOf(runner: RunnerState, run: Run, part: Part): Progress 
   return { step, steps, kind, done, of, revision, message };
 }
 
-/** The runner has begun any part of this run and not ended it. */
-export function isWorking(runner: RunnerState, run: Run): boolean {
-  const parts: Part[] = ['copy', 'reverse', 'return'];
-  return parts.some((part) => progressOf(runner, run, part) && !resultOf(runner, run, part));
-}
-
 /** What to do before anything can be ordered; undefined when the runner is ready. */
 export function bringRunner(runner: RunnerState): Act | undefined {
   if (runner.state === 'absent') return { act: 'startRunner' };
