@@ -10,6 +10,9 @@ needed is read from the database and from this image's own scripts, never from a
 3. dag.schedule_interval that is not JSON makes the scheduler of 2.x fail (#49583).
 4. Names of runs and of deadlines' callbacks: renames.py.
 5. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
+6. In 2.x no reverse script changes serialized Dags. A scheduler of 2.9 dies of those of 2.10 (KeyError 'task_id') when
+   one's next run is due before it was parsed anew. They are deleted, as the scripts from 3.x to 2.x do; the next parse
+   writes them.
 """
 import ast
 
@@ -79,6 +82,8 @@ def repair(order, work):
         repaired["deadline callbacks"] = rewrite_dags(work, with_older_callbacks)
     if DAG_FORMAT_REVISION in crossed:
         repaired["serialized_dag"] = rewrite_dags(work, in_older_format, "data_compressed IS NOT NULL")
+    if crossed and not are_dags_versioned():
+        repaired["serialized_dag"] = delete_dags()
     work.progress.finish("")
     return {"repaired": repaired}
 
@@ -125,6 +130,18 @@ def give_auto_increment(connection, table, column_type):
         connection.exec_driver_sql("ALTER TABLE %s MODIFY id %s NOT NULL AUTO_INCREMENT" % (target, column_type))
     finally:
         connection.exec_driver_sql("SET SESSION foreign_key_checks = %d" % checked)
+
+
+def are_dags_versioned():
+    """Whether this is the schema of 3.x, where serialized Dags have ids and runs refer to them."""
+    with engine().connect() as connection:
+        return has_column(connection, "serialized_dag", "id")
+
+
+def delete_dags():
+    with engine().begin() as connection:
+        target = quoted(connection, schema_of(connection), "serialized_dag")
+        return connection.exec_driver_sql("DELETE FROM " + target).rowcount
 
 
 def clear(mend):

@@ -34,6 +34,7 @@ const elsewhere: Record<string, string> = {
   callback: 'what is of a deadline goes back into it (e812941398f4)',
   deadline_alert: 'its rows go back into the serialized Dags (55297ae24532)',
   dag_bundle: 'where Dags were read from: written anew by each Airflow that has bundles',
+  serialized_dag: 'to 2.x: what was written by the next parse in any case',
   asset_active: 'which assets are in use: written anew when Dags are parsed',
 };
 
