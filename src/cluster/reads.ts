@@ -45,9 +45,14 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
       await gateInForce(client, namespace, release, profile),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */
-    podLog: async (namespace: string, pod: string, container: string): Promise<string> =>
+    podLog: async (
+      namespace: string,
+      pod: string,
+      container: string,
+      { previous = false }: { previous?: boolean } = {},
+    ): Promise<string> =>
       await client.text(core(namespace, `pods/${pod}/log`), {
-        query: { container, tailLines: logLines, limitBytes: logBytes },
+        query: { container, tailLines: logLines, limitBytes: logBytes, ...(previous ? { previous } : {}) },
       }),
     runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
       await runnerFiles(client, namespace, pod, container, paths),

@@ -1,6 +1,6 @@
 /** What the probe and the runner have told so far, read from their pods. */
 import type { ContainerStatus } from '../release/objects.ts';
-import { isCopy, runLabel, runnerFolder } from '../release/pods.ts';
+import { failingContainer, isCopy, runLabel, runnerFolder } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -66,7 +66,8 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
   const pod = run && pods.find((p) => p.role === 'runner' && belongs(p, run) && !p.terminating);
   if (!pod) return { state: 'absent' };
   if (pod.ended) {
-    const message = `pod/${pod.name} ended: ${endReason(pod)}`;
+    const said = await wordsOf(reads, pod, mainStatus(pod));
+    const message = `pod/${pod.name} ended: ${endReason(pod)}${said && `, after "${said}"`}`;
     return { state: 'failed', message, at: endedAt(pod) ?? now.toISOString() };
   }
   const status = mainStatus(pod);
@@ -78,7 +79,15 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
 async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: Date): Promise<RunnerState> {
   const files = ['inspect.json', 'progress.json', 'result.json', 'pid'].map((f) => `${runnerFolder}/${f}`);
   const namespace = pod.object.metadata.namespace!;
-  const [inspect, progress, result, alive] = await reads.runnerFiles(namespace, pod.name, status.name, files);
+  let told: Awaited<ReturnType<Reads['runnerFiles']>>;
+  try {
+    told = await reads.runnerFiles(namespace, pod.name, status.name, files);
+  } catch (error) {
+    // It may work on all the while: nothing is ordered and nothing is ended until it is known.
+    const why = error instanceof Error ? error.message : String(error);
+    return { state: 'starting', message: `pod/${pod.name} can't be asked how far it is: ${why}` };
+  }
+  const [inspect, progress, result, alive] = told;
   // An old pod runs Airflow whether or not a runner lives in it; a copy runs nothing else.
   if (!alive && !isCopy(pod)) return { state: 'absent' };
   if (!inspect)
@@ -141,5 +150,31 @@ function endedAt(pod: Pod): string | undefined {
 }
 
 function lastLine(log: string): string {
-  return log.trimEnd().split('\n').at(-1)?.trim().slice(0, 200) ?? '';
+  const line = log.trimEnd().split('\n').at(-1)?.trim() ?? '';
+  return line.replaceAll(/:\/\/[^@\s/]*@/g, '://***@').slice(0, 200);
+}
+
+/** The last line that a container wrote before it ended; what stands in the way of reading it, instead. */
+async function wordsOf(reads: Reads, pod: Pod, status: ContainerStatus | undefined): Promise<string> {
+  if (!status) return '';
+  const previous = status.state?.terminated === undefined;
+  try {
+    return lastLine(await reads.podLog(pod.object.metadata.namespace!, pod.name, status.name, { previous }));
+  } catch (error) {
+    return `its log can't be read: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+/** So many pods are asked for their words in one look: those of one workload mostly end for the same reason. */
+const wordy = 3;
+
+/** What pods said last that don't come up after the run, by name: their containers end again and again. */
+export async function observeWords(reads: Reads, run: Run | undefined, pods: Pod[]): Promise<Record<string, string>> {
+  if (!run?.status.resumeStartedAt) return {};
+  const ending = pods.flatMap((pod) => {
+    const status = pod.role === 'airflow' && !pod.terminating && !pod.gated && failingContainer(pod);
+    return status ? [{ pod, status }] : [];
+  });
+  const asked = ending.slice(0, wordy).map(async ({ pod, status }) => [pod.name, await wordsOf(reads, pod, status)]);
+  return Object.fromEntries(await Promise.all(asked)) as Record<string, string>;
 }

@@ -36,7 +36,8 @@ export interface Reads {
   gateExists(namespace: string, release: string): Promise<boolean>;
   /** A dry-run CREATE of a pod of the release: does it come back gated? */
   gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
-  podLog(namespace: string, pod: string, container: string): Promise<string>;
+  /** The end of a container's log; `previous`: of the one that ran before it was started again. */
+  podLog(namespace: string, pod: string, container: string, options?: { previous?: boolean }): Promise<string>;
   /**
    * Texts of files in a container, in one exec; undefined where there is none. The last path is a pid file: its text
    * comes back only while that process lives. Throws when it can't be told.

@@ -41,7 +41,7 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
   return {
     observedGeneration: run.generation,
     phase: reason === 'AwaitingApproval' ? reason : phaseOf(run.status),
-    step: stepOf(run.status, message),
+    step: stepOf(run.status, message, isTrouble(reason) || reason === 'RunnerStarting'),
     fromVersion: run.status.from?.version ?? tagOf(run.status.from?.image ?? ''),
     toVersion: run.status.toVersion ?? tagOf(run.to),
     outage: outage === undefined ? '' : `${outage}s`,
@@ -84,6 +84,10 @@ const stalledReasons: Reason[] = [
   'DatabaseUnreadable',
 ];
 
+function isTrouble(reason: Reason): boolean {
+  return stalledReasons.includes(reason);
+}
+
 function explain(run: Run, act: Act): { reason: Reason; message: string } {
   const { outcome, plan } = run.status;
   if (outcome) return { reason: outcome, message: ended(run, outcome) };
@@ -108,7 +112,7 @@ function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string
 function conditionsOf(release: Release, run: Run, reason: Reason, message: string, before: Condition[]): Condition[] {
   const { status } = run;
   const over = status.completedAt !== undefined;
-  const stalled = !over && stalledReasons.includes(reason);
+  const stalled = !over && isTrouble(reason);
   const as = (type: string, value: boolean, why: string = reason, text = message): Condition => {
     const next = value ? 'True' : 'False';
     const old = before.find((c) => c.type === type);

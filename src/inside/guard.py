@@ -16,6 +16,10 @@ CONNECT_SECONDS = 15
 MYSQL_LOCK = "left(concat('downdraft ', database()), 64)"
 MYSQL_IDLE_SECONDS = 7 * 24 * 3600
 
+# Else the statement of a runner that was killed goes on, with its locks. PostgreSQL looks from 14 on, on Linux only.
+NOTICE_OUR_END_SQL = """SELECT set_config(name, '2s', true) FROM pg_settings
+WHERE name = 'client_connection_check_interval' AND position('linux' in version()) > 0"""
+
 
 class Refused(Exception):
     """A step that is not, or not wholly, done; `kind` is for machines, the message for people."""
@@ -82,6 +86,7 @@ class Guard:
             # A limit of the role's would end a long step, and Airflow's migration lock, which only waits.
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            connection.exec_driver_sql(NOTICE_OUR_END_SQL)
 
     def close_what_is_left(self):
         """Closes connections that Airflow took and never gave back: to 3.1 it leaves one in a transaction.

@@ -18,14 +18,17 @@ export function backingUp(release: Release, run: Run): Act | undefined {
     const given = { way, startedAt: now, verifiedAt: now, ...(named ? { named } : {}) };
     return { act: 'record', status: { backup: given } };
   }
-  if (backup?.way !== 'ServerCopy')
-    return { act: 'record', status: { backup: { way, name: copyName(run), startedAt: now } } };
+  // One that failed is only begun anew when a person has asked for it (planning.ts).
+  if (backup?.way !== 'ServerCopy' || backup.failure) {
+    const begun = { way, name: copyName(run), startedAt: now, failure: null, tries: (backup?.tries ?? 0) + 1 };
+    return { act: 'record', status: { backup: begun } };
+  }
   return copying(release, run, backup);
 }
 
 function copying(release: Release, run: Run, backup: Backup): Act {
   const { runner } = release;
-  const absent = bringRunner(runner);
+  const absent = bringRunner(release, run, 'RunnerNotStarted');
   if (absent) return absent;
   const result = resultOf(runner, run, 'copy');
   if (result?.ok)

@@ -60,6 +60,12 @@ function databaseName(prefix: string, { name, uid }: Run): string {
   return `${prefix}_${plain(name).slice(0, 36).replace(/_+$/, '')}_${plain(uid).slice(-8)}`;
 }
 
+/** How often the copy has failed when nobody has asked since that it is tried again; 0 otherwise. */
+export function failedTries({ spec, status: { backup } }: Run): number {
+  const tries = backup?.failure ? (backup.tries ?? 1) : 0;
+  return (spec.backup?.copyAgain ?? 0) < tries ? tries : 0;
+}
+
 /** Whether a verified copy stands on the server, which can be taken back. */
 export function hasCopy({ backup }: RunStatus): boolean {
   return backup?.way === 'ServerCopy' && Boolean(backup.verifiedAt);

@@ -37,6 +37,8 @@ export interface ConsentQuestion {
   spec: Pick<RunSpec, 'approved' | 'approvedUntil' | 'backup'>;
   /** Of the Downgrade. */
   name: string;
+  /** How often the copy has failed, while nobody has asked for another try. */
+  failedTries?: number;
   now: Date;
 }
 
@@ -50,6 +52,8 @@ export type Consent =
       command: string;
       /** Says yes to going without a backup, where that is the question. */
       without?: string;
+      /** Has the copy tried again that could not be made. */
+      again?: string;
     };
 
 /** 12 hex digits that stand for the plan: the same for the same text of facts, in whatever order their fields come. */
@@ -93,16 +97,22 @@ export function consentOf(question: ConsentQuestion): Consent {
   const why = [...lapsed(question, ended), ...asked, ...(unnamed ? [unnamed] : [])];
   if (!unnamed) return { state: 'needed', why, command: patch(question.name, { approved: plan.hash }) };
   const command = naming(question, 'Reference', { reference: '<name of the backup>' });
-  return { state: 'needed', why, command, without: naming(question, 'Waiver', { waivedBy: '<your name>' }) };
+  const again = question.failedTries
+    ? patch(question.name, { backup: { copyAgain: question.failedTries } })
+    : undefined;
+  const without = naming(question, 'Waiver', { waivedBy: '<your name>' });
+  return { state: 'needed', why, command, without, ...(again ? { again } : {}) };
 }
 
 /** status.approval: what is asked and the exact commands; '' when nothing is. */
 export function approvalInWords(consent: Consent, namespace: string): string {
   if (consent.state === 'given') return '';
-  const { why, command, without } = consent;
+  const { why, command, without, again } = consent;
   const kubectl = `kubectl -n ${namespace}`;
   const instead = without === undefined ? '' : `  or, to go without a backup: ${kubectl} ${without}`;
-  return `${why.join('; ')}. To agree: ${kubectl} ${command}${instead}`;
+  const retry =
+    again === undefined ? '' : `To try the copy again, once what stood in its way is gone: ${kubectl} ${again}  `;
+  return `${why.join('; ')}. ${retry}To agree: ${kubectl} ${command}${instead}`;
 }
 
 /** Why a person is asked about this plan, whatever they said before. */

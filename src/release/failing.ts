@@ -6,8 +6,11 @@ import type { Act } from './next.ts';
 import type { Reason } from './reasons.ts';
 import type { Release, Run } from './release.ts';
 
-/** Kinds of failures that may pass: SQLAlchemy's for a connection that is lost, and the runner's own for being kept waiting. */
-const passing = ['OperationalError', 'InterfaceError', 'LockTimeout', 'AnotherRunner', 'SessionsRemain'];
+/**
+ * Kinds of failures that may pass: SQLAlchemy's for a connection that is lost, the runner's own for being kept waiting,
+ * and ours for a runner whose pod ended (out of memory, evicted, its node gone).
+ */
+const passing = ['OperationalError', 'InterfaceError', 'LockTimeout', 'AnotherRunner', 'SessionsRemain', 'RunnerEnded'];
 
 const retrySeconds = 20;
 

@@ -3,9 +3,11 @@
  * says of one is never taken for another.
  */
 import { asideName, copyName, hasCopy } from './backup.ts';
+import { failing } from './failing.ts';
 import type { PlanStep, Progress } from './inspection.ts';
 import type { Act } from './next.ts';
-import type { Run, RunnerResult, RunnerState } from './release.ts';
+import type { Reason } from './reasons.ts';
+import type { Release, Run, RunnerResult, RunnerState } from './release.ts';
 
 /** copy: the backup; reverse: rows and schemas down; return: the way back. */
 export type Part = 'copy' | 'reverse' | 'return';
@@ -59,9 +61,13 @@ export function progressOf(runner: RunnerState, run: Run, part: Part): Progress 
   return { step, steps, kind, done, of, revision, message };
 }
 
-/** What to do before anything can be ordered; undefined when the runner is ready. */
-export function bringRunner(runner: RunnerState): Act | undefined {
+/**
+ * What to do before anything can be ordered; undefined when the runner is ready. Why one ended is told, for this reason,
+ * before another takes its place: else nobody would ever read that it had no memory left.
+ */
+export function bringRunner(release: Release, run: Run, reason: Reason): Act | undefined {
+  const { runner } = release;
   if (runner.state === 'absent') return { act: 'startRunner' };
   if (runner.state === 'starting') return { act: 'wait', reason: 'RunnerStarting', message: runner.message };
-  return runner.state === 'failed' ? { act: 'restartRunner' } : undefined;
+  return runner.state === 'failed' ? failing(release, run, 'RunnerEnded', runner.message, reason) : undefined;
 }

@@ -33,9 +33,9 @@ const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Returning'];
 /** What the runner is at, where its own word for it is not the field's. */
 const words: Record<string, string> = { manager: 'provider', takeBack: 'take the copy back', migrate: 'migrate up' };
 
-/** The column STEP: what is being done right now, in a few words. */
-export function stepOf(status: RunStatus, waitingFor: string): string {
-  if (!busy.includes(phaseOf(status)) || status.failure) return status.failure?.message ?? waitingFor;
+/** The column STEP: what is being done right now, in a few words. `idle`: nothing is, whatever was told last. */
+export function stepOf(status: RunStatus, waitingFor: string, idle = false): string {
+  if (idle || !busy.includes(phaseOf(status)) || status.failure) return status.failure?.message ?? waitingFor;
   const { progress } = status;
   if (!progress) return waitingFor;
   const { kind, done, of, message } = progress;

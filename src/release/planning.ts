@@ -2,6 +2,7 @@
  * Planning: nothing is touched. The target image is asked (does it start, which heads does it need), a runner is started
  * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
  */
+import { failedTries } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
@@ -91,16 +92,20 @@ function settlePlan(release: Release, run: Run): Act | undefined {
 }
 
 /** Airflow itself goes on in an old pod that serves as runner, and nobody may be on a database that is copied. */
-function failedCopy({ pods }: Release, { status: { backup } }: Run): { failed?: string } {
+function failedCopy({ pods }: Release, run: Run): { failed?: string } {
   const old = pods.find((pod) => pod.role === 'runner' && !isCopy(pod));
   if (old) return { failed: `the runner is pod/${old.name} itself (OldPod), whose Airflow keeps its sessions` };
-  return backup?.failure ? { failed: backup.failure } : {};
+  const { backup } = run.status;
+  return backup?.failure && failedTries(run) > 0 ? { failed: backup.failure } : {};
 }
 
 /** What nobody has agreed to yet. Once the copy is made there is nothing left to ask: the plan is the one that was agreed to. */
 function unapproved({ namespace, rules, now }: Release, run: Run, plan: Plan): Plan['blockers'][number] | undefined {
   if (plan.steps.length === 0) return undefined;
-  const words = approvalInWords(consentOf({ plan, rules, spec: run.spec, name: run.name, now }), namespace);
+  const words = approvalInWords(
+    consentOf({ plan, rules, spec: run.spec, name: run.name, now, failedTries: failedTries(run) }),
+    namespace,
+  );
   return words ? { reason: 'AwaitingApproval', message: words } : undefined;
 }
 

@@ -140,6 +140,8 @@ export interface Release {
   probe: ProbeState;
   runner: RunnerState;
   sessions: Session[];
+  /** What containers wrote last that end again and again, by pod; only read once the target's pods start. */
+  words: Record<string, string>;
   /** Pod templates from before the hold, by kind/name; only read when they are to be put back. */
   templates: Record<string, PodTemplate>;
   /** What an earlier run left on the database's server and is due to be dropped. */

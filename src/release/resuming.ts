@@ -4,6 +4,7 @@
  */
 import { uncertain } from './decide.ts';
 import { type Act, onlyObserves, verdictOn } from './next.ts';
+import { failingContainer } from './pods.ts';
 import { nameOf } from './reasons.ts';
 import type { Pod, Release, Run, Workload } from './release.ts';
 import { judge } from './verdict.ts';
@@ -99,7 +100,15 @@ function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outco
 function lastWords(release: Release, workload: Workload): string {
   const verdict = verdictOn(release, workload);
   const pods = release.pods.filter((p) => p.owner?.name === workload.name && !p.gated && !p.terminating);
-  for (const { object } of pods) {
+  for (const pod of pods) {
+    const { name, object } = pod;
+    const failing = failingContainer(pod);
+    const ended = failing?.state?.terminated ?? failing?.lastState?.terminated;
+    if (failing && ended) {
+      const words = release.words[name];
+      const how = `${failing.name} ended with exit code ${ended.exitCode} (${ended.reason}) and is started again`;
+      return `${nameOf(workload)} not Ready: pod/${name}: ${how}${words ? `, after "${words}"` : ''}`;
+    }
     const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
     for (const s of statuses) {
       const waiting = s.state?.waiting;

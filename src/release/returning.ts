@@ -52,7 +52,7 @@ function takingBack(release: Release, run: Run): Act {
   const emptying = drain(release);
   if (emptying) return emptying;
   const { runner } = release;
-  const absent = bringRunner(runner);
+  const absent = bringRunner(release, run, 'ReturnFailed');
   if (absent) return absent;
   const result = resultOf(runner, run, 'return');
   if (result?.ok) return arrived(release, run, result.versionTables);

@@ -15,7 +15,7 @@ export function reversing(release: Release, run: Run): Act {
   const { plan, status } = { plan: run.status.plan, status: run.status };
   const emptying = drain(release);
   if (emptying) return emptying;
-  const absent = bringRunner(runner);
+  const absent = bringRunner(release, run, 'DowngradeFailed');
   if (absent) return absent;
   const result = resultOf(runner, run, 'reverse');
   if (result && !result.ok) return failing(release, run, result.error.kind, result.error.message, 'DowngradeFailed');

@@ -24,7 +24,8 @@ export interface RunSpec {
   approved?: string;
   approvedUntil?: string;
   abort?: boolean;
-  backup?: { reference?: string; waivedBy?: string };
+  /** `copyAgain`: the copy that failed is tried again; how often it had failed when that was asked. */
+  backup?: { reference?: string; waivedBy?: string; copyAgain?: number };
 }
 
 /** Who asked for the way back: a person, the workloads that ask for the newer image again, or the policy. */
@@ -78,6 +79,8 @@ export interface Backup {
   startedAt: string;
   /** Why it could not be made. */
   failure?: string | null;
+  /** How often it was begun. */
+  tries?: number;
   /** From then on it counts; a person's word does at once. */
   verifiedAt?: string | null;
   /** The release served again since it was made: it is dropped and made anew. */

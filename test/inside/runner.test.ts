@@ -152,7 +152,7 @@ describe('runner', () => {
   );
 
   it('is finished by another runner after a kill in the middle of core', async () => {
-    const { dir, inspected, start, block, heads } = await scene();
+    const { dir, inspected, start, block, heads, sessions } = await scene();
     const { runner, inspection } = await inspected();
     const orders = { token: 3, run: 'one', identity: inspection.database.identity, steps };
     const unblock = await block();
@@ -162,6 +162,8 @@ describe('runner', () => {
     expect(stuck.done).toBeGreaterThan(0);
     runner.child.kill('SIGKILL');
     await runner.ended();
+    const noticed = async () => !(await sessions()).includes('downdraft-runner');
+    await waitFor('the server ends its statement', 20_000, noticed);
     await unblock();
     expect((await heads()).alembic_version).toEqual([stuck.revision]);
 

@@ -118,6 +118,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     probe: { state: 'absent' },
     runner: { state: 'absent' },
     sessions: [],
+    words: {},
     templates: {},
     expired: undefined,
     now: new Date('2026-11-21T12:01:00Z'),

@@ -106,7 +106,7 @@ export const example = (version: string, ...more: string[]) => [...['--set', `ai
 
 /**
  * For a whole file: a node with downdraft (with these further settings) and release af in a namespace of its own; ended
- * afterwards. `onStarted` is given the place before the first test.
+ * afterwards. `onStarted` is given the place before the first test; `settings` are further ones of the chart.
  */
 export function onStage(
   purpose: string,
@@ -114,13 +114,14 @@ export function onStage(
   version: string,
   onStarted: (place: Place) => void,
   environment: Record<string, string> = {},
+  settings: (place: Place) => Promise<string[]> = async () => [],
 ): void {
   let place: Place | undefined;
   beforeAll(async () => {
     place = await startPlace(purpose, console.log);
     onStarted(place);
     if (Object.keys(environment).length > 0) await installDowndraft(place, environment);
-    await installAirflow(place, namespace, 'af', version);
+    await installAirflow(place, namespace, 'af', version, await settings(place));
   }, 20 * 60_000);
   afterAll(async () => {
     await place?.cluster.stop();
@@ -186,8 +187,14 @@ export async function headsOf(
 }
 
 /** Runs SQL in the release's own PostgreSQL. */
-export async function psql(place: Place, namespace: string, release: string, sql: string): Promise<string> {
-  const command = ['psql', '-h', '127.0.0.1', '-U', 'postgres', '-d', 'postgres', '-tAc', sql];
+export async function psql(
+  place: Place,
+  namespace: string,
+  release: string,
+  sql: string,
+  database = 'postgres',
+): Promise<string> {
+  const command = ['psql', '-h', '127.0.0.1', '-U', 'postgres', '-d', database, '-tAc', sql];
   const env = ['env', 'PGPASSWORD=postgres'];
   return must(
     await place.kubectl([
