@@ -1,15 +1,25 @@
 /** Where every run must end, whatever happened on the way: each fault is a sentence, none is the right answer. */
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { annotation, label } from '../../src/release/profiles.ts';
+import type { ChainLink } from '../../src/release/release.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { revisionsOf } from '../make/release.ts';
-import { imageOf, newer, older, versionOf } from './images.ts';
+import { imageOf, newer, older, scriptsOf, type Version, versionOf } from './images.ts';
 import type { Place } from './place.ts';
 import { databaseOf } from './place.ts';
-import { downgrades, gates, type Installed, pods, stored } from './release.ts';
+import { checksumOf, downgrades, gates, type Installed, keptTables, pods, stored } from './release.ts';
 
-/** What is not as it must be after a downgrade to 3.1.8. */
-export async function faultsAtEnd(place: Place, installed: Installed): Promise<string[]> {
+/** One of the two whole states in which every run ends: the release with its data on one version. */
+export interface Whole {
+  version: Version;
+  outcome: 'Downgraded' | 'Returned';
+}
+
+export const atOlder: Whole = { version: older, outcome: 'Downgraded' };
+export const atNewer: Whole = { version: newer, outcome: 'Returned' };
+
+/** What is not as it must be at the end of a run. */
+export async function faultsAtEnd(place: Place, installed: Installed, whole: Whole = atOlder): Promise<string[]> {
   const { namespace } = installed;
   const { client } = place;
   const objects = await stored(client, namespace);
@@ -17,23 +27,47 @@ export async function faultsAtEnd(place: Place, installed: Installed): Promise<s
   const outcomes = runs.map((run) => run.status?.record?.outcome);
   const helpers = (await pods(client, namespace)).filter((p) => p.metadata.labels?.[label.role]);
   return [
-    ...(await faultsOfDatabase(place, namespace)),
-    ...objects.flatMap((object) => faultsOfWorkload(object, imageOf(installed.registry, older))),
+    ...(await faultsOfDatabase(place, namespace, whole)),
+    ...objects.flatMap((object) => faultsOfWorkload(object, imageOf(installed.registry, whole.version))),
     ...(objects.length === 3 ? [] : [`${objects.length} workloads`]),
-    ...(outcomes.join() === 'Downgraded' ? [] : [`Downgrades ended as [${outcomes}]`]),
+    ...(outcomes.join() === whole.outcome ? [] : [`Downgrades ended as [${outcomes}]`]),
     ...helpers.map((p) => `pod/${p.metadata.name} is left`),
     ...(await gates(client, namespace)).map((name) => `${name} is left`),
-    ...faultsOfOrder(place, namespace),
+    ...faultsOfOrder(place, namespace, whole),
   ];
 }
 
-async function faultsOfDatabase({ postgres }: Place, namespace: string): Promise<string[]> {
-  const [row] = await postgres.query(
-    databaseOf(namespace),
-    'select (select version_num from alembic_version) as core, (select version_num from alembic_version_fab) as fab',
+async function faultsOfDatabase({ postgres }: Place, namespace: string, { version }: Whole): Promise<string[]> {
+  const database = databaseOf(namespace);
+  const heads =
+    'select (select version_num from alembic_version) core, (select version_num from alembic_version_fab) fab';
+  const [row] = await postgres.query(database, heads);
+  const { core, fab } = revisionsOf[version];
+  const faults = row?.core === core && row.fab === fab ? [] : [`the database is at ${JSON.stringify(row)}`];
+  const sums = await Promise.all(keptTables.map((table) => postgres.query(database, checksumOf(table))));
+  const kept = await postgres.query(database, 'select * from kept');
+  const lost = keptTables.filter((table, at) => sums[at]![0]?.sum !== kept.find(({ name }) => name === table)?.sum);
+  const undone = await postgres.query(database, 'select revision from undone order by 1');
+  const expected = version === older ? [...between(newer, older)].sort() : [];
+  const same = undone.map(({ revision }) => revision).join() === expected.join();
+  return [
+    ...faults,
+    ...lost.map((table) => `${table} has not the rows that it had`),
+    ...(same ? [] : [`revisions were undone ${undone.length} times, not ${expected.length}`]),
+  ];
+}
+
+/** What the scripts of one version undo to come to another: core and FAB. */
+function between(from: Version, to: Version): string[] {
+  const { core, managers } = scriptsOf(from);
+  const above = (chain: ChainLink[], head: string) =>
+    chain.slice(
+      0,
+      chain.findIndex(({ revision }) => revision === head),
+    );
+  return [...above(core.chain, revisionsOf[to].core), ...above(managers[0]!.chain, revisionsOf[to].fab)].map(
+    ({ revision }) => revision,
   );
-  const { core, fab } = revisionsOf[older];
-  return row?.core === core && row.fab === fab ? [] : [`the database is at ${JSON.stringify(row)}`];
 }
 
 function faultsOfWorkload(object: WorkloadObject, image: string): string[] {
@@ -63,7 +97,7 @@ function ownsReplicas({ metadata }: WorkloadObject): boolean {
 }
 
 /** No main container of either version ran on a schema that is not its own. */
-function faultsOfOrder({ kubelet, standIn }: Place, namespace: string): string[] {
+function faultsOfOrder({ kubelet, standIn }: Place, namespace: string, whole: Whole): string[] {
   const ran = kubelet.ran.filter((c) => c.namespace === namespace);
   const revisions = standIn.revisions.filter((r) => r.namespace === namespace).map((r) => r.at);
   const began = Math.min(...revisions);
@@ -75,8 +109,9 @@ function faultsOfOrder({ kubelet, standIn }: Place, namespace: string): string[]
     const faults: string[] = [];
     if (found.core !== needed.core || found.fab !== needed.fab)
       faults.push(`${pod} of ${version} started while the database was at ${JSON.stringify(found)}`);
-    if (version === newer && endedAt > began) faults.push(`${pod} of ${version} still ran when the schema step began`);
-    if (version === older && startedAt < ended)
+    const ranOn = version === newer && startedAt < began && endedAt > began;
+    if (ranOn) faults.push(`${pod} of ${version} still ran when the schema step began`);
+    if (version === older && (startedAt < ended || whole.version === newer))
       faults.push(`${pod} of ${version} started before the schema step ended`);
     return faults;
   });

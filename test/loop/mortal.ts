@@ -15,6 +15,8 @@ export interface Death {
 export interface Diary {
   written: Point[];
   died: boolean;
+  /** How much was written when somebody called it off. */
+  calledOffAt?: number;
 }
 
 const dead = new Promise<never>(() => {});

@@ -170,7 +170,9 @@ async function reverseSchema(
     place.onRevision(performance.now());
     begun();
     if (slow.includes(done)) await place.nextLook();
-    const changed = await work.query(`update ${table} set version_num = $1 where version_num = $2`, [down, revision]);
+    const undo = `with undone as (update ${table} set version_num = $1 where version_num = $2 returning $2::text)
+      insert into undone select * from undone`;
+    const changed = await work.query(undo, [down, revision]);
     if (changed.rowCount !== 1) throw new Error(`${table} was not at ${revision}`);
   }
 }

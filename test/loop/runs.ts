@@ -1,8 +1,9 @@
 /** One downgrade from hold to end, with a controller that dies once on the way and another that starts from nothing. */
+import { downgradesOf, mergePatch } from '../../src/cluster/paths.ts';
 import { waitFor } from '../cluster/wait.ts';
-import { faultsAtEnd } from './ends.ts';
+import { atNewer, atOlder, faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';
-import { type Death, type Diary, mortal, startLife } from './mortal.ts';
+import { type Death, type Diary, eachWrite, mortal, startLife } from './mortal.ts';
 import type { Place } from './place.ts';
 import { downgrades, forget, install, releaseName, setImage } from './release.ts';
 
@@ -17,11 +18,19 @@ export interface Outcome {
 /** How long one run may take before it counts as stuck. */
 const patienceMs = 90_000;
 
+/** What is called off in the middle of the schema step ends on the newer version. */
+interface Course {
+  death?: Death;
+  calledOff?: boolean;
+}
+
 /** Installs a release, sets the older image, and lets controllers bring it to its end. */
-export async function runThrough(place: Place, namespace: string, death?: Death): Promise<Outcome> {
+export async function runThrough(place: Place, namespace: string, course: Course = {}): Promise<Outcome> {
+  const { death, calledOff = false } = course;
   const began = performance.now();
   const installed = await install(place, namespace);
   const diary: Diary = { written: [], died: false };
+  const world = calledOff ? eachWrite(place.writes(), callOff(place, namespace, diary)) : place.writes();
   const troubles: string[] = [];
   const lives: AbortController[] = [];
   const live = () => {
@@ -34,7 +43,7 @@ export async function runThrough(place: Place, namespace: string, death?: Death)
     startLife({
       key: { namespace, name: releaseName },
       reads: place.reads(),
-      writes: mortal(place.writes(), diary, death, die),
+      writes: mortal(world, diary, death, die),
       token: lives.length,
       signal: life.signal,
       onTrouble: (error) => troubles.push(error instanceof Error ? error.message : String(error)),
@@ -46,7 +55,7 @@ export async function runThrough(place: Place, namespace: string, death?: Death)
     const faults = await ended(place, namespace, () => diary.written);
     return {
       diary,
-      faults: [...faults, ...(await settled(() => faultsAtEnd(place, installed)))],
+      faults: [...faults, ...(await settled(() => faultsAtEnd(place, installed, calledOff ? atNewer : atOlder)))],
       troubles,
       seconds: Math.round((performance.now() - began) / 100) / 10,
     };
@@ -54,6 +63,18 @@ export async function runThrough(place: Place, namespace: string, death?: Death)
     for (const life of lives) life.abort();
     await forget(place, installed);
   }
+}
+
+/** Sets spec.abort once, when some revisions are undone; writes from then on are marked in the diary. */
+function callOff({ client, standIn }: Place, namespace: string, diary: Diary): () => Promise<void> {
+  return async () => {
+    const begun = standIn.revisions.filter((r) => r.namespace === namespace).length;
+    if (begun < 9 || diary.calledOffAt !== undefined) return;
+    diary.calledOffAt = diary.written.length;
+    const [run] = await downgrades(client, namespace);
+    const path = `${downgradesOf(namespace)}/${run!.metadata.name}`;
+    await client.request('PATCH', path, { body: { spec: { abort: true } }, contentType: mergePatch });
+  };
 }
 
 /** Waits for the end of all records; what stands there instead is the fault. `written` tells what was done last. */
