@@ -6,7 +6,7 @@ import { holdPatch, resumePatch } from '../release/hold.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
-import { isCopy, probePod, runLabel, runnerFolder } from '../release/pods.ts';
+import { isCopy, probePod, runLabel, runnerFolder, triggersName, triggersPod } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
@@ -18,8 +18,8 @@ import { startRunner } from './runner.ts';
 export interface ActSettings {
   /** Where the reverse scripts run. */
   runner: 'Copy' | 'OldPod';
-  /** argv of the two programs of src/inside. */
-  commands: { probe: string[]; runner: string[] };
+  /** argv of the programs of src/inside that are run in pods of ours. */
+  commands: { probe: string[]; triggers: string[]; runner: string[] };
   /** Fencing token of this leadership. */
   token: number;
 }
@@ -84,16 +84,15 @@ async function carryOutForRun(
     case 'record':
       return record(act.status);
     case 'startProbe': {
-      const wishing = release.workloads.filter((w) => w.image === run.to);
-      if (wishing.length === 0) throw new Error(`no workload asks for ${run.to} any more`);
-      const wanted = {
-        run: run.name,
-        namespace,
-        release: release.name,
-        profile: release.profile,
-        command: settings.commands.probe,
-      };
-      return writes.createPod(probePod(foremost(wishing), wanted));
+      const wanted = wantedOf(release, run, settings.commands.probe);
+      return writes.createPod(probePod(foremost(wishing(release, run)), wanted));
+    }
+    case 'askTriggers': {
+      const wanted = wantedOf(release, run, settings.commands.triggers);
+      const asking = wishing(release, run);
+      // What a triggerer has on its path counts, where there is one.
+      const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
+      return writes.createPod(triggersPod(workload, wanted, triggersName(run), act.triggers));
     }
     case 'restartProbe':
       return each(release.pods, async (p) => p.role === 'probe' && writes.deletePod(namespace, p.name, p.uid));
@@ -121,6 +120,17 @@ async function carryOutForRun(
     default:
       throw new Error(`no way to carry out ${act.act}`);
   }
+}
+
+/** The workloads that ask for the run's image. Throws when there is none any more. */
+function wishing({ workloads }: Release, { to }: Run): Workload[] {
+  const asking = workloads.filter((w) => w.image === to);
+  if (asking.length === 0) throw new Error(`no workload asks for ${to} any more`);
+  return asking;
+}
+
+function wantedOf({ namespace, name, profile }: Release, run: Run, command: string[]) {
+  return { run: run.name, namespace, release: name, profile, command };
 }
 
 /** The orders carry what was planned, on which database, and by whose authority; the same orders twice are one. */

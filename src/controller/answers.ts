@@ -1,6 +1,6 @@
 /** What the probe and the runner have told so far, read from their pods. */
 import type { ContainerStatus } from '../release/objects.ts';
-import { failingContainer, isCopy, runLabel, runnerFolder } from '../release/pods.ts';
+import { failingContainer, isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -11,7 +11,9 @@ import type {
   RunnerProgress,
   RunnerResult,
   RunnerState,
+  TriggersState,
 } from '../release/release.ts';
+import type { TakeUp } from '../release/triggers.ts';
 import type { Reads } from './ports.ts';
 
 /** Reasons with which kubelet says that a container will not start as things are; it goes on trying by itself. */
@@ -26,12 +28,10 @@ const stuck = [
 ];
 
 export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<ProbeState> {
-  const pod = run && pods.find((p) => p.role === 'probe' && belongs(p, run) && !p.terminating);
+  const pod = run && pods.find((p) => p.role === 'probe' && p.name === probeName(run.name) && !p.terminating);
   if (!pod) return { state: 'absent' };
   if (!pod.ended) return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is asking ${run.to}` };
-  const container = pod.object.spec.containers[0]!.name;
-  const log = await reads.podLog(pod.object.metadata.namespace!, pod.name, container);
-  return readProbe(log, run.to, pod, endedAt(pod) ?? now.toISOString());
+  return readProbe(await logOf(reads, pod), run.to, pod, endedAt(pod) ?? now.toISOString());
 }
 
 interface ProbeLine {
@@ -44,10 +44,10 @@ interface ProbeLine {
 const probeMark = 'DOWNDRAFT-PROBE ';
 
 function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState {
-  const line = log.split('\n').findLast((l) => l.startsWith(probeMark));
+  const line = answerIn(log, probeMark);
   if (!line)
     return { state: 'failed', at, message: `${image} started but said nothing: ${lastLine(log) || endReason(pod)}` };
-  const told = JSON.parse(line.slice(probeMark.length)) as ProbeLine;
+  const told = JSON.parse(line) as ProbeLine;
   if (told.error) return { state: 'failed', at, message: `${image} started but can't be asked: ${told.error}` };
   const status = pod.object.status?.containerStatuses?.[0];
   const knowledge: ImageKnowledge = {
@@ -59,6 +59,41 @@ function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState
     ...(status?.imageID ? { imageID: status.imageID } : {}),
   };
   return { state: 'told', knowledge };
+}
+
+const triggersMark = 'DOWNDRAFT-TRIGGERS ';
+
+/** What the pod has told that asks about the triggers which are next to be asked about. */
+export async function observeTriggers(
+  reads: Reads,
+  run: Run | undefined,
+  pods: Pod[],
+  now: Date,
+): Promise<TriggersState> {
+  if (!run || run.status.drainStartedAt) return { state: 'absent' };
+  const pod = pods.find((p) => p.role === 'probe' && p.name === triggersName(run) && !p.terminating);
+  if (!pod) return { state: 'absent' };
+  if (!pod.ended) {
+    const message = notRunning(pod, now)?.message ?? `pod/${pod.name} is asking ${run.to} about triggers`;
+    return { state: 'waiting', message, since: pod.object.metadata.creationTimestamp ?? now.toISOString() };
+  }
+  const line = answerIn(await logOf(reads, pod), triggersMark);
+  if (!line) return { state: 'failed', message: `pod/${pod.name} said nothing: ${endReason(pod)}` };
+  const told = JSON.parse(line) as { triggers: TakeUp[]; error?: string };
+  if (told.error) return { state: 'failed', message: told.error };
+  return { state: 'told', takeUps: told.triggers };
+}
+
+async function logOf(reads: Reads, { name, object }: Pod): Promise<string> {
+  return reads.podLog(object.metadata.namespace!, name, object.spec.containers[0]!.name);
+}
+
+/** What stands after the mark in the last line that begins with it. */
+function answerIn(log: string, mark: string): string | undefined {
+  return log
+    .split('\n')
+    .findLast((line) => line.startsWith(mark))
+    ?.slice(mark.length);
 }
 
 /** Reads the runner's files. The pod alone is not enough: an old pod is there long before its runner is. */

@@ -9,7 +9,7 @@ import { activeRun } from '../release/record.ts';
 import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
-import { observeProbe, observeRunner, observeWords } from './answers.ts';
+import { observeProbe, observeRunner, observeTriggers, observeWords } from './answers.ts';
 import type { Reads } from './ports.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
@@ -36,9 +36,10 @@ export async function observe(
   const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const run = activeRun(downgrades, name);
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
-  const [gate, probe, runner, words] = await Promise.all([
+  const [gate, probe, triggers, runner, words] = await Promise.all([
     observeGate(reads, { namespace, name, profile, gateExists, run }),
     observeProbe(reads, run, pods, settings.now()),
+    observeTriggers(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
     observeWords(reads, run, pods),
   ]);
@@ -65,6 +66,7 @@ export async function observe(
     run,
     gate,
     probe,
+    triggers,
     runner,
     sessions,
     words,

@@ -23,6 +23,7 @@ export interface ReconcileSettings extends ActSettings, ObserveSettings {
 const answeredLater: Act['act'][] = [
   'startProbe',
   'restartProbe',
+  'askTriggers',
   'startRunner',
   'restartRunner',
   'lookAgain',

@@ -1,6 +1,6 @@
 """Makes inspect.json: this image's chains, the database's state, the rows that stand in the way.
 
-Put between database.py and guard.py.
+Put between hazards.py and guard.py.
 """
 import datetime
 import hashlib
@@ -30,6 +30,7 @@ def inspect_all():
         newer = writes_new_form(chain, heads)
         unreadable = unreadable_rows(connection) if newer else []
         unconvertible = unconvertible_rows(connection) if newer else []
+        triggers = waiting_triggers(connection)
         safety = {
             "copy": describe_copy(connection),
             "hazards": hazards_of(connection, [link["revision"] for link in chain], core),
@@ -50,6 +51,7 @@ def inspect_all():
         "database": database,
         "rows": unreadable,
         "unconvertible": unconvertible,
+        "triggers": triggers,
         "fernetFingerprint": fernet_fingerprint(),
     }
     told.update(safety)

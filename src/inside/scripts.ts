@@ -13,6 +13,11 @@ export function probeScript(): string {
   return join('chain.py', 'probe.py');
 }
 
+/** The program that asks an image which triggers it can take up (takeup.py). Read once. Throws when a file of ours is missing. */
+export function takeUpScript(): string {
+  return join('chain.py', 'takeup.py');
+}
+
 /** The program that asks a running container for its database (ask.py). Read once. Throws when a file of ours is missing. */
 export function askScript(): string {
   return join('chain.py', 'database.py', 'ask.py');
@@ -20,7 +25,7 @@ export function askScript(): string {
 
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
-  const looking = ['chain.py', 'database.py', hazards, 'hazards.py', 'inspection.py', 'guard.py'];
+  const looking = ['chain.py', 'database.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py', 'guard.py'];
   const stepping = ['progress.py', 'steps.py', 'schema.py'];
   const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];
   return join(

@@ -9,7 +9,7 @@ import { startLoop } from '../controller/loop.ts';
 import type { Reads, Writes } from '../controller/ports.ts';
 import { reconcile } from '../controller/reconcile.ts';
 import { inFolder } from '../controller/runner.ts';
-import { askScript, probeScript, runnerScript, shellCommand } from '../inside/scripts.ts';
+import { askScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../inside/scripts.ts';
 import { policyFor } from '../release/policy.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Views } from './admission.ts';
@@ -87,7 +87,11 @@ export function runController(
     repositories: config.airflowRepositories,
     now: () => new Date(),
     runner: config.runner,
-    commands: { probe: shellCommand(probeScript()), runner: inFolder(shellCommand(runnerScript())) },
+    commands: {
+      probe: shellCommand(probeScript()),
+      triggers: shellCommand(takeUpScript()),
+      runner: inFolder(shellCommand(runnerScript())),
+    },
     token,
     log,
     told: new Map<string, string>(),

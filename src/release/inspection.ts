@@ -2,6 +2,7 @@
 import type { WhatWasFound } from './hazards.ts';
 import type { DatabaseIdentity, DatabaseRead } from './release.ts';
 import type { BackupWay } from './rules.ts';
+import type { WaitingTrigger } from './triggers.ts';
 
 export interface Plan {
   identity: DatabaseIdentity;
@@ -73,6 +74,8 @@ export interface Inspection extends WhatWasFound {
   rows: { table: string; column: string; count: number; examples: (string | number)[] }[];
   /** Those that can't be rewritten for them: no key opens them, or a class is missing. */
   unconvertible: { table: string; column: string; count: number; ids: string; why: string }[];
+  /** What waits for a trigger; missing where the runner was an older one. */
+  triggers?: WaitingTrigger[];
   /** Whether the server can copy the database; missing where it is none of PostgreSQL. */
   copy?: { possible: boolean; why: string[]; notes: string[]; bytes: number };
 }

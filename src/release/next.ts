@@ -21,6 +21,7 @@ import { dismiss, resuming, tidying } from './resuming.ts';
 import { dropping, type Expired } from './retention.ts';
 import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
+import type { AskedTrigger } from './triggers.ts';
 import { judge, type Verdict } from './verdict.ts';
 
 /** What the controller does next; each is safe to do twice. */
@@ -31,6 +32,7 @@ export type Act =
   | { act: 'record'; status: Partial<RunStatus> }
   | { act: 'startProbe' }
   | { act: 'restartProbe' }
+  | { act: 'askTriggers'; triggers: AskedTrigger[] }
   | { act: 'learn'; knowledge: ImageKnowledge }
   | { act: 'forget'; image: string }
   | { act: 'hold'; workload: Workload }

@@ -10,6 +10,7 @@ import { coreTable } from './heads.ts';
 import type { Reason } from './reasons.ts';
 import type { ChainLink, DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
 import { same } from './same.ts';
+import { type TakeUp, triggersOfPlan } from './triggers.ts';
 
 type Blocker = Plan['blockers'][number];
 
@@ -19,6 +20,8 @@ export interface Circumstances extends Means {
   wanted?: DatabaseState;
   /** The plan so far: a loss that was agreed to may grow up to its ceiling. */
   before?: Plan;
+  /** What the target said of the triggers that somebody waits for. */
+  takeUps?: readonly TakeUp[];
 }
 
 /** The last head whose readers know only the older form of deferral data: that of 3.1.8 (apache/airflow #59711, #68317). */
@@ -41,6 +44,8 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
   const conversions = converts ? inspection.rows.filter(({ count }) => count > 0) : [];
   if (converts) blockers.push(...inspection.unconvertible.map(unconvertible));
   const hazards = hazardsOfPlan(inspection, new Set(crossed));
+  const { version } = target;
+  const triggers = triggersOfPlan(inspection.triggers, circumstances.takeUps, { version, crossed: new Set(crossed) });
   const estimate = estimateSeconds(inspection, new Set(crossed));
   const backup = chooseBackup(inspection, circumstances);
   const steps =
@@ -49,10 +54,11 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
     identity: inspection.database.identity,
     steps,
     conversions: conversions.map(({ table, column, count }) => ({ table, column, count })),
-    losses: hazards.losses.map(({ what, count }) => ({ what, count })),
+    losses: [...hazards.losses, ...triggers.losses].map(({ what, count }) => ({ what, count })),
     notes: [
       ...(core ? [`takes ${estimate.why}`] : []),
       ...hazards.notes,
+      ...triggers.notes,
       ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : []),
     ],
     blockers: [...blockers, ...hazards.blockers],

@@ -11,6 +11,7 @@ import { nameOf, type Reason } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { same } from './same.ts';
+import { unasked, withAnswers } from './triggers.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
 export function planning(release: Release, run: Run): Act | undefined {
@@ -19,6 +20,7 @@ export function planning(release: Release, run: Run): Act | undefined {
     askRunner(release) ??
     learnRunning(release, run) ??
     waitForAnswers(release, run) ??
+    askTriggers(release, run) ??
     settlePlan(release, run)
   );
 }
@@ -67,6 +69,30 @@ function waitForAnswers({ probe, runner, now }: Release, run: Run): Act | undefi
   return undefined;
 }
 
+/** So long the target is asked about triggers, from when its pod was made; then they are not known. */
+const triggersPatienceSeconds = 120;
+
+/**
+ * Which waiting triggers the target can take up. Asked in Planning alone, so it costs nothing in the outage, and again when
+ * others came while somebody had to agree. An image that can't be asked stops nothing: the plan says that it is not known.
+ */
+function askTriggers({ runner, triggers, now }: Release, run: Run): Act | undefined {
+  if (runner.state !== 'ready' || run.status.drainStartedAt) return undefined;
+  const known = run.status.triggers;
+  const open = unasked(runner.inspection.triggers, known);
+  if (open.length === 0) return undefined;
+  const notKnown = (why: string): Act => {
+    const given = open.map((asked) => ({ ...asked, notKnown: why }));
+    return { act: 'record', status: { triggers: withAnswers(known, given) } };
+  };
+  if (triggers.state === 'absent') return { act: 'askTriggers', triggers: open };
+  if (triggers.state === 'told') return { act: 'record', status: { triggers: withAnswers(known, triggers.takeUps) } };
+  if (triggers.state === 'failed') return notKnown(triggers.message);
+  const waited = (now.getTime() - Date.parse(triggers.since)) / 1000;
+  if (waited > triggersPatienceSeconds) return notKnown(triggers.message);
+  return { act: 'wait', reason: 'ProbeRunning', message: triggers.message };
+}
+
 function settlePlan(release: Release, run: Run): Act | undefined {
   const { runner } = release;
   const { target } = run.status;
@@ -74,6 +100,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
   const plan = planDowngrade(runner.inspection, target, {
     wanted: release.database,
     ...(run.status.plan ? { before: run.status.plan } : {}),
+    ...(run.status.triggers ? { takeUps: run.status.triggers } : {}),
     ways: release.rules.backup.ways,
     ...(run.spec.backup ? { named: run.spec.backup } : {}),
     ...failedCopy(release, run),

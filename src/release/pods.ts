@@ -5,7 +5,8 @@
  */
 import type { ContainerSpec, ContainerStatus, PodObject, PodSpec } from './objects.ts';
 import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
-import type { Pod, Workload } from './release.ts';
+import type { Pod, Run, Workload } from './release.ts';
+import type { AskedTrigger } from './triggers.ts';
 
 /** Ours, so that it can be told which run a pod belongs to. */
 export const runLabel = 'downdraft.dev/run';
@@ -26,6 +27,33 @@ interface Wanted {
 export function probePod(workload: Workload, wanted: Wanted): PodObject {
   const { template } = workload.object.spec;
   return helperPod('probe', template.spec, workload.container, workload.image, wanted);
+}
+
+/** Seconds after which kubelet ends the pod that asks about triggers: importing people's classes runs their code. */
+const triggersDeadlineSeconds = 110;
+
+/** A pod of the desired template that prints which of these triggers its image can take up (src/inside/takeup.py). */
+export function triggersPod(
+  workload: Workload,
+  wanted: Wanted,
+  name: string,
+  asked: readonly AskedTrigger[],
+): PodObject {
+  const { spec, metadata, ...rest } = probePod(workload, wanted);
+  const question = { name: 'DOWNDRAFT_TRIGGERS', value: JSON.stringify(asked) };
+  const containers = spec.containers.map((main) => ({ ...main, env: [...(main.env ?? []), question] }));
+  const activeDeadlineSeconds = triggersDeadlineSeconds;
+  return { ...rest, metadata: { ...metadata, name }, spec: { ...spec, containers, activeDeadlineSeconds } };
+}
+
+/** The name of the probe's pod. */
+export function probeName(run: string): string {
+  return `${run}-probe`;
+}
+
+/** The name of the pod that asks about triggers: another one for each question, since an answer adds to the record. */
+export function triggersName({ name, status }: Run): string {
+  return `${name}-triggers-${status.triggers?.length ?? 0}`;
 }
 
 /**
@@ -63,7 +91,7 @@ function helperPod(
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
-      name: `${run}-${role}`,
+      name: role === 'probe' ? probeName(run) : `${run}-runner`,
       namespace,
       // No component: NetworkPolicies of the charts go by the others, Services and selectors of workloads by all.
       labels: {

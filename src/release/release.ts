@@ -9,6 +9,7 @@ import type { ProfileName } from './profiles.ts';
 import type { Expired } from './retention.ts';
 import type { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import type { TakeUp } from './triggers.ts';
 
 /** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
 export interface ImageKnowledge {
@@ -138,6 +139,7 @@ export interface Release {
   run: Run | undefined;
   gate: GateState;
   probe: ProbeState;
+  triggers: TriggersState;
   runner: RunnerState;
   sessions: Session[];
   /** What containers wrote last that end again and again, by pod; only read once the target's pods start. */
@@ -155,6 +157,13 @@ export type ProbeState =
   | { state: 'starting'; message: string }
   | { state: 'failed'; message: string; at: string }
   | { state: 'told'; knowledge: ImageKnowledge };
+
+/** The pod that asks the target image about the triggers that it was not asked about yet. */
+export type TriggersState =
+  | { state: 'absent' }
+  | { state: 'waiting'; message: string; since: string }
+  | { state: 'failed'; message: string }
+  | { state: 'told'; takeUps: TakeUp[] };
 
 /** The pod in which the reverse scripts run: a copy of an old pod, or an old pod itself. */
 export type RunnerState =

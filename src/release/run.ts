@@ -2,6 +2,7 @@
 import type { Plan, Progress } from './inspection.ts';
 import type { ImageKnowledge } from './release.ts';
 import type { BackupWay } from './rules.ts';
+import type { TakeUp } from './triggers.ts';
 
 /** One unfinished Downgrade object, in our words. */
 export interface Run {
@@ -38,6 +39,8 @@ export interface RunStatus {
   toVersion?: string;
   /** What the probe learned of the target image, in this run. */
   target?: ImageKnowledge;
+  /** What the target said of the triggers that it was asked about, in this run. */
+  triggers?: TakeUp[];
   plan?: Plan;
   drainStartedAt?: string | null;
   drainedAt?: string | null;

@@ -44,7 +44,7 @@ export async function look(world: World, options: Options = {}): Promise<Act> {
     repositories: ['apache/airflow'],
     now: () => world.now,
     runner,
-    commands: { probe: ['probe'], runner: ['runner'] },
+    commands: { probe: ['probe'], triggers: ['triggers'], runner: ['runner'] },
     token: 1,
     log: () => {},
     ...(options.maps ?? makeMaps()),

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { run } from '../cluster/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
-import { airflowEnv, startRunner } from './airflow.ts';
+import { airflowEnv, type Runner, startRunner } from './airflow.ts';
 import { ensureVenv } from './venv.ts';
 
 let postgres: Postgres;
 let folder: string;
 let env: NodeJS.ProcessEnv;
+let runner: Runner;
 
 const oldForm = '{"__var": {"a": 1}, "__type": "dict"}';
 const newForm = '{"a": "the secret of a trigger"}';
@@ -41,15 +42,29 @@ print(Fernet(os.environ["AIRFLOW__CORE__FERNET_KEY"]).encrypt(sys.stdin.read().e
     const trigger = `INSERT INTO trigger (classpath, kwargs, created_date) VALUES ('c', $1, now())`;
     await postgres.query('air', trigger, [kwargs]);
   }
+  // Two tasks wait for each of the first eight triggers but the last, whose task has ended; one for that of another key.
+  const waiting = `SET session_replication_role = replica;
+    INSERT INTO task_instance (id, task_id, dag_id, run_id, try_number, pool, pool_slots, state, trigger_id)
+    SELECT gen_random_uuid(), 'w' || n, 'd', 'r', 1, 'p', 1, CASE WHEN n IN (8, 16) THEN 'success' ELSE 'deferred' END,
+      CASE WHEN n = 17 THEN 9 ELSE (n - 1) % 8 + 1 END
+    FROM generate_series(1, 17) AS n;
+    UPDATE trigger SET classpath = 'x.' || CASE WHEN id IN (3, 4) THEN 'Other' ELSE 'One' END;
+    INSERT INTO trigger (classpath, kwargs, created_date) VALUES ('x.Two; DROP', '{"b": 1, "a": 2}', now()),
+      ('x.Three', '{"$(PATH)": 1}', now()), ('x.Four', '{"Encoding.TYPE": "dict", "Encoding.VAR": {"b": 1, "a": 2}}', now());
+    INSERT INTO callback (id, type, fetch_method, data, priority_weight, created_at, trigger_id)
+    SELECT gen_random_uuid(), 'triggerer', 'import_path', '{}', 1, now(), n FROM generate_series(10, 11) AS n;
+    INSERT INTO asset_watcher (name, asset_id, trigger_id) VALUES ('w', 1, 12)`;
+  await postgres.query('air', waiting);
+  runner = await startRunner(env, join(folder, 'talk'));
 }, 900_000);
 
 afterAll(async () => {
+  runner?.child.kill();
   await postgres?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
 it('counts the rows that 3.1 can not read, encrypted or not, however deep it lies, and tells ids but no content (S4-10, S4-15)', async () => {
-  const runner = await startRunner(env, join(folder, 'talk'));
   const { rows, unconvertible } = await runner.file('inspect.json');
   const affected = await postgres.query('air', `SELECT id FROM task_instance WHERE task_id IN ('t2', 't3', 't7')`);
   expect(rows).toEqual([
@@ -60,10 +75,23 @@ it('counts the rows that 3.1 can not read, encrypted or not, however deep it lie
       examples: expect.arrayContaining(affected.map((r) => r.id)),
     },
     { table: 'task_instance_history', column: 'next_kwargs', count: 0, examples: [] },
-    { table: 'trigger', column: 'kwargs', count: 4, examples: [3, 4, 5, 6], undecipherable: 1 },
+    { table: 'trigger', column: 'kwargs', count: 7, examples: [3, 4, 5, 6, 10], undecipherable: 1 },
   ]);
   const why = 'no key of this image opens them';
   expect(unconvertible).toEqual([{ table: 'trigger', column: 'kwargs', count: 1, ids: '9', why }]);
   expect(JSON.stringify([rows, unconvertible]) + runner.printed()).not.toContain('the secret of a trigger');
+}, 60_000);
+
+it('lists what waits for which trigger, with the names of its arguments, encrypted or not, in either form', async () => {
+  const { triggers } = await runner.file('inspect.json');
+  const nobody = { tasks: 0, watchers: 0, callbacks: 0 };
+  expect(triggers).toEqual([
+    { ...nobody, class: 'x.One', arguments: ['a'], tasks: 10 },
+    { ...nobody, class: 'x.Other', arguments: ['a'], tasks: 4 },
+    { ...nobody, class: null, arguments: ['a', 'b'], callbacks: 1 },
+    { ...nobody, class: 'x.Four', arguments: ['a', 'b'], watchers: 1 },
+    { ...nobody, class: 'x.One', arguments: null, tasks: 1 },
+    { ...nobody, class: 'x.Three', arguments: null, callbacks: 1 },
+  ]);
   expect(await runner.stop()).toBe(0);
 }, 60_000);

@@ -103,7 +103,7 @@ export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs
     repositories: ['apache/airflow'],
     now: () => new Date(),
     runner: 'Copy' as const,
-    commands: { probe: ['probe'], runner: ['runner'] },
+    commands: { probe: ['probe'], triggers: ['triggers'], runner: ['runner'] },
     token,
     log: () => {},
     told: new Map<string, string>(),

@@ -7,6 +7,7 @@ import { parseImage } from '../../src/release/images.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
 import { label, recognize } from '../../src/release/profiles.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
+import type { AskedTrigger, WaitingTrigger } from '../../src/release/triggers.ts';
 import { headsOf, makeImage, type Version } from './release.ts';
 
 /** Core revisions from the newest to the oldest, with some in between. */
@@ -80,11 +81,21 @@ export function probeLog(version: Version): string {
   return `DOWNDRAFT-PROBE ${JSON.stringify({ airflowVersion: version, coreHeads: [coreHead], managers })}`;
 }
 
+/** What the pod prints that asks about triggers: all but those whose class is missing are taken up. */
+export function takeUpLog({ spec }: PodObject, missing: ReadonlySet<string>): string {
+  const asked = spec.containers[0]!.env?.find((e) => e.name === 'DOWNDRAFT_TRIGGERS')?.value ?? '[]';
+  const triggers = (JSON.parse(asked) as AskedTrigger[]).map((one) =>
+    missing.has(one.class) ? { ...one, lacks: 'no such module' } : one,
+  );
+  return `DOWNDRAFT-TRIGGERS ${JSON.stringify({ triggers })}`;
+}
+
 export interface RunnerWorld {
   now: Date;
   backend: string;
   unreadableRows: number;
   undecipherable: number;
+  triggers: WaitingTrigger[];
   copies: Record<string, Record<string, string[]>>;
   copyImpossible: string | undefined;
   copyFails: string | undefined;
@@ -159,7 +170,7 @@ function advance(order: Order, version: Version, database: DatabaseRead, world: 
 function inspection(
   version: Version,
   database: DatabaseRead,
-  { now, backend, unreadableRows, undecipherable, copyImpossible }: RunnerWorld,
+  { now, backend, unreadableRows, undecipherable, triggers, copyImpossible }: RunnerWorld,
 ): Inspection {
   const links = (revisions: readonly string[]) =>
     revisions.map((revision, at) => ({ revision, down: revisions[at + 1] ?? null }));
@@ -182,6 +193,7 @@ function inspection(
     unconvertible: undecipherable
       ? [{ table: 'trigger', column: 'kwargs', count: undecipherable, ids: '7', why: 'no key opens them' }]
       : [],
+    triggers: structuredClone(triggers),
     rows: [
       {
         table: 'trigger',

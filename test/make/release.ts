@@ -116,6 +116,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     run: undefined,
     gate: 'absent',
     probe: { state: 'absent' },
+    triggers: { state: 'absent' },
     runner: { state: 'absent' },
     sessions: [],
     words: {},

@@ -10,6 +10,7 @@ import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
+import type { WaitingTrigger } from '../../src/release/triggers.ts';
 import { releaseOfPod } from '../../src/release/workload.ts';
 import {
   isBehind,
@@ -20,6 +21,7 @@ import {
   probeLog,
   roleOf,
   secretOf,
+  takeUpLog,
   work,
 } from './containers.ts';
 import { makeDatabase } from './release.ts';
@@ -45,6 +47,10 @@ export interface World {
   unreadableRows: number;
   /** Rows that none of the runner's keys opens. */
   undecipherable: number;
+  /** What waits for a trigger. */
+  triggers: WaitingTrigger[];
+  /** Classes of triggers that no image has. */
+  missing: Set<string>;
   /** Copies of databases on the server: the version tables in them. */
   copies: Record<string, Record<string, string[]>>;
   /** Why the server can't copy. */
@@ -100,6 +106,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     registryTells: false,
     unreadableRows: 0,
     undecipherable: 0,
+    triggers: [] as WaitingTrigger[],
+    missing: new Set<string>(),
     copies: {} as World['copies'],
     copyImpossible: undefined as string | undefined,
     copyFails: undefined as string | undefined,
@@ -229,7 +237,10 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     downgrades: async (namespace) => within(world.downgrades, namespace),
     gateExists: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
     gateInForce: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
-    podLog: async (_, name) => probeLog(versionIn(mainImage(world.pods.find((p) => p.metadata.name === name)!))),
+    podLog: async (_, name) => {
+      const pod = world.pods.find((p) => p.metadata.name === name)!;
+      return name.includes('-triggers-') ? takeUpLog(pod, world.missing) : probeLog(versionIn(mainImage(pod)));
+    },
     runnerFiles: async (_, name, __, paths) =>
       paths.map((p) => (p.endsWith('/pid') ? '1' : files.get(name)?.get(p.slice(p.lastIndexOf('/') + 1)))),
     database: async (workload) => fromOutside(workload),

@@ -26,7 +26,7 @@ export function startController(place: Place, signal: AbortSignal): Controller {
     repositories: place.config.airflowRepositories,
     now: () => new Date(),
     runner: 'Copy' as const,
-    commands: { probe: ['probe'], runner: ['runner'] },
+    commands: { probe: ['probe'], triggers: ['triggers'], runner: ['runner'] },
     token: 1,
     log: () => {},
     told: new Map<string, string>(),
