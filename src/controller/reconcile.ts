@@ -70,7 +70,10 @@ export async function reconcile(
 
 /** A phase that people wait for is shown when it begins, not when the next act has to wait. */
 function isStale(run: Run | undefined): boolean {
-  return run !== undefined && run.shownPhase !== phaseOf(run.status);
+  if (run === undefined) return false;
+  const phase = phaseOf(run.status);
+  // A look at the rows once a minute is not the end of a question.
+  return run.shownPhase !== phase && !(phase === 'Planning' && run.shownPhase === 'AwaitingApproval');
 }
 
 /** Shows where the run is; an event marks each new reason. */

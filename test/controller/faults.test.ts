@@ -103,6 +103,20 @@ describe('a copy that could not be made', () => {
   });
 });
 
+it('a question stands until it is answered, however often the rows are looked at meanwhile', async () => {
+  const world = running(newer);
+  world.copyImpossible = 'role airflow may not create databases';
+  await deploy(world, older);
+  await until(world, () => shown(world).reason === 'AwaitingApproval');
+  const said = world.events.length;
+  const phases = new Set<unknown>();
+  for (let minute = 0; minute < 3; minute++) {
+    await goOn(world, 70);
+    phases.add(shown(world).phase);
+  }
+  expect([...phases, world.events.length - said]).toEqual(['AwaitingApproval', 0]);
+});
+
 describe('the pods of the older version', () => {
   it('end again and again: the Downgrade names one with its own last words, and goes on once the cause is mended', async () => {
     const world = running(newer);
