@@ -12,6 +12,7 @@ import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
 import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
+import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import type { Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
 
@@ -87,13 +88,8 @@ async function carryOutForRun(
       const wanted = wantedOf(release, run, settings.commands.probe);
       return writes.createPod(probePod(foremost(wishing(release, run)), wanted));
     }
-    case 'askTriggers': {
-      const wanted = wantedOf(release, run, settings.commands.triggers);
-      const asking = wishing(release, run);
-      // What a triggerer has on its path counts, where there is one.
-      const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
-      return writes.createPod(triggersPod(workload, wanted, triggersName(run), act.triggers));
-    }
+    case 'askTriggers':
+      return askTriggers(act.triggers, release, run, writes, settings.commands.triggers);
     case 'restartProbe':
       return each(release.pods, async (p) => p.role === 'probe' && writes.deletePod(namespace, p.name, p.uid));
     case 'restartRunner':
@@ -127,6 +123,30 @@ function wishing({ workloads }: Release, { to }: Run): Workload[] {
   const asking = workloads.filter((w) => w.image === to);
   if (asking.length === 0) throw new Error(`no workload asks for ${to} any more`);
   return asking;
+}
+
+/** A pod that the API server refuses (no right, a quota, a rule of others) stops nothing: what was asked is not known. */
+async function askTriggers(
+  asked: AskedTrigger[],
+  release: Release,
+  run: Run,
+  writes: Writes,
+  command: string[],
+): Promise<void> {
+  const asking = wishing(release, run);
+  // What a triggerer has on its path counts, where there is one.
+  const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
+  try {
+    await writes.createPod(triggersPod(workload, wantedOf(release, run, command), triggersName(run), asked));
+  } catch (error) {
+    const { status, message } = error as Error & { status?: number };
+    if (![400, 403, 422].includes(status ?? 0)) throw error;
+    const triggers = withAnswers(
+      run.status.triggers,
+      asked.map((one) => ({ ...one, notKnown: message })),
+    );
+    await writes.patchDowngradeStatus(release.namespace, run.name, { record: { triggers } });
+  }
 }
 
 function wantedOf({ namespace, name, profile }: Release, run: Run, command: string[]) {

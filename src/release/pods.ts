@@ -112,6 +112,10 @@ function helperSpec(spec: PodSpec, container: string, image: string, command: st
     (c) => !waitContainers.includes(c.name) && c.restartPolicy !== 'Always',
   );
   const volumes = (spec.volumes ?? []).filter((v) => !isInjected(v.name));
+  const mounted = [main, ...initContainers].flatMap((c) => plain(c).volumeMounts ?? []).map(({ name }) => name);
+  // The template of a StatefulSet does not name the volumes that its claims bring (the logs of scheduler and triggerer).
+  const claimed = new Set(mounted.filter((name) => volumes.every((v) => v.name !== name)));
+  volumes.push(...[...claimed].map((name) => ({ name, emptyDir: {} })));
   return {
     ...rest,
     containers: [{ ...plain(main), image, command, args: [] }],

@@ -125,6 +125,18 @@ describe('not known, which stops nothing', () => {
     expect(plan(world)).toMatch(/not known: whether 3\.1\.8 can take up x\.Moment.*about triggers/);
   });
 
+  it('a pod that the API server does not take is said in a note, at once', async () => {
+    const world = await held([waiting('x.Moment')]);
+    const { createPod } = world.writes;
+    world.writes.createPod = async (pod) => {
+      if (!pod.metadata.name.includes('-triggers-')) return createPod(pod);
+      throw Object.assign(new Error('exceeded quota: pods'), { status: 403 });
+    };
+    await until(world, isDone(world));
+    expect(plan(world)).toMatch(/not known: whether 3\.1\.8 can take up x\.Moment.*exceeded quota/);
+    expect(outcomes(world)).toEqual(['Downgraded']);
+  });
+
   it.each([
     ['says nothing', 'killed', /said nothing: ended with exit code 0/],
     [

@@ -1,10 +1,11 @@
 /** One downgrade as the controller does it, without a cluster: probe, runner, plan, orders, result. */
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
+import { probeScript, shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
 import { ordersOf } from '../../src/release/orders.ts';
 import { planDowngrade, planInWords } from '../../src/release/plan.ts';
 import type { ImageKnowledge, Plan, Run } from '../../src/release/release.ts';
+import { type TakeUp, unasked } from '../../src/release/triggers.ts';
 import { run as runCommand } from '../cluster/command.ts';
 import { type Runner, startRunner } from '../inside/airflow.ts';
 
@@ -39,7 +40,8 @@ export async function downgrade(
   try {
     const inspection = await timed('inspect', () => runner.file('inspect.json'));
     if (inspection.error) throw new Error(`inspection: ${inspection.error}`);
-    const plan = planDowngrade(inspection, target, { ways: [], named: { waivedBy: 'the matrix' } });
+    const takeUps = await timed('triggers', () => askTriggers(older, unasked(inspection.triggers)));
+    const plan = planDowngrade(inspection, target, { ways: [], named: { waivedBy: 'the matrix' }, takeUps });
     const before = inspection.database.versionTables;
     const made = { target, plan, words: planInWords(plan), seconds, facts: [] };
     if (plan.blockers.length > 0) return { ...made, versionTables: { before, after: before } };
@@ -50,15 +52,26 @@ export async function downgrade(
 }
 
 async function probe(env: NodeJS.ProcessEnv): Promise<ImageKnowledge> {
-  const [command, ...args] = shellCommand(probeScript());
-  const { stdout } = await runCommand(command!, args, { env });
-  const told = JSON.parse(stdout.slice(stdout.indexOf('DOWNDRAFT-PROBE ') + 'DOWNDRAFT-PROBE '.length)) as {
+  const told = await answerOf<{
     airflowVersion: string;
     coreHeads: string[];
     managers: { class: string; versionTable: string; heads: string[] }[];
-  };
+  }>(probeScript(), env);
   const { airflowVersion: version, coreHeads, managers } = told;
   return { image: `apache/airflow:${version}`, source: 'probe', version, coreHead: coreHeads[0]!, managers };
+}
+
+async function askTriggers(env: NodeJS.ProcessEnv, asked: ReturnType<typeof unasked>): Promise<TakeUp[]> {
+  if (asked.length === 0) return [];
+  const question = { DOWNDRAFT_TRIGGERS: JSON.stringify(asked) };
+  return (await answerOf<{ triggers: TakeUp[] }>(takeUpScript(), { ...env, ...question })).triggers;
+}
+
+/** What a program of ours says in its one line, after its mark. */
+async function answerOf<T>(script: string, env: NodeJS.ProcessEnv): Promise<T> {
+  const [command, ...args] = shellCommand(script);
+  const { stdout } = await runCommand(command!, args, { env });
+  return JSON.parse(stdout.replace(/^DOWNDRAFT-\w+ /, '')) as T;
 }
 
 async function obey(runner: Runner, plan: Plan, before: Record<string, string[]>, seconds: Record<string, number>) {

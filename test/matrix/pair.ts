@@ -99,7 +99,7 @@ function judge(pair: Pair, done: Downgraded, before: Counts, after: Counts): Pai
   why.push(...blockers.filter((message) => !pair.blocked?.test(message)).map((message) => `blocked: ${message}`));
   if (pair.blocked && outcome !== 'blocked') why.push(`the plan did not see what must block it: ${pair.blocked}`);
   if (outcome === 'blocked' && found.length > 0) why.push('blocked, and yet rows are gone');
-  if (outcome === 'reversed') why.push(...untold(found, losses));
+  if (outcome === 'reversed') why.push(...untold(found, losses), ...farTask(pair, losses));
   return {
     pair: nameOf(pair),
     ok: false,
@@ -116,6 +116,16 @@ function judge(pair: Pair, done: Downgraded, before: Counts, after: Counts): Pai
     },
     stale: [],
   };
+}
+
+/** Whether the plan tells of deferred tasks just where the older version can't take one up. */
+function farTask({ farFails }: Pair, losses: readonly { what: string }[]): string[] {
+  const told = losses.map(({ what }) => what).filter((what) => what.includes('deferred tasks wait'));
+  if (!farFails)
+    return told.map((what) => `the plan tells of deferred tasks that the older version can take up: ${what}`);
+  return told.some((what) => farFails.test(what))
+    ? []
+    : [`the plan did not tell that a deferred task fails: ${farFails}`];
 }
 
 async function verify(
