@@ -113,6 +113,13 @@ class Authority:
             self.remember(orders["token"])
             self.orders, self.ignored = orders, (orders["token"], orders["run"])
 
+    def newer(self):
+        """The run of other orders that lie here already, and are taken up when these end; None where there are none."""
+        orders = self.read()
+        if not orders or fault_of(orders) or orders["token"] < self.orders["token"]:
+            return None
+        return orders["run"] if orders["run"] != self.orders["run"] else None
+
     def signature(self):
         """Under which orders we act."""
         return {"token": self.orders["token"], "run": self.orders["run"]}

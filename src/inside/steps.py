@@ -43,7 +43,7 @@ def carry_out(orders, work):
     """Runs all steps; answers the seconds and the facts of each. Throws Refused, or what Airflow throws."""
     seconds, facts = [], []
     work.guard.identity = orders["identity"]
-    work.progress.numbers = work.guard.numbers
+    work.progress.activity.ours = work.guard.numbers
     watch = Watch(work.progress)
     if not all(KINDS[order["kind"]]["alone"] for order in orders["steps"]):
         watch.open_or_check()
