@@ -14,6 +14,8 @@ export interface Config {
   budgetMs: number;
   leaseSeconds: number;
   pollMs: number;
+  stillMinutes: number;
+  longStepMinutes: number;
   logLevel: string;
   identity: string;
   kubeconfig: string | undefined;
@@ -109,6 +111,18 @@ const settings: Settings = {
     meaning: 'how often a release under way is looked at',
     initial: '500',
     read: between(50, 60_000),
+  },
+  stillMinutes: {
+    variable: 'DOWNDRAFT_STILL_MINUTES',
+    meaning: 'after how long without any movement of a step someone is asked to decide',
+    initial: '30',
+    read: between(1, 10_000),
+  },
+  longStepMinutes: {
+    variable: 'DOWNDRAFT_LONG_STEP_MINUTES',
+    meaning: 'after how long of one step someone is asked to decide, though it moves',
+    initial: '120',
+    read: between(1, 10_000),
   },
   logLevel: {
     variable: 'DOWNDRAFT_LOG_LEVEL',

@@ -4,6 +4,7 @@
  */
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
+import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
 import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
@@ -15,6 +16,8 @@ import { type Looks, observeDatabase } from './whereabouts.ts';
 
 export interface ObserveSettings extends Looks {
   repositories: readonly string[];
+  /** Missing: as the settings say where nothing is set. */
+  patience?: Patience;
 }
 
 /** Reads one release. Throws when the API server can't be asked; what the database can't tell is part of the answer. */
@@ -72,6 +75,7 @@ export async function observe(
     words,
     templates: await templatesFor(reads, namespace, run, workloads),
     expired: expired(downgrades, name, settings.now()),
+    patience: settings.patience ?? defaultPatience,
     now: settings.now(),
   };
   return Object.freeze(release);

@@ -10,7 +10,7 @@ import type { Release, Run, Workload } from '../release/release.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
-import { differs, shownOf } from './report.ts';
+import { differs, newsOf, shownOf } from './report.ts';
 import { NoOldPod } from './runner.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
@@ -134,23 +134,8 @@ async function show(release: Release, object: DowngradeObject, act: Act, writes:
   const shown = shownOf(release, run, act, object.status);
   if (!differs(object.status, shown)) return;
   await writes.patchDowngradeStatus(release.namespace, run.name, shown);
-  if (object.status?.reason === shown.reason && object.status?.message === shown.message) return;
-  if (object.status?.reason === shown.reason && shown.reason === 'Downgrading') return;
-  const { metadata } = object;
-  await writes.event({
-    object: {
-      apiVersion: object.apiVersion,
-      kind: downgradeApi.kind,
-      namespace: metadata.namespace,
-      name: metadata.name,
-      ...(metadata.uid ? { uid: metadata.uid } : {}),
-    },
-    type: isTrouble(shown.conditions) ? 'Warning' : 'Normal',
-    reason: shown.reason as Reason,
-    message: shown.message,
-  });
-}
-
-function isTrouble(conditions: { type: string; status: string }[]): boolean {
-  return conditions.some((c) => c.type === 'Stalled' && c.status === 'True');
+  const { apiVersion, metadata } = object;
+  const { namespace, name, uid } = metadata;
+  const of = { apiVersion, kind: downgradeApi.kind, namespace, name, ...(uid ? { uid } : {}) };
+  for (const event of newsOf(object.status, shown)) await writes.event({ object: of, ...event });
 }

@@ -1,6 +1,7 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
 import { describeRevision } from '../release/heads.ts';
 import type { Act } from '../release/next.ts';
+import { type Pace, paceOf, withoutSizes } from '../release/pace.ts';
 import { outageSeconds, type Phase, phaseOf, stepOf } from '../release/phase.ts';
 import { planInWords } from '../release/plan.ts';
 import { type Reason, reasons } from '../release/reasons.ts';
@@ -38,10 +39,11 @@ export interface Shown {
 export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {
   const { reason, message } = explain(run, act);
   const outage = outageSeconds(run, release.now);
+  const pace = paceOf(release, run);
   return {
     observedGeneration: run.generation,
     phase: reason === 'AwaitingApproval' ? reason : phaseOf(run.status),
-    step: stepOf(run.status, message, isTrouble(reason) || reason === 'RunnerStarting'),
+    step: stepOf(run.status, message, { idle: isTrouble(reason) || reason === 'RunnerStarting', pace }),
     fromVersion: run.status.from?.version ?? tagOf(run.status.from?.image ?? ''),
     toVersion: run.status.toVersion ?? tagOf(run.to),
     outage: outage === undefined ? '' : `${outage}s`,
@@ -50,7 +52,7 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
     message,
     plan: planInWords(run.status.plan),
     ...safetyOf(run, reason === 'AwaitingApproval' ? message : ''),
-    conditions: conditionsOf(release, run, reason, message, (before?.conditions as Condition[] | undefined) ?? []),
+    conditions: conditionsOf(release, run, { reason, message }, (before?.conditions as Condition[]) ?? [], pace),
   };
 }
 
@@ -80,6 +82,8 @@ const stalledReasons: Reason[] = [
   'RevisionUnknown',
   'Blocked',
   'DowngradeFailed',
+  'NoMovement',
+  'LongStep',
   'WaitingForWorkloads',
   'DatabaseUnreadable',
 ];
@@ -109,7 +113,13 @@ function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string
 }
 
 /** kstatus' three and our own; a condition that does not change keeps its time. */
-function conditionsOf(release: Release, run: Run, reason: Reason, message: string, before: Condition[]): Condition[] {
+function conditionsOf(
+  release: Release,
+  run: Run,
+  { reason, message }: { reason: Reason; message: string },
+  before: Condition[],
+  pace: Pace | undefined,
+): Condition[] {
   const { status } = run;
   const over = status.completedAt !== undefined;
   const stalled = !over && isTrouble(reason);
@@ -134,17 +144,52 @@ function conditionsOf(release: Release, run: Run, reason: Reason, message: strin
     as('Drained', Boolean(status.drainedAt), status.drainedAt ? 'Drained' : 'NotYet', ''),
     as('BackedUp', Boolean(status.backup?.verifiedAt), status.backup?.verifiedAt ? status.backup.way : 'NotYet', ''),
     as('Downgraded', Boolean(status.verifiedAt), status.verifiedAt ? 'Verified' : 'NotYet', ''),
+    // Shown from the first time on: most runs have none.
+    ...(pace?.late || before.some(({ type }) => type === 'Late')
+      ? [as('Late', Boolean(pace?.late), pace?.late ? 'Late' : 'InTime', pace?.late ?? '')]
+      : []),
   ];
 }
 
-/** True when the two say different things; the running seconds of the outage alone are not worth a write. */
+/**
+ * True when the two say different things. The running seconds of the outage and the sizes in a text are not worth a write
+ * by themselves: what is watched for hours must not be rewritten every few seconds.
+ */
 export function differs(before: DowngradeObject['status'], shown: Shown): boolean {
   const { outage: _, outageSeconds: __, conditions, ...rest } = shown;
   const old = before ?? {};
-  if (Object.entries(rest).some(([key, value]) => !same(old[key], value))) return true;
+  if (Object.entries(rest).some(([key, value]) => !same(sized(old[key]), sized(value)))) return true;
   const seconds = (text: unknown) => Number.parseInt(String(text || '0'), 10);
-  if (Math.abs(seconds(old.outage) - seconds(shown.outage)) >= 5) return true;
-  return !same(old.conditions, conditions);
+  const grain = seconds(shown.outage) < 120 ? 5 : 60;
+  if (Math.abs(seconds(old.outage) - seconds(shown.outage)) >= grain) return true;
+  const texts = (all: unknown) => (all as Condition[] | undefined)?.map((c) => ({ ...c, message: sized(c.message) }));
+  return !same(texts(old.conditions), texts(conditions));
+}
+
+function sized(value: unknown): unknown {
+  return typeof value === 'string' ? withoutSizes(value) : value;
+}
+
+/** While these last, their sentences hold numbers that move. */
+const quiet: Reason[] = ['Downgrading', 'NoMovement', 'LongStep'];
+
+/** What an event says first when a step that someone was asked about goes on. */
+const over: Partial<Record<Reason, string>> = { NoMovement: 'it moves again: ', LongStep: 'the long step is over: ' };
+
+/** The events that a change of what is shown is worth. */
+export function newsOf(before: DowngradeObject['status'], shown: Shown) {
+  const { reason, message, conditions } = shown;
+  const [old, said] = [before?.reason as Reason | undefined, before?.message];
+  const isTrue = (type: string, all: Condition[] | undefined) => all?.find((c) => c.type === type)?.status === 'True';
+  const news: { type: 'Normal' | 'Warning'; reason: Reason; message: string }[] = [];
+  const stalled = isTrue('Stalled', conditions);
+  const first = !stalled && old !== reason && old && over[old];
+  if (old !== reason || (said !== message && !quiet.includes(reason)))
+    news.push({ type: stalled ? 'Warning' : 'Normal', reason, message: `${first || ''}${message}` });
+  const late = conditions.find(({ type }) => type === 'Late');
+  if (late?.status === 'True' && !isTrue('Late', before?.conditions as Condition[] | undefined))
+    news.push({ type: 'Warning', reason: 'Late', message: late.message });
+  return news;
 }
 
 function tagOf(image: string): string {

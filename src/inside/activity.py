@@ -69,6 +69,8 @@ FROM performance_schema.events_stages_current s JOIN performance_schema.threads 
 WHERE t.processlist_id IN ({ours}) AND s.work_estimated > 0"""
 MYSQL_STATUS_SQL = """SHOW GLOBAL STATUS WHERE variable_name IN ('Innodb_rows_read', 'Innodb_rows_inserted',
  'Innodb_rows_updated', 'Innodb_rows_deleted', 'Innodb_data_written', 'Innodb_os_log_written')"""
+# What a look itself may add to these between two looks: the list of processes is a table of InnoDB's for a moment.
+MYSQL_OWN = {"rows": 1000, "log": 0, "written": 1024 * 1024}
 
 
 def number_of(connection, sql):
@@ -95,7 +97,7 @@ def first_part(connection, queries):
 
 
 def look_at_postgres(connection, _ours):
-    """What is to be seen now: `waits`, `evidence` (another one each time that something moved), `told` for people."""
+    """What is to be seen now: `waits`, `evidence` (another one when something moved), `counts`, `told` for people."""
     sessions = rows(connection, OUR_SESSIONS_SQL)
     numbers = {name: number_of(connection, sql) for name, sql in PG_NUMBERS.items()}
     part = first_part(connection, PG_PARTS)
@@ -107,12 +109,13 @@ def look_at_postgres(connection, _ours):
     events = sorted({"/".join(filter(None, row[2:4])) or "processor" for row in active})
     told = {"events": events, "locksNotGranted": numbers["locksNotGranted"], "replicas": lag, "slots": slots}
     if active:
-        told.update(statement=first_words(active[0][6]), statementSeconds=round(float(active[0][5])))
+        told.update(pid=active[0][0], statement=first_words(active[0][6]), statementSeconds=round(float(active[0][5])))
     moving = [numbers["databaseBytes"], numbers["counted"], part, [(row[0], row[4]) for row in sessions]]
     return {
         "waits": any(row[2] == "Lock" for row in active),
         "runs": any(row[2] is None for row in active),
         "evidence": (moving, events),
+        "counts": {},
         "numbers": {name: numbers[name] for name in ("wal", "databaseBytes")},
         "part": part,
         "told": told,
@@ -137,7 +140,12 @@ def look_at_mysql(connection, ours):
     return {
         "waits": waits,
         "runs": False,
-        "evidence": (part, [(row[0], row[2], row[4]) for row in sessions], status if sessions else None),
+        "evidence": (part, [(row[0], row[2], row[4]) for row in sessions]),
+        "counts": {
+            "rows": sum(status.get(name, 0) for name in status if name.startswith("innodb_rows_")),
+            "log": status.get("innodb_os_log_written", 0),
+            "written": status.get("innodb_data_written", 0),
+        },
         "numbers": {"wal": status.get("innodb_os_log_written"), "databaseBytes": None},
         "part": part,
         "told": told,
@@ -160,7 +168,7 @@ class Activity:
         """A step begins; what was seen before it counts no longer."""
         now = time.monotonic()
         self.state, self.since, self.moved, self.processor = None, now, now, time.process_time()
-        self.evidence, self.seen, self.why = None, {}, ""
+        self.evidence, self.counts, self.seen, self.why = None, {}, {}, ""
         self.revision()
 
     def revision(self):
@@ -179,9 +187,9 @@ class Activity:
                 seen = LOOKS[connection.dialect.name](connection, list(self.ours))
         except Exception as error:
             return self.enter("unknown", now, one_line(error))
-        if busy or seen["runs"] or seen["evidence"] != self.evidence:
+        if busy or seen["runs"] or seen["evidence"] != self.evidence or self.grew(seen["counts"]):
             self.moved = now
-        self.evidence, self.seen = seen["evidence"], seen
+        self.evidence, self.counts, self.seen = seen["evidence"], seen["counts"], seen
         if self.first is None:
             self.first = seen["numbers"]
         self.follow_part(seen["part"], now)
@@ -189,6 +197,10 @@ class Activity:
             return self.enter("unknown", now, seen["why"])
         state = "working" if now - self.moved < QUIET_SECONDS else "still"
         return self.enter("waiting" if seen["waits"] else state, now)
+
+    def grew(self, counts):
+        """Whether a count grew by more than our own looking makes of it."""
+        return any(count - self.counts.get(name, count) > MYSQL_OWN[name] for name, count in counts.items())
 
     def enter(self, state, now, why=""):
         if state != self.state:

@@ -5,6 +5,7 @@
 import { copyName } from './backup.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
+import { paceOf } from './pace.ts';
 import type { Backup, Release, Run } from './release.ts';
 import { same } from './same.ts';
 
@@ -42,7 +43,8 @@ function copying(release: Release, run: Run, backup: Backup): Act {
   const progress = progressOf(runner, run, 'copy');
   if (!progress) return { act: 'order', part: 'copy' };
   if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
-  return { act: 'wait', reason: 'BackingUp', message: progress.message };
+  const asks = paceOf(release, run)?.asks;
+  return asks ? { act: 'wait', ...asks } : { act: 'wait', reason: 'BackingUp', message: progress.message };
 }
 
 function verified({ now, rules }: Release, backup: Backup, facts: Record<string, unknown> | null | undefined): Backup {

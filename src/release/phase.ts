@@ -1,4 +1,5 @@
 /** The one-word summary for people, derived from facts. No code reads it back. */
+import type { Pace } from './pace.ts';
 import type { Run, RunStatus } from './release.ts';
 
 export type Phase =
@@ -33,13 +34,21 @@ const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Returning'];
 /** What the runner is at, where its own word for it is not the field's. */
 const words: Record<string, string> = { manager: 'provider', takeBack: 'take the copy back', migrate: 'migrate up' };
 
-/** The column STEP: what is being done right now, in a few words. `idle`: nothing is, whatever was told last. */
-export function stepOf(status: RunStatus, waitingFor: string, idle = false): string {
+/** What stepOf is told beside the status. */
+interface Moment {
+  /** Nothing is being done, whatever was told last. */
+  idle?: boolean;
+  pace?: Pace | undefined;
+}
+
+/** The column STEP: what is being done right now, in a few words, and of a long step how it gets on. */
+export function stepOf(status: RunStatus, waitingFor: string, { idle = false, pace }: Moment = {}): string {
   if (idle || !busy.includes(phaseOf(status)) || status.failure) return status.failure?.message ?? waitingFor;
   const { progress } = status;
   if (!progress) return waitingFor;
   const { kind, done, of, message } = progress;
-  return `${words[kind] ?? kind} ${done}/${of}${message ? `: ${message}` : ''}`;
+  const step = `${words[kind] ?? kind} ${done}/${of}${message ? `: ${message}` : ''}`;
+  return pace?.words ? `${step}, ${pace.words}` : step;
 }
 
 /** Seconds without the API between the first pod's end and now (or the end of the run); undefined before the drain. */

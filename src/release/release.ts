@@ -5,6 +5,7 @@
  */
 import type { Inspection, Progress } from './inspection.ts';
 import type { PodObject, PodTemplate, WorkloadObject } from './objects.ts';
+import type { Patience, ServerActivity } from './pace.ts';
 import type { ProfileName } from './profiles.ts';
 import type { Expired } from './retention.ts';
 import type { Rules } from './rules.ts';
@@ -148,6 +149,8 @@ export interface Release {
   templates: Record<string, PodTemplate>;
   /** What an earlier run left on the database's server and is due to be dropped. */
   expired: Expired | undefined;
+  /** After how long of a step a person is asked. */
+  patience: Patience;
   now: Date;
 }
 
@@ -181,9 +184,18 @@ export type RunnerState =
       result?: RunnerResult;
     };
 
+/** All times are seconds of the runner's own clock. */
 export interface RunnerProgress extends Progress {
   token: number;
   run: string;
+  at?: number;
+  /** When the step began, and the revision that runs. */
+  begun?: number;
+  since?: number;
+  server?: ServerActivity;
+  blockedBy?: string[];
+  /** Run of other orders that the runner has seen and takes up when these end. */
+  newer?: string;
 }
 
 export type RunnerResult = { token: number; run: string } & (

@@ -8,7 +8,8 @@ import { hasCopy } from './backup.ts';
 import { drain } from './draining.ts';
 import { failing, mayPass } from './failing.ts';
 import type { Act } from './next.ts';
-import { bringRunner, progressOf, resultOf } from './orders.ts';
+import { bringRunner, partName, progressOf, resultOf } from './orders.ts';
+import { paceOf } from './pace.ts';
 import type { Release, ReturnBy, Run, Workload } from './release.ts';
 import { same } from './same.ts';
 
@@ -59,9 +60,26 @@ function takingBack(release: Release, run: Run): Act {
   if (result) return failing(release, run, result.error.kind, result.error.message, 'ReturnFailed');
   if (run.status.failure) return { act: 'record', status: { failure: null } };
   const progress = progressOf(runner, run, 'return');
-  if (!progress) return { act: 'order', part: 'return' };
+  if (!progress) return afterWhatRuns(release, run) ?? { act: 'order', part: 'return' };
   if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
-  return { act: 'wait', reason: 'Returning', message: progress.message };
+  const asks = paceOf(release, run)?.asks;
+  return asks ? { act: 'wait', ...asks } : { act: 'wait', reason: 'Returning', message: progress.message };
+}
+
+/**
+ * The runner has the orders for the way back and still reverses: it takes them up between two revisions, since a script
+ * that is cut off is rolled back at best (PostgreSQL), and stays half done at worst (MySQL).
+ */
+function afterWhatRuns(release: Release, run: Run): Act | undefined {
+  const { runner } = release;
+  const running = progressOf(runner, run, 'reverse');
+  if (runner.state !== 'ready' || runner.progress?.newer !== partName(run, 'return')) return undefined;
+  if (!running || resultOf(runner, run, 'reverse')) return undefined;
+  const pace = paceOf(release, run);
+  if (pace?.asks) return { act: 'wait', ...pace.asks };
+  const what = `${running.kind} ${running.done}/${running.of}${running.revision ? ` (${running.revision})` : ''}`;
+  const why = 'a reverse script is never cut off in its middle';
+  return { act: 'wait', reason: 'Returning', message: `the way back begins when ${what} is through: ${why}` };
 }
 
 /** The database has the last word, read from outside where that is possible. */

@@ -6,6 +6,7 @@ import { drain } from './draining.ts';
 import { failing } from './failing.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
+import { paceOf } from './pace.ts';
 import type { DatabaseState, Plan, Progress, Release, Run } from './release.ts';
 import { same } from './same.ts';
 
@@ -26,7 +27,7 @@ export function reversing(release: Release, run: Run): Act {
   if (result?.ok) return verify(release, run);
   if (status.failure) return { act: 'record', status: { failure: null } };
   const progress = progressOf(runner, run, 'reverse');
-  return progress ? follow(run, progress) : { act: 'order', part: 'reverse' };
+  return progress ? follow(release, run, progress) : { act: 'order', part: 'reverse' };
 }
 
 /** The runner says it is done; the database has the last word. */
@@ -38,9 +39,12 @@ function verify(release: Release, run: Run): Act {
   return failing(release, run, 'NotVerified', message, 'DowngradeFailed');
 }
 
-function follow(run: Run, progress: Progress): Act {
+function follow(release: Release, run: Run, progress: Progress): Act {
   if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
-  return { act: 'wait', reason: 'Downgrading', message: `${progress.kind} ${progress.done}/${progress.of}` };
+  const pace = paceOf(release, run);
+  if (pace?.asks) return { act: 'wait', ...pace.asks };
+  const step = `${progress.kind} ${progress.done}/${progress.of}`;
+  return { act: 'wait', reason: 'Downgrading', message: pace?.words ? `${step}, ${pace.words}` : step };
 }
 
 /** True when every step's table is at the revision that the step aims at. */

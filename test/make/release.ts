@@ -1,6 +1,7 @@
 /** The snapshot and its parts. Revisions are the real ones, as in src/release/heads.json. */
 
 import type { WorkloadObject } from '../../src/release/objects.ts';
+import { defaultPatience } from '../../src/release/pace.ts';
 import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../../src/release/release.ts';
 import { defaultRules } from '../../src/release/rules.ts';
 import { readWorkload } from '../../src/release/workload.ts';
@@ -122,6 +123,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     words: {},
     templates: {},
     expired: undefined,
+    patience: defaultPatience,
     now: new Date('2026-11-21T12:01:00Z'),
     ...rest,
   };
