@@ -10,7 +10,7 @@ import { learnedImages } from './learned.ts';
 import { list, metadataOnly } from './lists.ts';
 import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
-import { templatesBefore } from './templates.ts';
+import { rolloutsOf, templatesBefore } from './templates.ts';
 
 export interface ReadsOptions {
   client: Client;
@@ -33,6 +33,7 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     pods: async (namespace: string): Promise<PodObject[]> =>
       (await list<PodObject>(client, core(namespace, 'pods'))).items,
     replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
+    rollouts: async (namespace: string) => await rolloutsOf(client, namespace),
     templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
       await templatesBefore(client, namespace, workloads),
     downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
@@ -45,14 +46,9 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
       await gateInForce(client, namespace, release, profile),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */
-    podLog: async (
-      namespace: string,
-      pod: string,
-      container: string,
-      { previous = false }: { previous?: boolean } = {},
-    ): Promise<string> =>
+    podLog: async (namespace: string, pod: string, container: string, previous = false): Promise<string> =>
       await client.text(core(namespace, `pods/${pod}/log`), {
-        query: { container, tailLines: logLines, limitBytes: logBytes, ...(previous ? { previous } : {}) },
+        query: { container, tailLines: logLines, limitBytes: logBytes, ...(previous ? { previous: 'true' } : {}) },
       }),
     runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
       await runnerFiles(client, namespace, pod, container, paths),

@@ -5,11 +5,41 @@ import { list } from './lists.ts';
 import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';
 
 interface Revision {
-  metadata: Metadata & { ownerReferences?: { uid: string; controller?: boolean }[] };
+  metadata: Metadata;
   /** Of a ReplicaSet. */
   spec?: { template: PodTemplate };
   /** Of a ControllerRevision: the part of the StatefulSet that it keeps. */
   data?: { spec: { template: PodTemplate } };
+  revision?: number;
+}
+
+/**
+ * Every template that a namespace's Deployments and StatefulSets have had and Kubernetes still keeps: kind/name of the
+ * workload, its number, when it was made, its images. Throws ApiError when the API server refuses.
+ */
+export async function rolloutsOf(client: Client, namespace: string) {
+  const [sets, revisions] = await historyOf(client, namespace);
+  return [...sets, ...revisions].flatMap(({ metadata, spec, data, revision }) => {
+    const owner = metadata.ownerReferences?.find((o) => o.controller && ['Deployment', 'StatefulSet'].includes(o.kind));
+    const template = spec?.template ?? data?.spec?.template;
+    if (!owner || !template || !metadata.creationTimestamp) return [];
+    return [
+      {
+        workload: `${owner.kind.toLowerCase()}/${owner.name}`,
+        revision: revision ?? Number(metadata.annotations?.[revisionAnnotation] ?? 0),
+        createdAt: metadata.creationTimestamp,
+        images: template.spec.containers.flatMap(({ image }) => image ?? []),
+      },
+    ];
+  });
+}
+
+async function historyOf(client: Client, namespace: string): Promise<[Revision[], Revision[]]> {
+  const lists = ['replicasets', 'controllerrevisions'].map(
+    async (kind) => (await list<Revision>(client, apps(namespace, kind))).items,
+  );
+  const [sets = [], revisions = []] = await Promise.all(lists);
+  return [sets, revisions];
 }
 
 /** Labels and annotations of a ReplicaSet's template that its Deployment's does not have. */
@@ -25,15 +55,11 @@ export async function templatesBefore(
   namespace: string,
   workloads: readonly WorkloadObject[],
 ): Promise<Record<string, PodTemplate>> {
-  const [sets, revisions] = await Promise.all(
-    ['replicasets', 'controllerrevisions'].map(
-      async (kind) => (await list<Revision>(client, apps(namespace, kind))).items,
-    ),
-  );
+  const [sets, revisions] = await historyOf(client, namespace);
   const found = workloads.map((object) => {
     const own = (of: Revision) =>
       of.metadata.ownerReferences?.some((o) => o.controller && o.uid === object.metadata.uid);
-    const template = object.kind === 'Deployment' ? newest(sets!.filter(own)) : current(revisions!.filter(own), object);
+    const template = object.kind === 'Deployment' ? newest(sets.filter(own)) : current(revisions.filter(own), object);
     return [`${object.kind!.toLowerCase()}/${object.metadata.name}`, template] as const;
   });
   return Object.fromEntries(found.flatMap(([name, template]) => (template ? [[name, template]] : [])));

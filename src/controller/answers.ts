@@ -1,6 +1,7 @@
 /** What the probe and the runner have told so far, read from their pods. */
+import { explained, lastWordsInWords } from '../release/lastwords.ts';
 import type { ContainerStatus } from '../release/objects.ts';
-import { failingContainer, isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
+import { isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -38,6 +39,7 @@ interface ProbeLine {
   airflowVersion: string;
   coreHeads: string[];
   managers: ManagerHead[];
+  fernetKeys?: string[] | null;
   error?: string;
 }
 
@@ -46,9 +48,14 @@ const probeMark = 'DOWNDRAFT-PROBE ';
 function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState {
   const line = answerIn(log, probeMark);
   if (!line)
-    return { state: 'failed', at, message: `${image} started but said nothing: ${lastLine(log) || endReason(pod)}` };
+    return {
+      state: 'failed',
+      at,
+      message: `${image} started but did not answer: ${lastWordsInWords(log) || endReason(pod)}`,
+    };
   const told = JSON.parse(line) as ProbeLine;
-  if (told.error) return { state: 'failed', at, message: `${image} started but can't be asked: ${told.error}` };
+  if (told.error)
+    return { state: 'failed', at, message: `${image} started but can't be asked: ${explained(told.error)}` };
   const status = pod.object.status?.containerStatuses?.[0];
   const knowledge: ImageKnowledge = {
     image,
@@ -58,7 +65,8 @@ function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState
     managers: told.managers.map(({ class: name, versionTable, heads }) => ({ class: name, versionTable, heads })),
     ...(status?.imageID ? { imageID: status.imageID } : {}),
   };
-  return { state: 'told', knowledge };
+  // Of the configuration, not of the image: it is never kept with what was learned of that.
+  return { state: 'told', knowledge, ...(told.fernetKeys ? { fernetKeys: told.fernetKeys } : {}) };
 }
 
 const triggersMark = 'DOWNDRAFT-TRIGGERS ';
@@ -101,8 +109,8 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
   const pod = run && pods.find((p) => p.role === 'runner' && belongs(p, run) && !p.terminating);
   if (!pod) return { state: 'absent' };
   if (pod.ended) {
-    const said = await wordsOf(reads, pod, mainStatus(pod));
-    const message = `pod/${pod.name} ended: ${endReason(pod)}${said && `, after "${said}"`}`;
+    const said = await wordsOf(reads, pod);
+    const message = `pod/${pod.name} ended: ${endReason(pod)}${said ? `; ${said}` : ''}`;
     return { state: 'failed', message, at: endedAt(pod) ?? now.toISOString() };
   }
   const status = mainStatus(pod);
@@ -128,7 +136,7 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
   if (!inspect)
     return { state: 'starting', message: `pod/${pod.name} is importing Airflow and looking at the database` };
   const inspection = JSON.parse(inspect) as Inspection & { error?: string };
-  if (inspection.error) return { state: 'failed', message: inspection.error, at: now.toISOString() };
+  if (inspection.error) return { state: 'failed', message: explained(inspection.error), at: now.toISOString() };
   return {
     state: 'ready',
     pod: pod.name,
@@ -184,32 +192,11 @@ function endedAt(pod: Pod): string | undefined {
   return (mainStatus(pod)?.state?.terminated as { finishedAt?: string } | undefined)?.finishedAt;
 }
 
-function lastLine(log: string): string {
-  const line = log.trimEnd().split('\n').at(-1)?.trim() ?? '';
-  return line.replaceAll(/:\/\/[^@\s/]*@/g, '://***@').slice(0, 200);
-}
-
-/** The last line that a container wrote before it ended; what stands in the way of reading it, instead. */
-async function wordsOf(reads: Reads, pod: Pod, status: ContainerStatus | undefined): Promise<string> {
-  if (!status) return '';
-  const previous = status.state?.terminated === undefined;
+async function wordsOf(reads: Reads, { object }: Pod): Promise<string> {
+  const { name, namespace } = object.metadata;
   try {
-    return lastLine(await reads.podLog(pod.object.metadata.namespace!, pod.name, status.name, { previous }));
+    return lastWordsInWords(await reads.podLog(namespace!, name, object.spec.containers[0]!.name));
   } catch (error) {
-    return `its log can't be read: ${error instanceof Error ? error.message : error}`;
+    return `its log can't be read (${error instanceof Error ? error.message : error})`;
   }
-}
-
-/** So many pods are asked for their words in one look: those of one workload mostly end for the same reason. */
-const wordy = 3;
-
-/** What pods said last that don't come up after the run, by name: their containers end again and again. */
-export async function observeWords(reads: Reads, run: Run | undefined, pods: Pod[]): Promise<Record<string, string>> {
-  if (!run?.status.resumeStartedAt) return {};
-  const ending = pods.flatMap((pod) => {
-    const status = pod.role === 'airflow' && !pod.terminating && !pod.gated && failingContainer(pod);
-    return status ? [{ pod, status }] : [];
-  });
-  const asked = ending.slice(0, wordy).map(async ({ pod, status }) => [pod.name, await wordsOf(reads, pod, status)]);
-  return Object.fromEntries(await Promise.all(asked)) as Record<string, string>;
 }

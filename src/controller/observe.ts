@@ -10,7 +10,8 @@ import { activeRun } from '../release/record.ts';
 import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
-import { observeProbe, observeRunner, observeTriggers, observeWords } from './answers.ts';
+import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
+import { observeLastLogs } from './lastlogs.ts';
 import type { Reads } from './ports.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
@@ -39,12 +40,11 @@ export async function observe(
   const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const run = activeRun(downgrades, name);
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
-  const [gate, probe, triggers, runner, words] = await Promise.all([
+  const [gate, probe, triggers, runner] = await Promise.all([
     observeGate(reads, { namespace, name, profile, gateExists, run }),
     observeProbe(reads, run, pods, settings.now()),
     observeTriggers(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
-    observeWords(reads, run, pods),
   ]);
   const digests = runningDigests(pods);
   const moved = [...digests].filter(([image, digest]) => isMoved(learned[image], digest)).map(([image]) => image);
@@ -72,8 +72,9 @@ export async function observe(
     triggers,
     runner,
     sessions,
-    words,
     templates: await templatesFor(reads, namespace, run, workloads),
+    rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
+    lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
     expired: expired(downgrades, name, settings.now()),
     patience: settings.patience ?? defaultPatience,
     now: settings.now(),
@@ -94,6 +95,26 @@ async function templatesFor(
     namespace,
     workloads.filter((w) => w.hold).map((w) => w.object),
   );
+}
+
+/** Read until the record says since when a newer version has run. */
+async function rolloutsFor(
+  reads: Reads,
+  namespace: string,
+  run: Run | undefined,
+  workloads: Workload[],
+  { repositories }: ObserveSettings,
+): Promise<Release['rollouts']> {
+  if (!run?.status.target || run.status.newerSince) return [];
+  const named = new Set(workloads.map((w) => `${w.kind.toLowerCase()}/${w.name}`));
+  const own = (await reads.rollouts(namespace)).filter(({ workload }) => named.has(workload));
+  return own.map((one) => ({
+    ...one,
+    images: one.images.map((image) => {
+      const version = versionInName(image, repositories);
+      return version === undefined ? { image } : { image, version };
+    }),
+  }));
 }
 
 /** By its labels, or by its owner: a pod from before its workload was labelled has the database open all the same. */

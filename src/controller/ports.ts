@@ -25,6 +25,14 @@ export interface CopyToDrop {
   cluster: string;
 }
 
+/** A template of a workload's history: kind/name as kubectl writes it, its number, its images. */
+export interface StoredRollout {
+  workload: string;
+  revision: number;
+  createdAt: string;
+  images: string[];
+}
+
 export interface Reads {
   /** Deployments and StatefulSets of one namespace, live. */
   workloads(namespace: string): Promise<WorkloadObject[]>;
@@ -36,8 +44,8 @@ export interface Reads {
   gateExists(namespace: string, release: string): Promise<boolean>;
   /** A dry-run CREATE of a pod of the release: does it come back gated? */
   gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
-  /** The end of a container's log; `previous`: of the one that ran before it was started again. */
-  podLog(namespace: string, pod: string, container: string, options?: { previous?: boolean }): Promise<string>;
+  /** The end of a container's log; `previous`: of the run of it before the one that is there. */
+  podLog(namespace: string, pod: string, container: string, previous?: boolean): Promise<string>;
   /**
    * Texts of files in a container, in one exec; undefined where there is none. The last path is a pid file: its text
    * comes back only while that process lives. Throws when it can't be told.
@@ -54,6 +62,8 @@ export interface Reads {
   registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
   /** What the DowngradePolicies say for a namespace. */
   policy(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
+  /** The templates that the workloads of a namespace have had, by Kubernetes' own history. */
+  rollouts(namespace: string): Promise<StoredRollout[]>;
   /** Pod templates from before the hold, by kind/name; one that is not known any more is missing. */
   templatesBefore(namespace: string, workloads: readonly WorkloadObject[]): Promise<Record<string, PodTemplate>>;
 }

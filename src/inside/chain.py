@@ -4,6 +4,7 @@ Put before probe.py or runner.py by scripts.ts and run as text inside an Airflow
 newer), so: standard library and Airflow only, no imports between these files. Nothing here connects to a database.
 """
 import contextlib
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -68,6 +69,17 @@ def stdout_to_stderr():
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def fernet_keys():
+    """Fingerprints of the Fernet keys, the one that encrypts first, without telling them; None when they can't be had."""
+    from airflow.configuration import conf
+
+    try:
+        keys = conf.get("core", "fernet_key", fallback="") or ""
+    except Exception:  # A command or a secrets backend that fails; whoever needs the key will say so.
+        return None
+    return [hashlib.sha256(key.strip().encode()).hexdigest()[:12] for key in keys.split(",") if key.strip()]
 
 
 def airflow_version():

@@ -13,6 +13,7 @@ A hazard of hazards.json:
 - unlessScriptSays, ifScriptSays: a piece of the reverse script's own text by which a mended one is known (Airflow mends
   reverse scripts in place, its ADR 0001), so no list of versions is needed.
 - rows: a SELECT of one column, by backend or "any"; {table} stands for the table's name as it must be quoted.
+- tables: of what is lost or breaks, the table whose rows are counted, with the column where only that goes.
 - what, remedy: for people. checkedThrough: the newest revision whose reverse script was read for this table.
 """
 import time
@@ -29,7 +30,7 @@ IDLE_TRANSACTION_SECONDS = 60
 def hazards_of(connection, chain_revisions, scripts=None):
     """Hazards whose revision is in `chain_revisions` (newest first) and that the database has rows for.
 
-    Each as in hazards.json (id, crosses, effect, what, remedy) with `count` and up to 3 `examples`; count is None where
+    Each as in hazards.json (id, crosses, effect, tables, what, remedy) with `count` and up to 3 `examples`; count is None where
     there is none, and `error` says why it could not be counted. Revisions newer than our table are told as unchecked.
     """
     chain = list(chain_revisions)
@@ -43,7 +44,7 @@ def hazards_of(connection, chain_revisions, scripts=None):
             if time.monotonic() < deadline:
                 counted = count_of(hazard, connection, seen)
             if counted["count"] != 0:
-                told = {key: hazard[key] for key in ("id", "crosses", "effect", "what", "remedy") if key in hazard}
+                told = {key: hazard[key] for key in ("id", "crosses", "effect", "tables", "what", "remedy") if key in hazard}
                 found.append(dict(told, **counted))
     return found + not_in_table(chain)
 
@@ -117,6 +118,24 @@ def count_of(hazard, connection, seen):
     except Exception as error:
         return {"count": None, "error": one_line(error)}
     return {"count": count, "examples": [str(row[0])[:100] for row in some]}
+
+
+ENCRYPTED_ROWS = {
+    "connection": "SELECT 1 FROM {connection} WHERE is_encrypted OR is_extra_encrypted",
+    "variable": "SELECT 1 FROM {variable} WHERE is_encrypted",
+    "trigger": "SELECT 1 FROM {trigger} WHERE kwargs NOT LIKE '{%'",
+}
+
+
+def encrypted_rows(connection):
+    """By table the number of rows that only a Fernet key opens; None where they could not be counted."""
+    seen = Columns(connection)
+    with bounded(connection, COUNT_SECONDS):
+        return {
+            table: count_of({"rows": {"any": select}}, connection, seen)["count"]
+            for table, select in ENCRYPTED_ROWS.items()
+            if table in seen.tables
+        }
 
 
 @contextlib.contextmanager

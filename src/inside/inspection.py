@@ -3,7 +3,6 @@
 Put between hazards.py and guard.py.
 """
 import datetime
-import hashlib
 
 INSPECT_TIMEOUT_SECONDS = int(os.environ.get("DOWNDRAFT_INSPECT_TIMEOUT_SECONDS", "300"))
 
@@ -33,6 +32,7 @@ def inspect_all():
         triggers = waiting_triggers(connection)
         safety = {
             "copy": describe_copy(connection),
+            "encrypted": encrypted_rows(connection),
             "hazards": hazards_of(connection, [link["revision"] for link in chain], core),
             "sizes": sizes_of(connection),
             "limits": limits_of(connection),
@@ -52,7 +52,7 @@ def inspect_all():
         "rows": unreadable,
         "unconvertible": unconvertible,
         "triggers": triggers,
-        "fernetFingerprint": fernet_fingerprint(),
+        "fernetKeys": fernet_keys(),
     }
     told.update(safety)
     return told, {class_path(cls): cls for cls in managers}
@@ -84,11 +84,3 @@ def can_reverse(cls):
 
     own = cls.downgrade is not BaseDBManager.downgrade
     return own or "NotImplementedError" not in BaseDBManager.downgrade.__code__.co_names
-
-
-def fernet_fingerprint():
-    """Tells whether two images hold the same Fernet key, without telling the key; None without one."""
-    from airflow.configuration import conf
-
-    key = conf.get("core", "fernet_key", fallback="")
-    return hashlib.sha256(key.encode()).hexdigest()[:12] if key else None

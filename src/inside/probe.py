@@ -12,6 +12,7 @@ def ask():
         "airflowVersion": airflow_version(),
         "coreHeads": sorted(core_scripts().get_heads()),
         "managers": [manager_heads(cls) for cls in enforced_managers()],
+        "fernetKeys": fernet_keys(),
         "python": platform.python_version(),
     }
 

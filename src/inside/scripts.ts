@@ -25,11 +25,13 @@ export function askScript(): string {
 
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
-  const looking = ['chain.py', 'database.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py', 'guard.py'];
+  const looking = ['chain.py', 'database.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py'];
+  const guarding = ['guard.py', 'unfinished.py'];
   const stepping = ['blockers.py', 'activity.py', 'progress.py', 'steps.py', 'schema.py'];
   const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];
   return join(
     ...looking,
+    ...guarding,
     ...stepping,
     ...copying,
     'convert.py',

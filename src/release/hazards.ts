@@ -9,6 +9,8 @@ export interface FoundHazard {
   /** The revision whose reverse script has the effect. */
   crosses: string;
   effect: 'refuses' | 'breaks' | 'loses' | 'repaired' | 'unchecked';
+  /** Of loses and breaks: the tables whose rows are counted, with the column where only that is lost. */
+  tables?: string[];
   /** A sentence with {count}; for breaks and loses what it is that is counted. */
   what: string;
   remedy?: string;
@@ -70,8 +72,13 @@ function tell(hazard: FoundHazard, { blockers, losses, notes }: Consequences): v
   else if (hazard.effect === 'refuses')
     blockers.push({ reason: 'HazardRefuses', message: what + examples(hazard) + remedy });
   else if ((hazard.effect === 'loses' || hazard.effect === 'breaks') && hazard.count !== null)
-    losses.push({ what: what + remedy, count: hazard.count });
+    losses.push({ what: rowsOf(hazard) + what + remedy, count: hazard.count });
   else notes.push(what + remedy);
+}
+
+/** Where it is; always in the plural, since the words without their numbers tell which loss was agreed to. */
+function rowsOf({ tables, count }: FoundHazard): string {
+  return tables ? `${count} rows of ${tables.join(', ')}: ` : '';
 }
 
 function examples({ examples: some = [] }: FoundHazard): string {

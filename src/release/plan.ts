@@ -3,8 +3,10 @@
  * the target enforces, repairs. Made from what the images themselves say (the running one of its chain, the target one of
  * its heads) and from the rows found, never from our table of releases, so a release newer than the table works as well.
  */
+import { ageNotes, type NewerSince } from './age.ts';
 import { backupInWords, chooseBackup, type Means } from './backup.ts';
 import { keepCeilings, planHash } from './consent.ts';
+import { keysOfPlan } from './fernet.ts';
 import { estimateSeconds, hazardsOfPlan } from './hazards.ts';
 import { coreTable } from './heads.ts';
 import type { Reason } from './reasons.ts';
@@ -22,6 +24,10 @@ export interface Circumstances extends Means {
   before?: Plan;
   /** What the target said of the triggers that somebody waits for. */
   takeUps?: readonly TakeUp[];
+  /** Fingerprints of the target's Fernet keys. */
+  targetKeys?: readonly string[];
+  /** Since when a version newer than the target has run, and the time now. */
+  age?: { since: NewerSince; now: Date };
 }
 
 /** The last head whose readers know only the older form of deferral data: that of 3.1.8 (apache/airflow #59711, #68317). */
@@ -47,6 +53,8 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
   const { version } = target;
   const triggers = triggersOfPlan(inspection.triggers, circumstances.takeUps, { version, crossed: new Set(crossed) });
   const estimate = estimateSeconds(inspection, new Set(crossed));
+  const keys = keysOfPlan(inspection, circumstances.targetKeys, target.version);
+  const { age } = circumstances;
   const backup = chooseBackup(inspection, circumstances);
   const steps =
     schema.length === 0 ? [] : [...(converts ? [convertStep(conversions)] : []), ...schema, ...repairStep(crossed)];
@@ -54,11 +62,13 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
     identity: inspection.database.identity,
     steps,
     conversions: conversions.map(({ table, column, count }) => ({ table, column, count })),
-    losses: [...hazards.losses, ...triggers.losses].map(({ what, count }) => ({ what, count })),
+    losses: [...hazards.losses, ...keys.losses, ...triggers.losses].map(({ what, count }) => ({ what, count })),
     notes: [
       ...(core ? [`takes ${estimate.why}`] : []),
       ...hazards.notes,
       ...triggers.notes,
+      ...keys.notes,
+      ...(age ? ageNotes(age.since, target.version, age.now) : []),
       ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : []),
     ],
     blockers: [...blockers, ...hazards.blockers],

@@ -2,6 +2,7 @@
  * Planning: nothing is touched. The target image is asked (does it start, which heads does it need), a runner is started
  * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
  */
+import { newerSince } from './age.ts';
 import { failedTries } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
@@ -21,6 +22,7 @@ export function planning(release: Release, run: Run): Act | undefined {
     learnRunning(release, run) ??
     waitForAnswers(release, run) ??
     askTriggers(release, run) ??
+    learnAge(release, run) ??
     settlePlan(release, run)
   );
 }
@@ -37,12 +39,19 @@ function learnRunning({ runner, images, workloads }: Release, run: Run): Act | u
   return { act: 'learn', knowledge: knowledgeOf(inspection, image, imageID) };
 }
 
+/** Kubernetes' history, read once: what is asked for now will be in it soon. */
+function learnAge({ rollouts }: Release, { status: { from, target, newerSince: known } }: Run): Act | undefined {
+  if (known || !from || !target) return undefined;
+  return { act: 'record', status: { newerSince: newerSince(rollouts, from.image, target.version) } };
+}
+
 function askTarget({ probe, images }: Release, run: Run): Act | undefined {
   if (run.status.target) return undefined;
   if (probe.state === 'absent') return { act: 'startProbe' };
   if (probe.state === 'told') {
     if (images[run.to]?.source !== 'probe') return { act: 'learn', knowledge: probe.knowledge };
-    return { act: 'record', status: { target: probe.knowledge, toVersion: probe.knowledge.version } };
+    const keys = probe.fernetKeys ? { targetKeys: probe.fernetKeys } : {};
+    return { act: 'record', status: { target: probe.knowledge, toVersion: probe.knowledge.version, ...keys } };
   }
   return undefined;
 }
@@ -101,6 +110,8 @@ function settlePlan(release: Release, run: Run): Act | undefined {
     wanted: release.database,
     ...(run.status.plan ? { before: run.status.plan } : {}),
     ...(run.status.triggers ? { takeUps: run.status.triggers } : {}),
+    ...(run.status.targetKeys ? { targetKeys: run.status.targetKeys } : {}),
+    ...(run.status.newerSince ? { age: { since: run.status.newerSince, now: release.now } } : {}),
     ways: release.rules.backup.ways,
     ...(run.spec.backup ? { named: run.spec.backup } : {}),
     ...failedCopy(release, run),

@@ -3,7 +3,7 @@
  * account and placement, so that they see the database and the configuration exactly as Airflow does; without probes,
  * ports, sidecars and the container that waits for the schema.
  */
-import type { ContainerSpec, ContainerStatus, PodObject, PodSpec } from './objects.ts';
+import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
 import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
 import type { Pod, Run, Workload } from './release.ts';
 import type { AskedTrigger } from './triggers.ts';
@@ -67,12 +67,6 @@ export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
   const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
   const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
   return helperPod('runner', spec, container, image, wanted);
-}
-
-/** The container of a pod that ended with an error and is, or will be, started again; undefined where there is none. */
-export function failingContainer({ object: { status } }: Pod): ContainerStatus | undefined {
-  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  return statuses.find((s) => !s.ready && (s.state?.terminated ?? s.lastState?.terminated)?.exitCode);
 }
 
 /** True for a pod that downdraft made, false for an old pod that serves as runner. */

@@ -3,6 +3,7 @@
  *
  * A release is one installed instance of a chart: its workloads, their pods and one metadata database.
  */
+import type { Rollout } from './age.ts';
 import type { Inspection, Progress } from './inspection.ts';
 import type { PodObject, PodTemplate, WorkloadObject } from './objects.ts';
 import type { Patience, ServerActivity } from './pace.ts';
@@ -143,10 +144,12 @@ export interface Release {
   triggers: TriggersState;
   runner: RunnerState;
   sessions: Session[];
-  /** What containers wrote last that end again and again, by pod; only read once the target's pods start. */
-  words: Record<string, string>;
   /** Pod templates from before the hold, by kind/name; only read when they are to be put back. */
   templates: Record<string, PodTemplate>;
+  /** What ran before, from Kubernetes' own history; only read until the plan knows since when. */
+  rollouts: Rollout[];
+  /** The end of what pods of the target printed that don't get Ready, by pod; only read while resuming. */
+  lastLogs: Record<string, LastLog>;
   /** What an earlier run left on the database's server and is due to be dropped. */
   expired: Expired | undefined;
   /** After how long of a step a person is asked. */
@@ -154,12 +157,15 @@ export interface Release {
   now: Date;
 }
 
+/** The end of a container's log, or why it can't be had. */
+export type LastLog = { read: string } | { unread: string };
+
 /** The pod that asks the target image; its answer is kept in the run. */
 export type ProbeState =
   | { state: 'absent' }
   | { state: 'starting'; message: string }
   | { state: 'failed'; message: string; at: string }
-  | { state: 'told'; knowledge: ImageKnowledge };
+  | { state: 'told'; knowledge: ImageKnowledge; fernetKeys?: string[] };
 
 /** The pod that asks the target image about the triggers that it was not asked about yet. */
 export type TriggersState =

@@ -3,10 +3,11 @@
  * of the desired image is let through by name, so that no autoscaler can start the other version in between.
  */
 import { uncertain } from './decide.ts';
+import { lastWordsInWords } from './lastwords.ts';
 import { type Act, onlyObserves, verdictOn } from './next.ts';
-import { failingContainer } from './pods.ts';
 import { nameOf } from './reasons.ts';
 import type { Pod, Release, Run, Workload } from './release.ts';
+import { troubleOf } from './trouble.ts';
 import { judge } from './verdict.ts';
 
 /** The next act of resuming; ends in `finish`. */
@@ -99,22 +100,16 @@ function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outco
 /** What the pods of an unsettled workload say themselves. */
 function lastWords(release: Release, workload: Workload): string {
   const verdict = verdictOn(release, workload);
-  const pods = release.pods.filter((p) => p.owner?.name === workload.name && !p.gated && !p.terminating);
-  for (const pod of pods) {
-    const { name, object } = pod;
-    const failing = failingContainer(pod);
-    const ended = failing?.state?.terminated ?? failing?.lastState?.terminated;
-    if (failing && ended) {
-      const words = release.words[name];
-      const how = `${failing.name} ended with exit code ${ended.exitCode} (${ended.reason}) and is started again`;
-      return `${nameOf(workload)} not Ready: pod/${name}: ${how}${words ? `, after "${words}"` : ''}`;
-    }
-    const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
-    for (const s of statuses) {
-      const waiting = s.state?.waiting;
-      if (waiting?.reason && waiting.reason !== 'PodInitializing' && waiting.reason !== 'ContainerCreating')
-        return `${nameOf(workload)} not Ready: ${s.name} ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ''}`;
-    }
-  }
-  return `${nameOf(workload)} not Ready yet${verdict.verdict === 'allow' ? '' : ` (${verdict.reason})`}`;
+  const pod = podInTrouble(release, workload);
+  const trouble = pod && troubleOf(pod.object);
+  if (!trouble) return `${nameOf(workload)} not Ready yet${verdict.verdict === 'allow' ? '' : ` (${verdict.reason})`}`;
+  const log = release.lastLogs[pod.name];
+  const words = log && ('read' in log ? lastWordsInWords(log.read) : `its log can't be read (${log.unread})`);
+  return `${nameOf(workload)} not Ready: pod/${pod.name}: ${trouble.how}${words ? `; ${words}` : ''}`;
+}
+
+/** The first pod of a workload that may start and does not get on. */
+export function podInTrouble({ pods }: Pick<Release, 'pods'>, workload: Workload): Pod | undefined {
+  const own = pods.filter((p) => p.owner?.name === workload.name && p.owner.kind === workload.kind);
+  return own.find((p) => !p.gated && !p.terminating && troubleOf(p.object));
 }

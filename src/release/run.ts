@@ -1,4 +1,5 @@
 /** A run: one Downgrade object in our words, and what its record keeps. */
+import type { NewerSince } from './age.ts';
 import type { Plan, Progress } from './inspection.ts';
 import type { ImageKnowledge } from './release.ts';
 import type { BackupWay } from './rules.ts';
@@ -41,6 +42,10 @@ export interface RunStatus {
   target?: ImageKnowledge;
   /** What the target said of the triggers that it was asked about, in this run. */
   triggers?: TakeUp[];
+  /** Fingerprints of the target's Fernet keys; missing when the probe could not tell. */
+  targetKeys?: string[];
+  /** Since when a version newer than the target has run here. */
+  newerSince?: NewerSince;
   plan?: Plan;
   drainStartedAt?: string | null;
   drainedAt?: string | null;

@@ -46,7 +46,7 @@ describe('the runner', () => {
       await until(world, () => /OOMKilled/.test(String(shown(world).message)));
       expect(shown(world)).toMatchObject({ reason, step: expect.stringContaining('OOMKilled') });
       expect(shown(world).message).toMatch(
-        /^pod\/af-\w+-runner ended: OOMKilled with exit code 137, after "downdraft-runner: 1d66 -> 888b: drop things"(; it is tried again in 20 s)?$/,
+        /^pod\/af-\w+-runner ended: OOMKilled with exit code 137; it says "downdraft-runner: 1d66 -> 888b: drop things"(; it is tried again in 20 s)?$/,
       );
       await goOn(world, 10);
       expect(runningPods(world, newer)).toEqual([]);
@@ -124,8 +124,8 @@ describe('the pods of the older version', () => {
     await until(world, () => shown(world).phase === 'Resuming');
     const { podLog } = world.reads;
     const previous: unknown[] = [];
-    world.reads.podLog = async (_, __, ___, options) => {
-      previous.push(options?.previous);
+    world.reads.podLog = async (_, __, ___, before) => {
+      previous.push(before);
       return 'Traceback\n  …\nValueError: no such executor, by postgresql://airflow:secret@db/airflow\n';
     };
     const terminated = { exitCode: 1, reason: 'Error' };
@@ -143,7 +143,7 @@ describe('the pods of the older version', () => {
     };
     await until(world, () => /ended with/.test(String(shown(world).message)));
     expect(shown(world).message).toMatch(
-      /deployment\/af-scheduler not Ready: pod\/af-scheduler-\S+: scheduler ended with exit code 1 \(Error\) and is started again, after "ValueError: no such executor, by postgresql:\/\/\*\*\*@db\/airflow"/,
+      /deployment\/af-scheduler not Ready: pod\/af-scheduler-\S+: scheduler ended with exit code 1; it says "ValueError: no such executor, by postgresql:\/\/airflow:\*\*\*@db\/airflow"/,
     );
     expect(previous).toContain(true);
     Object.assign(world, { tick });

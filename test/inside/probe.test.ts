@@ -47,11 +47,24 @@ describe('probe', () => {
             packageVersion: provider,
           },
         ],
+        fernetKeys: ['6b75a76f0e3b'],
         python: expect.stringMatching(/^3\.11\./),
       });
     },
     600_000,
   );
+
+  it('S2-10: tells fingerprints of all Fernet keys, the one that encrypts first; none is none, one that fails not known', async () => {
+    const env = airflowEnv(await ensureVenv('3.1.8'), home, nowhere);
+    const key = 'AIRFLOW__CORE__FERNET_KEY';
+    const both = `MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=, ${env[key]}`;
+    const told = await Promise.all(
+      [{ [key]: both }, { [key]: '' }, { [key]: undefined, [`${key}_CMD`]: 'false' }].map(
+        async (change) => answer((await probe({ ...env, ...change })).lines[0]!).fernetKeys,
+      ),
+    );
+    expect(told).toEqual([['bf9e5cb7dacf', '6b75a76f0e3b'], [], null]);
+  }, 60_000);
 
   it('knows that 3.1.8 does not ask FAB when FAB is not the auth manager', async () => {
     const env = { ...airflowEnv(await ensureVenv('3.1.8'), home, nowhere), AIRFLOW__CORE__AUTH_MANAGER: undefined };

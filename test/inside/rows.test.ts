@@ -32,6 +32,11 @@ beforeAll(async () => {
     SELECT gen_random_uuid(), 't' || n, 'd', 'r', 1, 'p', 1, kwargs::jsonb
     FROM unnest(ARRAY['${oldForm}', '${newForm}', '{}', 'null', '[1]', NULL, '${deepForm}', '${leafForm}']) WITH ORDINALITY AS given(kwargs, n)`;
   await postgres.query('air', insert);
+  await postgres.query(
+    'air',
+    `INSERT INTO connection (conn_id, conn_type, is_encrypted, is_extra_encrypted) VALUES ('a', 'http', false, true), ('b', 'http', false, false);
+     INSERT INTO variable (key, val, is_encrypted) VALUES ('a', 'v', true), ('b', 'v', false)`,
+  );
   const encrypt = `from cryptography.fernet import Fernet; import os, sys
 print(Fernet(os.environ["AIRFLOW__CORE__FERNET_KEY"]).encrypt(sys.stdin.read().encode()).decode())`;
   const encrypted = async (text: string) =>
@@ -64,8 +69,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-it('counts the rows that 3.1 can not read, encrypted or not, however deep it lies, and tells ids but no content (S4-10, S4-15)', async () => {
-  const { rows, unconvertible } = await runner.file('inspect.json');
+it('counts the rows that 3.1 can not read, encrypted or not, however deep it lies, and tells ids but no content (S4-10, S4-15, S2-10)', async () => {
+  const { rows, unconvertible, encrypted, fernetKeys } = await runner.file('inspect.json');
+  expect([encrypted, fernetKeys]).toEqual([{ connection: 1, variable: 1, trigger: 5 }, ['6b75a76f0e3b']]);
   const affected = await postgres.query('air', `SELECT id FROM task_instance WHERE task_id IN ('t2', 't3', 't7')`);
   expect(rows).toEqual([
     {

@@ -1,10 +1,9 @@
 /** Where every run must end, whatever happened on the way: each fault is a sentence, none is the right answer. */
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { annotation, label } from '../../src/release/profiles.ts';
-import type { ChainLink } from '../../src/release/release.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { revisionsOf } from '../make/release.ts';
-import { imageOf, newer, older, scriptsOf, type Version, versionOf } from './images.ts';
+import { between, imageOf, newer, older, scriptsOf, type Version, versionOf } from './images.ts';
 import type { Place } from './place.ts';
 import { databaseOf } from './place.ts';
 import { checksumOf, downgrades, gates, type Installed, keptTables, pods, stored } from './release.ts';
@@ -48,7 +47,7 @@ async function faultsOfDatabase({ postgres }: Place, namespace: string, { versio
   const kept = await postgres.query(database, 'select * from kept');
   const lost = keptTables.filter((table, at) => sums[at]![0]?.sum !== kept.find(({ name }) => name === table)?.sum);
   const undone = await postgres.query(database, 'select revision from undone order by 1');
-  const expected = version === older ? [...between(newer, older)].sort() : [];
+  const expected = version === older ? undoneBetween(newer, older).sort() : [];
   const same = undone.map(({ revision }) => revision).join() === expected.join();
   return [
     ...faults,
@@ -58,16 +57,14 @@ async function faultsOfDatabase({ postgres }: Place, namespace: string, { versio
 }
 
 /** What the scripts of one version undo to come to another: core and FAB. */
-function between(from: Version, to: Version): string[] {
+function undoneBetween(from: Version, to: Version): string[] {
   const { core, managers } = scriptsOf(from);
-  const above = (chain: ChainLink[], head: string) =>
-    chain.slice(
-      0,
-      chain.findIndex(({ revision }) => revision === head),
-    );
-  return [...above(core.chain, revisionsOf[to].core), ...above(managers[0]!.chain, revisionsOf[to].fab)].map(
-    ({ revision }) => revision,
-  );
+  const heads = [revisionsOf[from], revisionsOf[to]] as const;
+  const links = [
+    ...between(core.chain, heads[0].core, heads[1].core),
+    ...between(managers[0]!.chain, heads[0].fab, heads[1].fab),
+  ];
+  return links.map(({ revision }) => revision);
 }
 
 function faultsOfWorkload(object: WorkloadObject, image: string): string[] {

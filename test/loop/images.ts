@@ -51,3 +51,11 @@ export function scriptsOf(version: Version) {
 function linksOf(chain: readonly string[]): ChainLink[] {
   return chain.map((revision, at) => ({ revision, down: chain[at - 1] ?? null })).reverse();
 }
+
+/** The revisions to reverse, newest first. Throws where one does not lie below the other. */
+export function between(chain: ChainLink[], from: string, to: string): ChainLink[] {
+  const at = chain.findIndex((link) => link.revision === from);
+  const end = chain.findIndex((link) => link.revision === to);
+  if (at < 0 || end < at) throw new Error(`${to} does not lie below ${from}`);
+  return chain.slice(at, end);
+}

@@ -2,13 +2,12 @@
  * The runner's program as src/inside/runner.py does it, but with only the version tables for a schema: files in, files
  * out, and each revision really taken back by an UPDATE in PostgreSQL, in a transaction of its own.
  */
-import pg from 'pg';
+import type pg from 'pg';
 import { readDatabase } from '../../src/database/read.ts';
-import { runnerName } from '../../src/database/sessions.ts';
 import type { ChainLink, Inspection } from '../../src/release/release.ts';
-import { waitFor } from '../cluster/wait.ts';
 import { settingsAt } from '../database/settings.ts';
-import { scriptsOf, type Version } from './images.ts';
+import { copyDatabase, open, takeCopyBack } from './copies.ts';
+import { between, scriptsOf, type Version } from './images.ts';
 
 export interface RunnerPlace {
   url: string;
@@ -177,75 +176,9 @@ async function reverseSchema(
   }
 }
 
-/** Commented when it is whole, as src/inside/copy.py does; done already is fine. */
-async function copyDatabase(url: string, { name = '', run = '' }: Order): Promise<void> {
-  await onServer(url, async (server, own) => {
-    const [made] = (await server.query(commentSql, [name])).rows;
-    if (made?.comment === run) return;
-    if (made) await server.query(`drop database "${name}"`);
-    await server.query(`create database "${name}" template "${own}"`);
-    await server.query(`comment on database "${name}" is '${run}'`);
-  });
-}
-
-async function takeCopyBack(url: string, { name = '', aside = '' }: Order): Promise<void> {
-  await onServer(url, async (server, own) => {
-    if ((await server.query(commentSql, [aside])).rows.length > 0) return;
-    await server.query(
-      `begin; alter database "${own}" rename to "${aside}"; alter database "${name}" rename to "${own}"; commit`,
-    );
-  });
-}
-
-const commentSql = `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`;
-
-/** A database can only be copied and renamed by somebody who is in another one, while nobody is in it. */
-async function onServer(url: string, act: (server: pg.Client, own: string) => Promise<void>): Promise<void> {
-  const at = new URL(url);
-  const own = at.pathname.slice(1);
-  at.pathname = '/postgres';
-  const server = await open(at.href);
-  const busy = (error: unknown) => error instanceof pg.DatabaseError && error.code === '55006';
-  try {
-    // The controller's own looks are short, but there are many.
-    await waitFor(`nobody in ${own}`, 30_000, async () => {
-      try {
-        await act(server, own);
-        return true;
-      } catch (error) {
-        await server.query('rollback');
-        if (!busy(error)) throw error;
-        return false;
-      }
-    });
-  } finally {
-    await server.end();
-  }
-}
-
 function chainFor(step: Orders['steps'][number], version: Version): ChainLink[] {
   const { core, managers } = scriptsOf(version);
   const manager = managers.find((m) => m.class === step.class);
   if (step.kind === 'manager' && !manager) throw new Error(`this image has no manager ${step.class}`);
   return manager?.chain ?? core.chain;
-}
-
-/** The revisions to reverse, newest first. */
-function between(chain: ChainLink[], from: string, to: string): ChainLink[] {
-  const at = chain.findIndex((link) => link.revision === from);
-  const end = chain.findIndex((link) => link.revision === to);
-  if (at < 0 || end < at) throw new Error(`${to} does not lie below ${from}`);
-  return chain.slice(at, end);
-}
-
-async function open(url: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: runnerName,
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 20_000,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  return client;
 }

@@ -4,7 +4,7 @@
  * step. It serves the rules level, where thousands of runs must fit in seconds; the same loop meets the real ones in
  * test/loop and test/stories.
  */
-import type { Reads, Writes } from '../../src/controller/ports.ts';
+import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts';
 import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
@@ -61,8 +61,11 @@ export interface World {
   copyKept: string | undefined;
   /** The next step that the runner begins fails with this. */
   stepFails: string | undefined;
-  /** Pods that crash as soon as they start. */
+  /** Pods that crash as soon as they start, and what they print. */
   crashing: Set<string>;
+  lastLog: string;
+  /** Templates that the workloads have had. */
+  history: StoredRollout[];
   /** Pods of Jobs that do not end by themselves. */
   busy: Set<string>;
   /** Pods that a finalizer keeps, however often they are deleted. */
@@ -88,6 +91,16 @@ export interface World {
   tick(): void;
 }
 
+function crashed(pod: PodObject, name: string): void {
+  const state = { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } };
+  const lastState = { terminated: { exitCode: 1, reason: 'Error' } };
+  pod.status = {
+    phase: 'Pending',
+    conditions: [{ type: 'Ready', status: 'False' }],
+    containerStatuses: [{ name, state, lastState }],
+  };
+}
+
 export function makeWorld(workloads: WorkloadObject[]): World {
   const files = new Map<string, Map<string, string>>();
   let serial = 0;
@@ -100,6 +113,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     events: [] as World['events'],
     broken: new Set<string>(),
     crashing: new Set<string>(),
+    lastLog: '',
+    history: [] as StoredRollout[],
     busy: new Set<string>(),
     stuck: new Set<string>(),
     contents: {} as Record<string, string>,
@@ -181,8 +196,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     };
     if (world.broken.has(image))
       return say('Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
-    if (world.crashing.has(pod.metadata.name))
-      return say('Pending', { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } });
+    if (world.crashing.has(pod.metadata.name)) return crashed(pod, name);
     // What was pulled at the start stays, wherever the tag points by now.
     const id = pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image);
     const version = versionIn(id);
@@ -239,6 +253,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     gateInForce: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
     podLog: async (_, name) => {
       const pod = world.pods.find((p) => p.metadata.name === name)!;
+      if (world.crashing.has(name)) return world.lastLog;
       return name.includes('-triggers-') ? takeUpLog(pod, world.missing) : probeLog(versionIn(mainImage(pod)));
     },
     runnerFiles: async (_, name, __, paths) =>
@@ -253,6 +268,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       return { version: versionIn(image), from: 'label', digest: imageID(image).split('@')[1]! };
     },
     policy: async () => ({ mode: world.mode, rules: world.rules }),
+    rollouts: async () => structuredClone(world.history),
     templatesBefore: async (_, objects) =>
       Object.fromEntries(
         objects.flatMap((w) => {

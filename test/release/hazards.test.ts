@@ -1,5 +1,22 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { estimateSeconds, type FoundHazard, hazardsOfPlan, type WhatWasFound } from '../../src/release/hazards.ts';
+
+interface Listed extends FoundHazard {
+  rows: Record<string, string>;
+}
+
+const source = new URL('../../src/inside/hazards.json', import.meta.url);
+const listed: Listed[] = JSON.parse(readFileSync(source, 'utf8')).hazards;
+
+describe('S4-15: the table of hazards', () => {
+  const lossy = listed.filter(({ effect }) => effect === 'loses' || effect === 'breaks');
+  it.each(lossy.map((hazard) => [hazard.id, hazard] as const))('%s names the tables that it counts', (_id, hazard) => {
+    const selects = Object.values(hazard.rows).join(' ');
+    expect(hazard.tables?.length).toBeGreaterThan(0);
+    for (const name of hazard.tables!) for (const part of name.split('.')) expect(selects).toContain(part);
+  });
+});
 
 const refusing: FoundHazard = {
   id: 'bundle-url-long',
@@ -42,6 +59,11 @@ describe('what was found, in a plan', () => {
       'S2-40: what is dropped is a loss, with its number',
       { effect: 'loses', what: 'teams', count: 3 },
       { losses: [{ what: 'teams; shorten them', count: 3 }] },
+    ],
+    [
+      'S4-15: a loss names its tables, with the number of rows',
+      { effect: 'loses', what: 'teams', count: 3, tables: ['team', 'dag_bundle_team'] },
+      { losses: [{ what: '3 rows of team, dag_bundle_team: teams; shorten them', count: 3 }] },
     ],
     [
       'what the older version stumbles over is agreed to like a loss',
