@@ -128,17 +128,29 @@ function decision(
       ? `nothing of ${kind} ${done}/${of} was seen to move for ${minutes(quiet)}`
       : `${kind} has run for ${minutes(at - begun)}, ${done} of ${of} done, and it moves`;
   const seen = inWords(progress, server);
-  const abort = `kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
   const backend = runner.state === 'ready' ? runner.inspection.database.backend : '';
   const ways = [
     'wait',
     ...(server?.state === 'waiting' ? ['end the session that holds the lock yourself'] : []),
-    `call it off: ${abort}, which takes effect after what runs now${ending(backend, server)}`,
+    ...callingOff(namespace, run, kind, ending(backend, server)),
   ];
   return {
     reason,
     message: `${what}${seen ? ` (${seen})` : ''}. Decide: ${ways.join('; or ')}. Nothing is ended unasked`,
   };
+}
+
+/** A way back is not called off; what is called off already need not be again. */
+function callingOff(namespace: string, run: Run, kind: string, statement: string): string[] {
+  if (kind === 'takeBack' || kind === 'migrate') return [];
+  if (run.status.returnStartedAt)
+    return [`it is called off already, which takes effect after what runs now${statement}`];
+  const abort = `call it off: kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
+  return [
+    kind === 'copy'
+      ? `${abort}, which takes effect at once`
+      : `${abort}, which takes effect after what runs now${statement}`,
+  ];
 }
 
 /** How the statement itself may be ended once the run is called off. */

@@ -160,6 +160,11 @@ describe('runner', () => {
     const stuck = await runner.file('progress.json', (p) => p.blockedBy !== undefined);
     expect(stuck).toMatchObject({ step: 0, kind: 'core', of: 22, blockedBy: [expect.stringContaining('somebody')] });
     expect(stuck.done).toBeGreaterThan(0);
+    expect(stuck.blockedBy?.[0]).toMatch(
+      /idle in transaction, transaction since .* UTC, last statement: BEGIN; LOCK TABLE/,
+    );
+    const { server } = await runner.file('progress.json', (p) => p.server?.state === 'waiting');
+    expect(server).toMatchObject({ events: ['Lock/relation'], statement: expect.stringContaining('ALTER TABLE') });
     runner.child.kill('SIGKILL');
     await runner.ended();
     const noticed = async () => !(await sessions()).includes('downdraft-runner');
@@ -191,7 +196,7 @@ describe('runner', () => {
     expect(await runner.file('result.json', (r) => r.token === 2)).toMatchObject({ ok: true });
   }, 60_000);
 
-  it('takes a higher token of the same run while it works, and ends before the next step for another run', async () => {
+  it('takes a higher token of the same run while it works, and ends before the next revision for another run', async () => {
     const { inspected, block, heads } = await scene();
     const { runner, inspection } = await inspected();
     const identity = inspection.database.identity;
@@ -199,8 +204,11 @@ describe('runner', () => {
     await runner.order({ token: 1, run: 'one', identity, steps });
     await runner.file('progress.json', (p) => p.blockedBy !== undefined);
     await runner.order({ token: 2, run: 'two', identity, steps: [{ kind: 'core', toRevision: '509b94a1042d' }] });
+    await runner.file('progress.json', (p) => p.newer === 'two');
     await unblock();
+    // S2-20: after the revision that ran, not after all of core; the database is at a whole revision.
     await waitFor('the end of the first', 20_000, () => runner.printed().includes('Superseded'));
+    expect(runner.printed()).toMatch(/"kind": "Superseded".*"step": 0/);
     expect(await runner.file('result.json', (r) => r.run === 'two')).toMatchObject({ token: 2, ok: true });
     expect(await heads()).toEqual({ ...heads318, alembic_version_fab: ['02ca36b0235b'] });
   }, 60_000);
