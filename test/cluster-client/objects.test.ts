@@ -8,8 +8,11 @@ import { clusterReads, getWorkload } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import { triggersPod } from '../../src/release/pods.ts';
 import type { ProfileName } from '../../src/release/profiles.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { makeWorkload } from '../make/release.ts';
+import { makeStatefulSet } from '../make/workload.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
 
 let plane: ControlPlane;
@@ -167,6 +170,25 @@ describe('pods', () => {
     await writes.deletePod(ns, 'runner', uid);
     await vi.waitFor(async () => await expect(podOf(ns, 'runner')).rejects.toSatisfy(notFound), { timeout: 10_000 });
     await writes.deletePod(ns, 'runner', uid);
+  });
+
+  it('that ask about triggers are taken, also where the triggerer has its logs from a claim', {
+    timeout: 30_000,
+  }, async () => {
+    const ns = await namespace('triggers');
+    const object = makeStatefulSet({ component: 'triggerer', image: 'apache/airflow:3.1.8' });
+    object.metadata.namespace = ns;
+    const template = object.spec.template.spec;
+    delete template.serviceAccountName;
+    template.containers[0]!.volumeMounts = [{ name: 'logs', mountPath: '/opt/airflow/logs' }];
+    const wanted = { run: 'af-1', namespace: ns, release: 'af', profile: 'official' as const, command: ['true'] };
+    await writes.createPod(
+      triggersPod(makeWorkload(object), wanted, 'af-1-triggers-0', [{ class: 'x.Y', arguments: [] }]),
+    );
+    expect((await podOf(ns, 'af-1-triggers-0')).spec).toMatchObject({
+      activeDeadlineSeconds: 110,
+      volumes: expect.arrayContaining([{ name: 'logs', emptyDir: {} }]),
+    });
   });
 
   it('lose our gate only', { timeout: 30_000 }, async () => {
