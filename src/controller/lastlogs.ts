@@ -1,6 +1,7 @@
 /** The logs of the target's pods that don't get Ready: why, only they can say. */
+
+import { podInTrouble } from '../release/awaiting.ts';
 import type { LastLog, Pod, Run, Workload } from '../release/release.ts';
-import { podInTrouble } from '../release/resuming.ts';
 import { troubleOf } from '../release/trouble.ts';
 import type { Reads } from './ports.ts';
 

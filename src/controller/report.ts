@@ -85,6 +85,7 @@ const stalledReasons: Reason[] = [
   'NoMovement',
   'LongStep',
   'WaitingForWorkloads',
+  'TargetNotReady',
   'DatabaseUnreadable',
 ];
 

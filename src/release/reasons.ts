@@ -72,6 +72,10 @@ export const reasons = {
   ReturnFailed: ['run', 'the way back failed: the release stays drained'],
   Verifying: ['run', 'the heads in the database are compared with what the target image needs'],
   Resuming: ['run', 'the hold is off; the pods of the target are awaited'],
+  TargetNotReady: [
+    'run',
+    'pods of the older version do not start or end again, although the database is where they need it',
+  ],
   Downgraded: ['run', 'the release runs on the older version'],
   Returned: ['run', 'the release runs on the newer version again, and the database is as it was'],
   Reverted: ['run', 'the wish was withdrawn, or the release is gone; nothing was taken back'],

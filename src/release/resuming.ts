@@ -2,12 +2,10 @@
  * Resuming: every desired image fits the database. The gate stays closed until the last misfit pod is gone: each new pod
  * of the desired image is let through by name, so that no autoscaler can start the other version in between.
  */
+import { awaiting } from './awaiting.ts';
 import { uncertain } from './decide.ts';
-import { lastWordsInWords } from './lastwords.ts';
-import { type Act, onlyObserves, verdictOn } from './next.ts';
-import { nameOf } from './reasons.ts';
-import type { Pod, Release, Run, Workload } from './release.ts';
-import { troubleOf } from './trouble.ts';
+import { type Act, onlyObserves } from './next.ts';
+import type { Pod, Release, Run } from './release.ts';
 import { judge } from './verdict.ts';
 
 /** The next act of resuming; ends in `finish`. */
@@ -20,8 +18,7 @@ export function resuming(release: Release, run: Run): Act {
   const letting = letGo(release);
   if (letting) return letting;
   const unsettled = release.workloads.filter((w) => !w.settled);
-  if (unsettled.length > 0)
-    return { act: 'wait', reason: 'Resuming', message: unsettled.map((w) => lastWords(release, w)).join('; ') };
+  if (unsettled.length > 0) return awaiting(release, unsettled);
   if (release.gate !== 'absent') return { act: 'deleteGate' };
   return { act: 'finish', outcome: outcomeOf(release, run) };
 }
@@ -95,21 +92,4 @@ function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outco
   if (returnedAt) return schemaStartedAt ? 'Returned' : 'Reverted';
   if (verifiedAt) return 'Downgraded';
   return release.workloads.some((w) => w.image === run.to) ? 'NotNeeded' : 'Reverted';
-}
-
-/** What the pods of an unsettled workload say themselves. */
-function lastWords(release: Release, workload: Workload): string {
-  const verdict = verdictOn(release, workload);
-  const pod = podInTrouble(release, workload);
-  const trouble = pod && troubleOf(pod.object);
-  if (!trouble) return `${nameOf(workload)} not Ready yet${verdict.verdict === 'allow' ? '' : ` (${verdict.reason})`}`;
-  const log = release.lastLogs[pod.name];
-  const words = log && ('read' in log ? lastWordsInWords(log.read) : `its log can't be read (${log.unread})`);
-  return `${nameOf(workload)} not Ready: pod/${pod.name}: ${trouble.how}${words ? `; ${words}` : ''}`;
-}
-
-/** The first pod of a workload that may start and does not get on. */
-export function podInTrouble({ pods }: Pick<Release, 'pods'>, workload: Workload): Pod | undefined {
-  const own = pods.filter((p) => p.owner?.name === workload.name && p.owner.kind === workload.kind);
-  return own.find((p) => !p.gated && !p.terminating && troubleOf(p.object));
 }

@@ -1,7 +1,7 @@
 /** What people read while the older version does not start, in a world in memory. */
 import { describe, expect, it } from 'vitest';
 import type { World } from '../make/world.ts';
-import { deploy, goOn, look, newer, older, record, running, shown, until } from './place.ts';
+import { deploy, goOn, isDone, look, newer, older, outcomes, record, running, shown, until } from './place.ts';
 
 /** The pods of the older version crash with these words. */
 async function crashing(log: string): Promise<World> {
@@ -21,15 +21,26 @@ describe('a target that does not get Ready', () => {
   it('S4-2, S4-14: its known error is explained, and said once', async () => {
     const world = await crashing("Traceback (most recent call last):\nKeyError: <Encoding.VAR: '__var'>\n");
     expect(shown(world)).toMatchObject({
-      reason: 'Resuming',
+      phase: 'Resuming',
+      reason: 'TargetNotReady',
       message: expect.stringMatching(
         /deployment\/\S+ not Ready: pod\/\S+: \S+ ended with exit code 1; it says "KeyError: <Encoding.VAR: '__var'>", that is: .*#68317/,
       ),
     });
-    const said = () => world.events.filter(({ reason }) => reason === 'Resuming').length;
+    expect(shown(world).message).toContain('; it says the same');
+    expect(shown(world).conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'True' }));
+    const said = () => world.events.filter(({ reason }) => reason === 'TargetNotReady').length;
     const before = said();
+    expect(before).toBeGreaterThan(0);
     await goOn(world, 10);
     expect(said()).toBe(before);
+  });
+
+  it('it goes on by itself once they start', async () => {
+    const world = await crashing('ValueError: odd\n');
+    world.crashing.clear();
+    await until(world, isDone(world));
+    expect(outcomes(world)).toEqual(['Downgraded']);
   });
 
   it('unknown words are shown as they are', async () => {
