@@ -41,7 +41,8 @@ def look_at_names(order, work):
 
 @step("copy", look_ahead=look_at_names, alone=True)
 def copy_database(order, work):
-    """Facts: name, bytes, tables, rows, heads (by schema.table) and seconds of a copy that is verified. Throws Refused."""
+    """Facts of a copy that is verified: name, bytes, tables, rows, heads (by schema.table) and seconds; and `counts`, the
+    rows of Airflow's own tables by schema.table. Throws Refused."""
     begun = time.monotonic()
     work.progress.begin(work.index, "copy", 0, "")
     with at_maintenance(work) as (server, connection):
@@ -52,14 +53,15 @@ def copy_database(order, work):
             raise Refused("NameTaken", told % order["name"])
         mark = mark_of(row) if row else None
         if row and mark and "verified" in mark and row.connections != INVALID:
-            check_again(server, mark, row, work)
+            counted = check_again(server, mark, row, work)
         else:
             if row:
                 drop_unfinished(connection, row, order, work)
-            mark = make_copy(server, connection, original, order, work)
+            mark, counted = make_copy(server, connection, original, order, work)
+        counts = counts_of_own(server, original.name, counted, work)
         size = rows(connection, "SELECT pg_database_size(:name)", name=order["name"])[0][0]
     told = {"name": order["name"], "bytes": size, "tables": mark["tables"], "rows": mark["rows"]}
-    return dict(told, heads=mark["heads"], seconds=round(time.monotonic() - begun, 3))
+    return dict(told, heads=mark["heads"], counts=counts, seconds=round(time.monotonic() - begun, 3))
 
 
 def drop_unfinished(connection, row, order, work):
@@ -75,7 +77,8 @@ def drop_database(connection, name, work):
 
 
 def make_copy(server, connection, original, order, work):
-    """Makes, closes to others and verifies the copy; answers its comment. Nothing stays of what can't be verified."""
+    """Makes, closes to others and verifies the copy; answers its comment, and its rows by schema.table. Nothing stays of
+    what can't be verified."""
     mark = {"downdraft": order.get("run"), "of": work.guard.identity}
     statement = create_statement(connection, original, order["name"])
     with tended(connection, work):
@@ -95,7 +98,7 @@ def make_copy(server, connection, original, order, work):
         with contextlib.suppress(Exception):
             run_sql(connection, "DROP DATABASE " + sql_name(order["name"]))
         raise
-    return mark
+    return mark, found
 
 
 def create_statement(connection, original, name):
@@ -210,7 +213,8 @@ def refuse_difference(name, original, copy):
 
 
 def check_again(server, mark, row, work):
-    """Throws Refused unless a verified copy is what its comment says, and the original has not lived on since."""
+    """The rows of a verified copy by schema.table. Throws Refused unless it is what its comment says, and the original has
+    not lived on since."""
     (heads, counted), (copied_heads, copied) = contents_of_both(server, row.name, work)
     if copied_heads != mark["heads"] or (len(copied), sum(copied.values())) != (mark["tables"], mark["rows"]):
         told = "the copy %s is not any more what it was when it was verified at %s; it was not touched"
@@ -219,3 +223,4 @@ def check_again(server, mark, row, work):
     if heads == mark["heads"] and counted != copied:
         told = "the database was written to after the copy %s was verified at %s; drop that, and order again"
         raise Refused("CopyStale", told % (row.name, mark["verified"]))
+    return copied

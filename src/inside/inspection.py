@@ -53,6 +53,7 @@ def inspect_all():
         "unconvertible": unconvertible,
         "triggers": triggers,
         "fernetKeys": fernet_keys(),
+        "kinds": sorted(KINDS),
     }
     told.update(safety)
     return told, {class_path(cls): cls for cls in managers}

@@ -33,18 +33,23 @@ export function runnerScript(): string {
     ...looking,
     ...guarding,
     ...stepping,
+    rowEffects,
+    'counting.py',
     ...copying,
     'convert.py',
     'renames.py',
     'repair.py',
+    'verify.py',
     'migrate.py',
     'folder.py',
     'runner.py',
   );
 }
 
-/** Data and no program: it becomes the value of a name. */
+/** Data and no program: each becomes the value of a name. */
 const hazards = 'hazards.json';
+const rowEffects = 'rows.json';
+const namesOfData: Record<string, string> = { [hazards]: 'HAZARDS', [rowEffects]: 'ROW_EFFECTS' };
 
 function join(...names: string[]): string {
   const key = names.join();
@@ -58,7 +63,8 @@ function join(...names: string[]): string {
 
 function read(name: string): string {
   const text = readFileSync(new URL(name, import.meta.url), 'utf8');
-  return name === hazards ? `HAZARDS = json.loads(r'''${text}''')` : text;
+  const given = namesOfData[name];
+  return given ? `${given} = json.loads(r'''${text}''')` : text;
 }
 
 // The `airflow` on the PATH names the Python that has it; images with several Pythons have it in only one.

@@ -106,7 +106,7 @@ describe('S2-32, S2-35: how a long step gets on, in words with numbers', () => {
 
   it('it stands in STEP', () => {
     const [release, run] = scene({ server: working });
-    expect(stepOf(run.status, '', paceOf(release, run))).toBe('core 1/3: Drop a column, working for 4 min');
+    expect(stepOf(run.status, '', { pace: paceOf(release, run) })).toBe('core 1/3: Drop a column, working for 4 min');
   });
 
   it('nothing is said of another run, nor of what is over', () => {
