@@ -100,7 +100,8 @@ function explain(run: Run, act: Act): { reason: Reason; message: string } {
   const phase = phaseOf(run.status);
   if (phase === 'Planning') return { reason: 'ProbeRunning', message: plan ? 'planned' : 'asking the images' };
   const reason = phase as Extract<Reason, Exclude<Phase, 'Planning' | 'Done'>>;
-  return { reason, message: reasons[reason][1] };
+  const compared = phase === 'Verifying' ? run.status.compared : undefined;
+  return { reason, message: compared ?? reasons[reason][1] };
 }
 
 function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string {
@@ -144,7 +145,7 @@ function conditionsOf(
     as('Approved', Boolean(status.drainStartedAt), status.drainStartedAt ? 'Approved' : 'NotYet', ''),
     as('Drained', Boolean(status.drainedAt), status.drainedAt ? 'Drained' : 'NotYet', ''),
     as('BackedUp', Boolean(status.backup?.verifiedAt), status.backup?.verifiedAt ? status.backup.way : 'NotYet', ''),
-    as('Downgraded', Boolean(status.verifiedAt), status.verifiedAt ? 'Verified' : 'NotYet', ''),
+    as('Downgraded', Boolean(status.verifiedAt), status.verifiedAt ? 'Verified' : 'NotYet', status.compared ?? ''),
     // Shown from the first time on: most runs have none.
     ...(pace?.late || before.some(({ type }) => type === 'Late')
       ? [as('Late', Boolean(pace?.late), pace?.late ? 'Late' : 'InTime', pace?.late ?? '')]

@@ -8,11 +8,13 @@ import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
 import type { Backup, Release, Run } from './release.ts';
 import { same } from './same.ts';
+import { countedBy, counting } from './verifying.ts';
 
 /** The next act of the backup; undefined when it stands. */
 export function backingUp(release: Release, run: Run): Act | undefined {
   const { plan, backup } = run.status;
-  if (!plan || plan.steps.length === 0 || backup?.verifiedAt) return undefined;
+  if (!plan || plan.steps.length === 0) return undefined;
+  if (backup?.verifiedAt) return counting(release, run);
   const { way, named } = plan.backup;
   const now = release.now.toISOString();
   if (way !== 'ServerCopy') {
@@ -33,7 +35,10 @@ function copying(release: Release, run: Run, backup: Backup): Act {
   if (absent) return absent;
   const result = resultOf(runner, run, 'copy');
   if (result?.ok)
-    return { act: 'record', status: { backup: verified(release, backup, result.facts?.at(-1)), progress: null } };
+    return {
+      act: 'record',
+      status: { backup: verified(release, backup, result.facts?.at(-1)), ...countedBy(run, result), progress: null },
+    };
   // Undrained and planned anew: the next way is taken, or a person asked, while the old version serves.
   if (result) {
     const failure = result.error.message;

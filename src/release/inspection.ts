@@ -40,7 +40,21 @@ export type PlanStep =
       revisions: number;
       command: string;
     }
-  | { kind: 'repair'; crossed: string[]; command: string };
+  | { kind: 'repair'; crossed: string[]; command: string }
+  | VerifyStep;
+
+/** The rows are compared with what they were, as far as the reversed scripts leave them alone. */
+export interface VerifyStep {
+  kind: 'verify';
+  /** Core revisions that are reversed, the newest first; of managers by class. */
+  crossed: string[];
+  managers: Record<string, string[]>;
+  /** Rows by id of the hazards that were found on the way; null: there are some, and they could not be counted. */
+  counted: Record<string, number | null>;
+  /** No row may be left that the older version can't read. */
+  readable: boolean;
+  command: string;
+}
 
 /** Where the runner is, from its progress file. */
 export interface Progress {
@@ -57,6 +71,8 @@ export interface Progress {
 export interface Inspection extends WhatWasFound {
   /** When it looked, ISO 8601, by the runner's own clock. */
   at: string;
+  /** The steps that it can carry out; missing where the runner is an older one. */
+  kinds?: string[];
   /** The mark with which it was asked to look once more; clocks of two machines can't be compared. */
   look?: string;
   airflowVersion: string;

@@ -4,7 +4,7 @@
  */
 import { asideName, copyName, hasCopy } from './backup.ts';
 import { failing } from './failing.ts';
-import type { PlanStep, Progress } from './inspection.ts';
+import type { PlanStep, Progress, VerifyStep } from './inspection.ts';
 import type { Act } from './next.ts';
 import type { Reason } from './reasons.ts';
 import type { Release, Run, RunnerResult, RunnerState } from './release.ts';
@@ -19,9 +19,11 @@ export interface Orders {
 }
 
 /** The name under which the runner knows a part of the run. Each drain has a copy of its own. */
-export function partName({ uid, status }: Run, part: Part): string {
+export function partName({ uid, status, spec }: Run, part: Part): string {
   if (part === 'copy') return `${uid}/copy/${status.drainedAt}`;
-  return part === 'reverse' ? uid : `${uid}/${part}`;
+  if (part === 'return') return `${uid}/${part}`;
+  // The same orders are done once only: a person's word makes them others.
+  return spec.acceptRows ? `${uid}/rows-accepted` : uid;
 }
 
 /** The orders of one part. Throws when the record does not hold what they are made from: nothing is guessed. */
@@ -32,8 +34,10 @@ export function ordersOf(run: Run, part: Part): Orders {
 function stepsOf(run: Run, part: Part): Orders['steps'] {
   const { plan, backup } = run.status;
   if (!plan) throw new Error(`downgrade ${run.name} has no plan to order`);
-  if (part === 'reverse') return plan.steps.map(orderOf);
+  if (part === 'reverse')
+    return plan.steps.flatMap((step) => (step.kind === 'verify' ? verifyOrder(step, run) : [orderOf(step)]));
   const name = backup?.name ?? copyName(run);
+  if (part === 'copy' && plan.backup.way !== 'ServerCopy') return [{ kind: 'count' }];
   if (part === 'copy')
     return [...(backup?.stale ? [{ kind: 'dropCopy', name }] : []), { kind: 'copy', name, run: run.uid }];
   if (hasCopy(run.status)) return [{ kind: 'takeBack', name: backup?.name, aside: asideName(run), run: run.uid }];
@@ -47,6 +51,16 @@ function orderOf(step: PlanStep): Record<string, unknown> {
     return { kind, class: step.class, versionTable: step.versionTable, toRevision: step.toRevision };
   if (kind === 'repair') return { kind, crossed: step.crossed };
   return { kind };
+}
+
+/** The order for the step; none where the record has no counts, as in a run that an older downdraft began. */
+function verifyOrder(step: VerifyStep, { status: { counted }, spec }: Run): Record<string, unknown>[] {
+  if (!counted?.rows) return [];
+  const { kind, crossed, managers, readable } = step;
+  const counts = Object.fromEntries(counted.rows);
+  const uncounted = Object.fromEntries(counted.uncounted ?? []);
+  const accept = spec.acceptRows ? { accept: true } : {};
+  return [{ kind, counts, uncounted, crossed, managers, counted: step.counted, readable, ...accept }];
 }
 
 /** What the runner said at the end of a part of this run; undefined while it works, or has not begun. */

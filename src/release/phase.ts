@@ -20,16 +20,20 @@ export function phaseOf(status: RunStatus): Phase {
   if (status.resumeStartedAt) return 'Resuming';
   if (status.returnStartedAt) return 'Returning';
   if (status.verifiedAt) return 'Verifying';
-  if (status.schemaStartedAt) return status.progress?.kind === 'convert' ? 'Converting' : 'Downgrading';
+  if (status.schemaStartedAt) return during[status.progress?.kind ?? ''] ?? 'Downgrading';
   if (status.drainStartedAt) return isBackingUp(status) ? 'BackingUp' : 'Draining';
   return 'Planning';
 }
 
-function isBackingUp({ drainedAt, backup }: RunStatus): boolean {
-  return Boolean(drainedAt && backup && !backup.verifiedAt && !backup.failure);
+/** What the runner is at in the schema step. */
+const during: Record<string, Phase> = { convert: 'Converting', verify: 'Verifying' };
+
+function isBackingUp({ drainedAt, backup, progress }: RunStatus): boolean {
+  const begun = !backup?.verifiedAt || progress?.kind === 'count';
+  return Boolean(drainedAt && backup && begun && !backup.failure);
 }
 
-const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Returning'];
+const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Verifying', 'Returning'];
 
 /** What the runner is at, where its own word for it is not the field's. */
 const words: Record<string, string> = { manager: 'provider', takeBack: 'take the copy back', migrate: 'migrate up' };
@@ -43,7 +47,9 @@ interface Moment {
 
 /** The column STEP: what is being done right now, in a few words, and of a long step how it gets on. */
 export function stepOf(status: RunStatus, waitingFor: string, { idle = false, pace }: Moment = {}): string {
-  if (idle || !busy.includes(phaseOf(status)) || status.failure) return status.failure?.message ?? waitingFor;
+  const phase = phaseOf(status);
+  const working = !idle && busy.includes(phase) && !(phase === 'Verifying' && status.verifiedAt);
+  if (!working || status.failure) return status.failure?.message ?? waitingFor;
   const { progress } = status;
   if (!progress) return waitingFor;
   const { kind, done, of, message } = progress;

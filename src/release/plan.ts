@@ -56,8 +56,9 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
   const keys = keysOfPlan(inspection, circumstances.targetKeys, target.version);
   const { age } = circumstances;
   const backup = chooseBackup(inspection, circumstances);
-  const steps =
-    schema.length === 0 ? [] : [...(converts ? [convertStep(conversions)] : []), ...schema, ...repairStep(crossed)];
+  const before = converts ? [convertStep(conversions)] : [];
+  const after = [...repairStep(crossed), verifyStep(inspection, schema, crossed, converts)];
+  const steps = schema.length === 0 ? [] : [...before, ...schema, ...after];
   const made = {
     identity: inspection.database.identity,
     steps,
@@ -100,6 +101,24 @@ function convertStep(conversions: Plan['conversions']): PlanStep {
 
 function repairStep(crossed: string[]): PlanStep[] {
   return [{ kind: 'repair', crossed, command: 'repair what the reverse scripts leave (sequences, next run dates)' }];
+}
+
+function verifyStep(inspection: Inspection, schema: PlanStep[], crossed: string[], readable: boolean): PlanStep {
+  const managers = schema.flatMap((step) => {
+    const manager = step.kind === 'manager' && inspection.managers.find((m) => m.class === step.class);
+    return manager ? [[manager.class, revisionsBetween(manager.chain, step.from, step.toRevision)]] : [];
+  });
+  const counted = (inspection.hazards ?? [])
+    .filter((hazard) => hazard.effect === 'loses' && crossed.includes(hazard.crosses))
+    .map(({ id, count }) => [id, count]);
+  return {
+    kind: 'verify',
+    crossed,
+    managers: Object.fromEntries(managers),
+    counted: Object.fromEntries(counted),
+    readable,
+    command: 'compare the rows of every table with what they were',
+  };
 }
 
 function otherDatabase({ database }: Inspection, wanted: DatabaseState | undefined): Blocker[] | undefined {

@@ -70,7 +70,10 @@ export const reasons = {
   Converting: ['run', 'rows are rewritten to the form that the older version reads'],
   Returning: ['run', 'the newer version is wanted back: the database is brought back to where it was'],
   ReturnFailed: ['run', 'the way back failed: the release stays drained'],
-  Verifying: ['run', 'the heads in the database are compared with what the target image needs'],
+  Verifying: [
+    'run',
+    'the heads in the database are compared with what the target image needs, and the rows with what they were',
+  ],
   Resuming: ['run', 'the hold is off; the pods of the target are awaited'],
   TargetNotReady: [
     'run',

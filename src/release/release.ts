@@ -210,4 +210,4 @@ export type RunnerResult = { token: number; run: string } & (
 );
 
 export type { ChainLink, Inspection, Plan, PlanStep, Progress } from './inspection.ts';
-export type { Backup, ReturnBy, Run, RunSpec, RunStatus } from './run.ts';
+export type { Backup, Counted, ReturnBy, Run, RunSpec, RunStatus } from './run.ts';

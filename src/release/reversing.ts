@@ -9,6 +9,7 @@ import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
 import type { DatabaseState, Plan, Progress, Release, Run } from './release.ts';
 import { same } from './same.ts';
+import { comparedInWords, failureInWords } from './verifying.ts';
 
 /** The next act once the schema step has begun. */
 export function reversing(release: Release, run: Run): Act {
@@ -19,10 +20,12 @@ export function reversing(release: Release, run: Run): Act {
   const absent = bringRunner(release, run, 'DowngradeFailed');
   if (absent) return absent;
   const result = resultOf(runner, run, 'reverse');
-  if (result && !result.ok) return failing(release, run, result.error.kind, result.error.message, 'DowngradeFailed');
+  if (result && !result.ok)
+    return failing(release, run, result.error.kind, failureInWords(release, run, result.error), 'DowngradeFailed');
   if (result?.ok && database.state === 'read' && plan && meets(database, plan)) {
     const { versionTables } = database;
-    return { act: 'record', status: { verifiedAt: release.now.toISOString(), versionTables, failure: null } };
+    const compared = comparedInWords(run, result);
+    return { act: 'record', status: { verifiedAt: release.now.toISOString(), versionTables, compared, failure: null } };
   }
   if (result?.ok) return verify(release, run);
   if (status.failure) return { act: 'record', status: { failure: null } };

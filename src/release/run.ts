@@ -26,6 +26,8 @@ export interface RunSpec {
   approved?: string;
   approvedUntil?: string;
   abort?: boolean;
+  /** Rows that are not as they were are told, and stop nothing. */
+  acceptRows?: boolean;
   /** `copyAgain`: the copy that failed is tried again; how often it had failed when that was asked. */
   backup?: { reference?: string; waivedBy?: string; copyAgain?: number };
 }
@@ -50,6 +52,8 @@ export interface RunStatus {
   drainStartedAt?: string | null;
   drainedAt?: string | null;
   backup?: Backup;
+  /** What the rows were before the schema step. */
+  counted?: Counted | null;
   schemaStartedAt?: string;
   /** All version tables when the schema step began: where the way back ends. */
   before?: Record<string, string[]>;
@@ -60,6 +64,8 @@ export interface RunStatus {
   verifiedAt?: string;
   /** What was read when it was verified. */
   versionTables?: Record<string, string[]>;
+  /** What came of comparing the rows, for people. */
+  compared?: string;
   returnStartedAt?: string;
   returnBy?: ReturnBy;
   returnedAt?: string;
@@ -67,6 +73,17 @@ export interface RunStatus {
   completedAt?: string;
   outcome?: 'Downgraded' | 'Returned' | 'Reverted' | 'NotNeeded';
   outageSeconds?: number;
+}
+
+/** Rows by schema.table while nobody wrote, after one drain. */
+export interface Counted {
+  /** The drain: its time. */
+  of: string;
+  /** A list, since a merge patch replaces lists whole. Missing with `why`. */
+  rows?: [table: string, rows: number][];
+  /** Tables that could not be counted, and why. */
+  uncounted?: [table: string, why: string][];
+  why?: string;
 }
 
 /** What the runner said when a step failed. */

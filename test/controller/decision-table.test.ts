@@ -193,7 +193,7 @@ describe('the database', () => {
     world.learned[older] = makeImage('3.1.8');
     expect(await deploy(world, older)).toEqual(Array(4).fill('ProviderAhead'));
     await until(world, isDone(world));
-    expect(record(world).plan!.steps.map((s) => s.kind)).toEqual(['manager', 'repair']);
+    expect(record(world).plan!.steps.map((s) => s.kind)).toEqual(['manager', 'repair', 'verify']);
     expect(world.database).toMatchObject({ versionTables: { alembic_version_fab: ['6709f7a774b9'] } });
   });
 

@@ -122,7 +122,7 @@ it('a copy that was made before the release was opened again is dropped and made
   steps.length = 0;
   await until(world, isDone(world));
   expect(outcomes(world)).toEqual(['Downgraded']);
-  expect(steps).toEqual(['dropCopy', 'copy', 'convert', 'core', 'manager', 'repair']);
+  expect(steps).toEqual(['dropCopy', 'copy', 'convert', 'core', 'manager', 'repair', 'verify']);
   expect(record(world).backup!.stale).toBeUndefined();
 });
 

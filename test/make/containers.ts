@@ -100,6 +100,9 @@ export interface RunnerWorld {
   copyImpossible: string | undefined;
   copyFails: string | undefined;
   stepFails: string | undefined;
+  countFails: string | undefined;
+  rows: Record<string, number>;
+  lostRows: Record<string, number>;
 }
 
 interface Order {
@@ -107,6 +110,8 @@ interface Order {
   name?: string;
   aside?: string;
   toRevision?: string;
+  counts?: Record<string, number>;
+  accept?: boolean;
 }
 
 interface Orders {
@@ -130,7 +135,12 @@ export function work(folder: Map<string, string>, version: Version, database: Da
   const returns = orders.steps[0]!.kind === 'takeBack';
   if (!returns && JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
     return void fail('OtherDatabase', 'not the planned one');
-  const failure = orders.steps[0]!.kind === 'copy' ? world.copyFails : world.stepFails;
+  const counts = orders.steps[0]!.kind === 'count';
+  const failure = orders.steps[0]!.kind === 'copy' ? world.copyFails : counts ? world.countFails : world.stepFails;
+  if (failure && counts) {
+    world.countFails = undefined;
+    return void fail(/^(\w+): /.exec(failure)?.[1] ?? 'CountFailed', failure);
+  }
   if (failure) {
     world.copyFails = world.stepFails = undefined;
     const [, kind = 'StepFailed'] = /^(\w+): /.exec(failure) ?? [];
@@ -142,9 +152,28 @@ export function work(folder: Map<string, string>, version: Version, database: Da
       delete world.copies[order.name ?? ''];
     }
     const told = { step, steps: orders.steps.length, kind: order.kind, done: 1, of: 2, revision: '', message: 'at it' };
+    const differing = order.kind === 'verify' && !order.accept && differenceOf(order, world);
+    if (differing) return void fail('RowsDiffer', differing);
     if (advance(order, version, database, world)) return void tell('progress.json', told);
   }
-  tell('result.json', { ok: true, versionTables: database.versionTables, facts: orders.steps.map(() => null) });
+  tell('result.json', {
+    ok: true,
+    versionTables: database.versionTables,
+    facts: orders.steps.map((order) => factsOf(order, world)),
+  });
+}
+
+/** What a step tells of the rows. */
+function factsOf({ kind }: Order, { rows, lostRows }: RunnerWorld): Record<string, unknown> | null {
+  if (kind === 'copy' || kind === 'count') return { counts: rows };
+  if (kind === 'verify') return { tables: Object.keys(rows).length, rows: 4, gone: {}, told: Object.keys(lostRows) };
+  return null;
+}
+
+function differenceOf({ counts = {} }: Order, { rows, lostRows }: RunnerWorld): string | undefined {
+  const now = { ...rows, ...lostRows };
+  const table = Object.keys(counts).find((name) => counts[name] !== now[name]);
+  return table && `${table} had ${counts[table]} rows and has ${now[table]}`;
 }
 
 /** Does one thing of a step; false when nothing of it is left to do. */
@@ -177,6 +206,7 @@ function inspection(
   const { state: _, ...read } = structuredClone(database);
   return {
     at: now.toISOString(),
+    kinds: ['copy', 'count', 'verify'],
     airflowVersion: version,
     core: {
       heads: [headsOf[version].core],

@@ -61,6 +61,11 @@ export interface World {
   copyKept: string | undefined;
   /** The next step that the runner begins fails with this. */
   stepFails: string | undefined;
+  /** Counting the rows fails with this. */
+  countFails: string | undefined;
+  /** Rows by table; `lostRows`: those that are otherwise after the schema step. */
+  rows: Record<string, number>;
+  lostRows: Record<string, number>;
   /** Pods that crash as soon as they start, and what they print. */
   crashing: Set<string>;
   lastLog: string;
@@ -128,6 +133,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     copyFails: undefined as string | undefined,
     copyKept: undefined as string | undefined,
     stepFails: undefined as string | undefined,
+    countFails: undefined as string | undefined,
+    rows: { 'public.dag': 3, 'public.dag_run': 1 } as Record<string, number>,
+    lostRows: {} as Record<string, number>,
     harm: [] as string[],
     database: makeDatabase() as DatabaseState,
     databases: {} as Record<string, DatabaseState>,

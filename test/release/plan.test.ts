@@ -44,6 +44,7 @@ describe('planDowngrade', () => {
       { kind: 'core', from: '1d6611b6ab7c', toRevision: '509b94a1042d', revisions: 3 },
       { kind: 'manager', versionTable: 'alembic_version_fab', toRevision: '6709f7a774b9', revisions: 1 },
       { kind: 'repair', crossed: ['1d6611b6ab7c', 'b', 'a'] },
+      { kind: 'verify', crossed: ['1d6611b6ab7c', 'b', 'a'], readable: true },
     ]);
     expect(plan.blockers).toEqual([]);
   });
@@ -64,7 +65,11 @@ describe('planDowngrade', () => {
       ...makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
       backend: 'postgresql',
     };
-    expect(kinds(planDowngrade(makeInspection({ database }), makeImage('3.1.8')))).toEqual(['manager', 'repair']);
+    expect(kinds(planDowngrade(makeInspection({ database }), makeImage('3.1.8')))).toEqual([
+      'manager',
+      'repair',
+      'verify',
+    ]);
   });
 
   it('a provider that the target does not enforce stays where it is', () => {
@@ -72,6 +77,7 @@ describe('planDowngrade', () => {
       'convert',
       'core',
       'repair',
+      'verify',
     ]);
   });
 
