@@ -6,6 +6,7 @@ import { ordersOf } from '../../src/release/orders.ts';
 import { planDowngrade, planInWords } from '../../src/release/plan.ts';
 import type { ImageKnowledge, Plan, Run } from '../../src/release/release.ts';
 import { type TakeUp, unasked } from '../../src/release/triggers.ts';
+import { countedBy } from '../../src/release/verifying.ts';
 import { run as runCommand } from '../cluster/command.ts';
 import { type Runner, startRunner } from '../inside/airflow.ts';
 
@@ -75,9 +76,15 @@ async function answerOf<T>(script: string, env: NodeJS.ProcessEnv): Promise<T> {
 }
 
 async function obey(runner: Runner, plan: Plan, before: Record<string, string[]>, seconds: Record<string, number>) {
-  const run = { name: 'matrix', uid: 'matrix', status: { plan } } as unknown as Run;
-  await runner.order({ token: 1, identity: plan.identity, ...ordersOf(run, 'reverse') });
-  const result = await runner.file('result.json');
+  const run = { name: 'matrix', uid: 'matrix', spec: {}, status: { plan, drainedAt: 'now' } } as unknown as Run;
+  await runner.order({ token: 1, identity: plan.identity, ...ordersOf(run, 'copy') });
+  const first = await runner.file('result.json');
+  if (!first.ok) throw new Error(`counting: ${first.error?.message}`);
+  const { counted } = countedBy(run, { ok: true, ...(first.facts ? { facts: first.facts } : {}) });
+  seconds.count = first.seconds?.[0] ?? 0;
+  const orders = ordersOf({ ...run, status: { ...run.status, counted } }, 'reverse');
+  await runner.order({ token: 2, identity: plan.identity, ...orders });
+  const result = await runner.file('result.json', ({ token }) => token === 2);
   const spent = (result.seconds ?? []) as unknown as number[];
   plan.steps.forEach((step, at) => {
     if (spent[at] !== undefined) seconds[step.kind === 'manager' ? step.versionTable : step.kind] = spent[at];
