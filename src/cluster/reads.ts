@@ -1,8 +1,10 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import type { SnapshotWay } from '../release/places.ts';
 import { gateName, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
+import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
 import { notFound } from './errors.ts';
 import { gateConfigurationName, gateTrialPod } from './gate.ts';
@@ -52,6 +54,9 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
       }),
     runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
       await runnerFiles(client, namespace, pod, container, paths),
+    obstacles: obstaclesOf(client),
+    backupObject: async (way: SnapshotWay, namespace: string, name: string) =>
+      await getBackup(client, way, namespace, name),
     learnedImages: async (): Promise<Record<string, ImageKnowledge>> => await learnedImages(client, own),
   };
 }

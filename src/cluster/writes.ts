@@ -3,6 +3,8 @@ import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.
 import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
+import type { BackupObject } from '../release/snapshots.ts';
+import { createBackup } from './backups.ts';
 import type { Client } from './client.ts';
 import { ApiError, conflict, notFound } from './errors.ts';
 import { type EventWords, eventOf } from './events.ts';
@@ -63,6 +65,7 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
       await writeFile(client, namespace, pod, container, path, text),
     startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
       await startDetached(client, namespace, pod, container, command),
+    createBackup: async (object: BackupObject): Promise<void> => await createBackup(client, object),
     learnImage: async (knowledge: ImageKnowledge): Promise<void> => await learnImage(client, own, knowledge),
     /** Says that releases of Airflow are in a namespace, so that Helm's records there are looked at. */
     labelNamespace: async (namespace: string): Promise<void> =>

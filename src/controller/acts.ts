@@ -2,6 +2,7 @@
  * Act: carries out what `next` decided. One function per act, each safe to repeat: the controller may be killed before
  * or after any write in here.
  */
+import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
@@ -12,6 +13,7 @@ import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
 import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
+import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import type { Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
@@ -102,6 +104,8 @@ async function carryOutForRun(
       });
     case 'lookAgain':
       return tellRunner(release, writes, 'look', act.mark);
+    case 'askBackup':
+      return askBackup(act.object, run, record, writes);
     case 'order':
       return order(release, run, act.part, writes, settings.token);
     case 'finish': {
@@ -151,6 +155,21 @@ async function askTriggers(
 
 function wantedOf({ namespace, name, profile }: Release, run: Run, command: string[]) {
   return { run: run.name, namespace, release: name, profile, command };
+}
+
+/** What the API server takes from nobody will not be taken later: the next way is, and the old version serves meanwhile. */
+async function askBackup(
+  object: BackupObject,
+  { status }: Run,
+  record: (status: Partial<RunStatus>) => Promise<void>,
+  writes: Writes,
+): Promise<void> {
+  try {
+    await writes.createBackup(object);
+  } catch (error) {
+    if (!(error instanceof BackupRefused) || !status.backup) throw error;
+    await record(notMade(status.backup, error.message));
+  }
 }
 
 /** The orders carry what was planned, on which database, and by whose authority; the same orders twice are one. */

@@ -1,7 +1,7 @@
 /** What the probe and the runner have told so far, read from their pods. */
 import { explained, lastWordsInWords } from '../release/lastwords.ts';
 import type { ContainerStatus } from '../release/objects.ts';
-import { isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
+import { backupVolume, isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -115,7 +115,7 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
   }
   const status = mainStatus(pod);
   if (!status?.state?.running)
-    return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is starting` };
+    return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is starting${withClaim(pod)}` };
   return readRunner(reads, pod, status, now);
 }
 
@@ -176,9 +176,15 @@ function notRunning(pod: Pod, now: Date): { state: 'failed'; message: string; at
     return {
       state: 'failed',
       at: now.toISOString(),
-      message: `pod/${pod.name} can't be scheduled: ${unscheduled.message}`,
+      message: `pod/${pod.name} can't be scheduled${withClaim(pod)}: ${unscheduled.message}`,
     };
   return undefined;
+}
+
+/** A volume that does not come keeps a pod for ever, and the scheduler does not always name it. */
+function withClaim(pod: Pod): string {
+  const volume = backupVolume(pod.object);
+  return volume ? ` with volume claim ${volume.claim} of the policy's backup.dump` : '';
 }
 
 function endReason(pod: Pod): string {

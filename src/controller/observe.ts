@@ -11,6 +11,7 @@ import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../
 import { expired } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
+import { observeBackups } from './backups.ts';
 import { observeLastLogs } from './lastlogs.ts';
 import type { Reads } from './ports.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
@@ -55,6 +56,7 @@ export async function observe(
     settings,
   );
   const { mode, rules } = policy;
+  const { outlook, asked } = await observeBackups(reads, namespace, rules, run);
   const release: Release = {
     namespace,
     name,
@@ -75,6 +77,8 @@ export async function observe(
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
+    outlook,
+    asked,
     expired: expired(downgrades, name, settings.now()),
     patience: settings.patience ?? defaultPatience,
     now: settings.now(),

@@ -4,10 +4,12 @@
  */
 import type { RegistryAnswer } from '../release/images.ts';
 import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
+import type { SnapshotWay } from '../release/places.ts';
 import type { ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../release/release.ts';
 import type { Rules } from '../release/rules.ts';
+import type { BackupObject } from '../release/snapshots.ts';
 
 export interface ExecResult {
   /** undefined: the stream ended without a status. The command may still be running. */
@@ -55,6 +57,10 @@ export interface Reads {
   database(workload: WorkloadObject, container: string): Promise<DatabaseState>;
   /** Sessions on that database, without our own. */
   sessions(workload: WorkloadObject, container: string): Promise<Session[]>;
+  /** What stands in the way of a backup that others make; [] when nothing is known to. */
+  obstacles(way: SnapshotWay, source: { name: string; namespace: string }): Promise<string[]>;
+  /** The object by which such a backup was asked for; undefined when there is none. */
+  backupObject(way: SnapshotWay, namespace: string, name: string): Promise<BackupObject | undefined>;
   learnedImages(): Promise<Record<string, ImageKnowledge>>;
   /** Where the schema is, asked inside a running pod of the release, with the sessions it sees. Never throws. */
   askPod(namespace: string, pod: string, container: string): Promise<{ database: DatabaseState; sessions?: Session[] }>;
@@ -92,6 +98,8 @@ export interface Writes {
   startDetached(namespace: string, pod: string, container: string, command: string[]): Promise<void>;
   /** Drops what an earlier run left, by the stored workload's own connection. Throws CopyKept with why it stays. */
   dropCopy(workload: WorkloadObject, container: string, copy: CopyToDrop): Promise<void>;
+  /** Asks for a backup by others. There already is fine. Throws BackupRefused when the API server does not take it. */
+  createBackup(object: BackupObject): Promise<void>;
   learnImage(knowledge: ImageKnowledge): Promise<void>;
   /** Forgets what was learned of an image reference. */
   forgetImage(image: string): Promise<void>;

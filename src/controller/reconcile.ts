@@ -7,6 +7,7 @@ import { phaseOf } from '../release/phase.ts';
 import type { Reason } from '../release/reasons.ts';
 import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
 import type { Release, Run, Workload } from '../release/release.ts';
+import { replacing } from '../release/same.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
@@ -133,7 +134,8 @@ async function show(release: Release, object: DowngradeObject, act: Act, writes:
   const run = readRun(object);
   const shown = shownOf(release, run, act, object.status);
   if (!differs(object.status, shown)) return;
-  await writes.patchDowngradeStatus(release.namespace, run.name, shown);
+  const backup = replacing(object.status?.backup, shown.backup as object);
+  await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup });
   const { apiVersion, metadata } = object;
   const { namespace, name, uid } = metadata;
   const of = { apiVersion, kind: downgradeApi.kind, namespace, name, ...(uid ? { uid } : {}) };

@@ -58,8 +58,10 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
 
 /** What the plan costs and what it is safe by, for people and for whoever has to agree. */
 function safetyOf({ status: { plan, backup } }: Run, approval: string) {
-  const { way, name, named, verifiedAt, keepUntil, bytes, droppedAt } = backup ?? {};
-  const kept = { way, name, reference: named, verifiedAt, keepUntil, bytes, droppedAt };
+  const { way, name, namespace, path, named, verifiedAt, keepUntil, bytes, tables, rows, droppedAt } = backup ?? {};
+  const claim = backup?.volume?.claim;
+  const place = { name, namespace, claim, path, reference: named };
+  const kept = { way, ...place, verifiedAt, keepUntil, bytes, tables, rows, droppedAt };
   return {
     planHash: plan?.hash ?? '',
     approval,
@@ -111,6 +113,8 @@ function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string
   const { backup, before } = run.status;
   if (outcome === 'Returned' && backup?.way === 'ServerCopy')
     return `the copy made before took the database's place again (${describeRevision(before?.alembic_version?.[0] ?? '')}); what was reversed is kept beside it`;
+  if (outcome === 'Returned' && backup?.way === 'Dump')
+    return `the dump made before was loaded again (${describeRevision(before?.alembic_version?.[0] ?? '')})`;
   return reasons[outcome][1];
 }
 

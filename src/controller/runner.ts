@@ -3,6 +3,7 @@
  * which has imported Airflow and looked at the database before anything is drained; with OldPod the old pod itself, by a
  * command that outlives its stream.
  */
+import { dumpPlace } from '../release/places.ts';
 import { runLabel, runnerFolder, runnerPod } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
@@ -25,6 +26,7 @@ export async function startRunner(release: Release, run: Run, writes: Writes, se
       release: release.name,
       profile: release.profile,
       command: settings.commands.runner,
+      dumps: dumpPlace(release.rules, run),
     };
     return writes.createPod(runnerPod(source.object, wanted));
   }

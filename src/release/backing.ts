@@ -1,13 +1,17 @@
 /**
- * Backing up: nobody writes any more, nothing is changed yet. The copy is made and checked by the runner; a person's word
- * is written down. What can't be made opens the release again and asks, since the old version can still serve.
+ * Backing up: nobody writes any more, nothing is changed yet. A copy or a dump is made and checked by the runner; a
+ * snapshot is asked for and awaited; a person's word is written down. What can't be made opens the release again: the next
+ * way is taken, or a person asked, while the old version serves.
  */
-import { copyName } from './backup.ts';
+import { backupName, failedTries, isMade } from './backup.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
-import type { Backup, Release, Run } from './release.ts';
+import { backupVolume } from './pods.ts';
+import type { Backup, Release, Run, RunStatus } from './release.ts';
+import type { BackupWay } from './rules.ts';
 import { same } from './same.ts';
+import { askedObject, isSnapshot, makingOf, sourceOf } from './snapshots.ts';
 import { countedBy, counting } from './verifying.ts';
 
 /** The next act of the backup; undefined when it stands. */
@@ -17,16 +21,43 @@ export function backingUp(release: Release, run: Run): Act | undefined {
   if (backup?.verifiedAt) return counting(release, run);
   const { way, named } = plan.backup;
   const now = release.now.toISOString();
-  if (way !== 'ServerCopy') {
-    const given = { way, startedAt: now, verifiedAt: now, ...(named ? { named } : {}) };
+  if (!isMade(way)) {
+    const given = { ...begun(run, way, now), verifiedAt: now, ...(named ? { named } : {}) };
     return { act: 'record', status: { backup: given } };
   }
-  // One that failed is only begun anew when a person has asked for it (planning.ts).
-  if (backup?.way !== 'ServerCopy' || backup.failure) {
-    const begun = { way, name: copyName(run), startedAt: now, failure: null, tries: (backup?.tries ?? 0) + 1 };
-    return { act: 'record', status: { backup: begun } };
-  }
-  return copying(release, run, backup);
+  // One that failed is only begun anew when a person has asked for it (failedWays).
+  if (backup?.way !== way || backup.name !== backupName(run, way) || backup.failure)
+    return { act: 'record', status: { backup: { ...begun(run, way, now), ...intended(release, run, way, now) } } };
+  return isSnapshot(way) ? snapshotting(release, run, backup) : copying(release, run, backup);
+}
+
+/** Nothing that was said of the way before counts for this one, but for the database that a copy left. */
+function begun({ status: { backup } }: Run, way: Backup['way'], startedAt: string): Backup {
+  const gone = { name: null, namespace: null, volume: null, path: null, named: null, failure: null };
+  const unknown = { verifiedAt: null, stale: null, keepUntil: null, bytes: null, tables: null, rows: null };
+  const left = backup?.way === 'ServerCopy' && backup.name ? { left: backup.name } : {};
+  return { ...gone, ...unknown, ...left, way, startedAt };
+}
+
+function intended(release: Release, run: Run, way: string, now: string): Partial<Backup> {
+  const { rules, namespace } = release;
+  const { volumeSnapshot, cnpg } = rules.backup;
+  const name = backupName(run, way);
+  // A copy of that name may stand there from before another way was taken.
+  if (way === 'ServerCopy') return { name, ...(run.status.backup?.left ? { stale: true } : {}) };
+  if (way === 'Dump') return { name, keepUntil: termFrom(release, now), ...mounted(release) };
+  return { name, namespace: (way === 'VolumeSnapshot' ? volumeSnapshot : cnpg)?.namespace ?? namespace };
+}
+
+/** Not by the policy, which may name another volume by now. */
+function mounted({ pods }: Release): Partial<Backup> {
+  const runner = pods.find((pod) => pod.role === 'runner' && !pod.terminating);
+  const volume = runner && backupVolume(runner.object);
+  return volume ? { volume } : {};
+}
+
+function termFrom({ rules }: Release, from: string): string {
+  return new Date(Date.parse(from) + rules.backup.keepHours * 3_600_000).toISOString();
 }
 
 function copying(release: Release, run: Run, backup: Backup): Act {
@@ -39,12 +70,7 @@ function copying(release: Release, run: Run, backup: Backup): Act {
       act: 'record',
       status: { backup: verified(release, backup, result.facts?.at(-1)), ...countedBy(run, result), progress: null },
     };
-  // Undrained and planned anew: the next way is taken, or a person asked, while the old version serves.
-  if (result) {
-    const failure = result.error.message;
-    const reopened = { drainStartedAt: null, drainedAt: null, progress: null };
-    return { act: 'record', status: { backup: { ...backup, failure }, ...reopened } };
-  }
+  if (result) return { act: 'record', status: notMade(backup, result.error.message) };
   const progress = progressOf(runner, run, 'copy');
   if (!progress) return { act: 'order', part: 'copy' };
   if (!same(progress, run.status.progress)) return { act: 'record', status: { progress } };
@@ -52,16 +78,56 @@ function copying(release: Release, run: Run, backup: Backup): Act {
   return asks ? { act: 'wait', ...asks } : { act: 'wait', reason: 'BackingUp', message: progress.message };
 }
 
-function verified({ now, rules }: Release, backup: Backup, facts: Record<string, unknown> | null | undefined): Backup {
+/** Undrained and planned anew, without this way. */
+export function notMade(backup: Backup, failure: string): Partial<RunStatus> {
+  const failed = { ...backup.failed, [backup.way]: failure };
+  return { backup: { ...backup, failure, failed, tries: (backup.tries ?? 0) + 1 }, drainStartedAt: null, drainedAt: null, progress: null };
+}
+
+/** Why ways could not be taken in this run, unless someone asked to try again; older records know of the copy alone. */
+export function failedWays(run: Run): Partial<Record<BackupWay, string>> {
+  const { backup } = run.status;
+  if (failedTries(run) === 0) return {};
+  return backup?.failed ?? (backup?.failure ? { ServerCopy: backup.failure } : {});
+}
+
+function verified(release: Release, backup: Backup, facts: Record<string, unknown> | null | undefined): Backup {
   const number = (name: string) => (typeof facts?.[name] === 'number' ? { [name]: facts[name] } : {});
-  const keepUntil = new Date(now.getTime() + rules.backup.keepHours * 3_600_000).toISOString();
+  const now = release.now.toISOString();
   return {
     ...backup,
     stale: null,
-    verifiedAt: now.toISOString(),
-    keepUntil,
+    verifiedAt: now,
+    // A dump's stands in its own mark, too.
+    keepUntil: (backup.way === 'Dump' && backup.keepUntil) || termFrom(release, now),
+    ...(typeof facts?.path === 'string' ? { path: facts.path } : {}),
     ...number('bytes'),
     ...number('tables'),
     ...number('rows'),
   };
+}
+
+/** An error may pass, since its maker goes on trying; longer than this nobody waits for that without Airflow. */
+const errorPatienceSeconds = 60;
+
+function snapshotting(release: Release, run: Run, backup: Backup): Act {
+  const way = backup.way as Parameters<typeof askedObject>[1];
+  const { rules, namespace, asked: stored, now } = release;
+  const asked = askedObject(run, way, rules.backup, namespace);
+  const making = stored && makingOf(way, stored, asked);
+  if (making?.state === 'ready')
+    return { act: 'record', status: { backup: verified(release, backup, { bytes: making.bytes }) } };
+  if (making?.state === 'failed') return { act: 'record', status: notMade(backup, making.message) };
+  const seconds = (now.getTime() - Date.parse(backup.startedAt)) / 1000;
+  const most = (sourceOf(way, rules.backup, namespace)?.minutes ?? 0) * 60;
+  const message = making?.message ?? `${asked.kind} ${asked.metadata.namespace}/${asked.metadata.name} is asked for`;
+  if (making?.state === 'erring' && seconds > errorPatienceSeconds)
+    return { act: 'record', status: notMade(backup, message) };
+  if (seconds > most)
+    return {
+      act: 'record',
+      status: notMade(backup, `not ready after ${Math.round(seconds / 60)} minutes: ${message}`),
+    };
+  if (!making) return { act: 'askBackup', object: asked };
+  return { act: 'wait', reason: 'BackingUp', message };
 }

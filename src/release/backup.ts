@@ -1,8 +1,10 @@
 /**
- * Backup: how the database as it is now is kept. The policy's ways are tried in their order; a copy on the server is made
- * and checked by downdraft itself and can be taken back in seconds, the others are a person's word.
+ * Backup: how the database as it is now is kept. The policy's ways are tried in their order. A copy on the server and a
+ * dump are made, checked and taken back by downdraft; a VolumeSnapshot and a backup of CloudNativePG are asked for, and a
+ * person restores from them; the others are a person's word.
  */
 import type { Inspection, PlannedBackup } from './inspection.ts';
+import type { Outlook, Places } from './places.ts';
 import type { Run, RunStatus } from './release.ts';
 import type { BackupWay } from './rules.ts';
 
@@ -10,39 +12,116 @@ import type { BackupWay } from './rules.ts';
 export interface Means {
   /** Ways of the policy, the best first. What a person names who may approve counts after them in any case. */
   ways: readonly BackupWay[];
+  /** Where the policy wants those kept that need a place. */
+  places?: Places;
   /** What a person wrote into the Downgrade. */
   named?: { reference?: string; waivedBy?: string };
-  /** Why the copy on the server could not be made, when it was tried. */
-  failed?: string;
+  /** Why a way could not be taken, when it was tried, or can't be tried at all. */
+  failed?: Partial<Record<BackupWay, string>>;
+  /** What stands in the way of those that others make. */
+  outlook?: Outlook;
+}
+
+/** Ways that downdraft sees to by itself. */
+const made: readonly string[] = ['ServerCopy', 'Dump', 'VolumeSnapshot', 'CNPGBackup'];
+
+/** True for a way that is more than a person's word. */
+export function isMade(way: string): boolean {
+  return made.includes(way);
 }
 
 /** The first way that can be taken, with what stood in the way of those before it. */
-export function chooseBackup(inspection: Inspection, { ways, named = {}, failed }: Means): PlannedBackup {
+export function chooseBackup(inspection: Inspection, means: Means): PlannedBackup {
+  const { ways, places = {}, named = {}, failed = {} } = means;
   const why: string[] = [];
   for (const way of new Set([...ways, 'Reference', 'Waiver'] as const)) {
-    if (way === 'ServerCopy') {
-      if (inspection.copy?.possible && failed === undefined) return { way, why };
-      why.push(
-        `no copy on the server: ${failed ?? (inspection.copy ? inspection.copy.why.join('; ') : noCopy(inspection))}`,
-      );
-    }
-    if (way === 'Reference' && named.reference) return { way, named: named.reference, why };
-    if (way === 'Waiver' && named.waivedBy) return { way, named: named.waivedBy, why };
+    const word = way === 'Reference' ? named.reference : way === 'Waiver' ? named.waivedBy : undefined;
+    if (word) return { way, named: word, why };
+    if (way === 'Reference' || way === 'Waiver') continue;
+    const obstacles = failed[way] === undefined ? obstaclesTo[way](inspection, means) : [failed[way]];
+    const place = placeOf[way](places);
+    if (obstacles.length === 0) return { way, ...(place ? { place } : {}), why };
+    why.push(`${nouns[way]}: ${obstacles.join('; ')}`);
   }
   return { way: 'None', why };
 }
 
-function noCopy({ database }: Inspection): string {
-  return `that is built for PostgreSQL only, and this is ${database.backend}`;
+type Made = Exclude<BackupWay, 'Reference' | 'Waiver'>;
+
+const nouns: Record<Made, string> = {
+  ServerCopy: 'no copy on the server',
+  Dump: 'no dump',
+  VolumeSnapshot: 'no volume snapshot',
+  CNPGBackup: 'no backup by CloudNativePG',
+};
+
+const obstaclesTo: Record<Made, (inspection: Inspection, means: Means) => string[]> = {
+  ServerCopy: ({ copy, database }) => {
+    if (!copy) return [`that is built for PostgreSQL only, and this is ${database.backend}`];
+    return unlessPossible(copy, "the server can't copy this database");
+  },
+  Dump: ({ dump }, { places }) => {
+    if (!places?.dump) return [unnamed('backup.dump.claim')];
+    if (!dump) return [`the runner has no folder on volume claim ${places.dump.claim}`];
+    return unlessPossible(dump, "the runner can't write one");
+  },
+  VolumeSnapshot: (_, { places, outlook }) =>
+    places?.volumeSnapshot ? (outlook?.VolumeSnapshot ?? [unasked]) : [unnamed('backup.volumeSnapshot.claim')],
+  CNPGBackup: (_, { places, outlook }) =>
+    places?.cnpg ? (outlook?.CNPGBackup ?? [unasked]) : [unnamed('backup.cnpg.cluster')],
+};
+
+const unasked = 'whether it can be made is not known';
+
+function unnamed(field: string): string {
+  return `no DowngradePolicy of this namespace sets ${field}, or they set different ones`;
 }
 
+/** Where the runner gives no reason, there is one all the same. */
+function unlessPossible({ possible, why }: { possible: boolean; why: string[] }, otherwise: string): string[] {
+  if (possible) return [];
+  return why.length > 0 ? why : [otherwise];
+}
+
+const placeOf: Record<Made, (places: Places) => string | undefined> = {
+  ServerCopy: () => undefined,
+  Dump: ({ dump }) => dump && `volume claim ${dump.claim}${dump.subPath ? `, folder ${dump.subPath}` : ''}`,
+  VolumeSnapshot: ({ volumeSnapshot: at }) => at && `volume claim ${at.claim}${within(at.namespace)}`,
+  CNPGBackup: ({ cnpg: at }) => at && `cluster ${at.cluster}${within(at.namespace)}`,
+};
+
+function within(namespace: string | undefined): string {
+  return namespace ? ` in namespace ${namespace}` : '';
+}
+
+const byPerson = 'going back to it is work of a person; downdraft itself only migrates up again';
+
 /** The line of the plan. */
-export function backupInWords({ way, named, why }: PlannedBackup): string {
+export function backupInWords({ way, named, place, why }: PlannedBackup): string {
   const before = why.length > 0 ? ` (${why.join('; ')})` : '';
-  if (way === 'ServerCopy') return 'backup: a verified copy of the database on its own server, made after the drain';
-  if (way === 'Reference') return `backup: ${named}, on the word of who approved it${before}`;
-  if (way === 'Waiver') return `backup: none, on the word of ${named}${before}`;
-  return `backup: none${before}`;
+  const line: Record<PlannedBackup['way'], string> = {
+    ServerCopy: 'a verified copy of the database on its own server, made after the drain',
+    Dump: `a verified dump on ${place}, made after the drain; the way back loads it again`,
+    VolumeSnapshot: `a VolumeSnapshot of ${place}, made after the drain; ${byPerson}`,
+    CNPGBackup: `a Backup of CloudNativePG, of ${place}, made after the drain; ${byPerson}`,
+    Reference: `${named}, on the word of who approved it`,
+    Waiver: `none, on the word of ${named}`,
+    None: 'none',
+  };
+  return `backup: ${line[way]}${before}`;
+}
+
+/** What a person should know of the way that was chosen. */
+export function backupNotes({ way }: PlannedBackup, { copy, dump }: Inspection): string[] {
+  if (way === 'ServerCopy') return copy?.notes ?? [];
+  if (way === 'Dump') return dump?.notes ?? [];
+  // S2-8, S2-40: it is named while the newer version still serves, so it is older than the last write.
+  if (way === 'Reference') return ['what is written after the named backup was taken is not in it'];
+  if (way === 'VolumeSnapshot')
+    return [
+      'the server runs while its volume is snapshotted: the snapshot is as after a power cut, and good only if data and log are on that one volume',
+    ];
+  return [];
 }
 
 /** Name of the copy: of this run alone, within PostgreSQL's 63 bytes. */
@@ -55,18 +134,28 @@ export function asideName(run: Run): string {
   return databaseName('downdraft_aside', run);
 }
 
-function databaseName(prefix: string, { name, uid }: Run): string {
-  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_');
-  return `${prefix}_${plain(name).slice(0, 36).replace(/_+$/, '')}_${plain(uid).slice(-8)}`;
+/**
+ * Name of what a way leaves behind. A copy is made anew under its name; the others have one for each drain, within the 63
+ * characters of a label, since CloudNativePG labels by it.
+ */
+export function backupName(run: Run, way: string): string {
+  if (way === 'ServerCopy') return copyName(run);
+  const drained = (run.status.drainedAt ?? '').replaceAll(/\D/g, '').slice(0, 14);
+  return `${databaseName('downdraft', run, 28)}_${drained}`.replaceAll('_', '-');
 }
 
-/** How often the copy has failed when nobody has asked since that it is tried again; 0 otherwise. */
+/** How often backups have failed when nobody has asked since that they are tried again; 0 otherwise. */
 export function failedTries({ spec, status: { backup } }: Run): number {
-  const tries = backup?.failure ? (backup.tries ?? 1) : 0;
+  const tries = backup?.failed || backup?.failure ? (backup.tries ?? 1) : 0;
   return (spec.backup?.copyAgain ?? 0) < tries ? tries : 0;
 }
 
-/** Whether a verified copy stands on the server, which can be taken back. */
+function databaseName(prefix: string, { name, uid }: Run, most = 36): string {
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_');
+  return `${prefix}_${plain(name).slice(0, most).replace(/_+$/, '')}_${plain(uid).slice(-8)}`;
+}
+
+/** Whether there is something verified that the runner itself can take back: a copy on the server, or a dump. */
 export function hasCopy({ backup }: RunStatus): boolean {
-  return backup?.way === 'ServerCopy' && Boolean(backup.verifiedAt);
+  return (backup?.way === 'ServerCopy' || backup?.way === 'Dump') && Boolean(backup.verifiedAt);
 }

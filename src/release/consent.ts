@@ -8,6 +8,7 @@
  * loss, so their number is not covered, only that there is such a step.
  */
 import { createHash } from 'node:crypto';
+import { isMade } from './backup.ts';
 import type { PlannedBackup } from './inspection.ts';
 import type { PlanStep, RunSpec } from './release.ts';
 import type { BackupWay, Rules } from './rules.ts';
@@ -146,7 +147,7 @@ function withoutBackup({ way, named, why }: PlannedBackup, { backup: { required 
 /** No plan is carried out without a backup by oversight: someone names one, or stands for going without. */
 function backupToName({ backup }: Approvable, rules: Rules, spec: ConsentQuestion['spec']): string | undefined {
   const { way, why } = backup;
-  if (way === 'ServerCopy') return undefined;
+  if (isMade(way)) return undefined;
   if (way === 'Reference' && spec.backup?.reference) return undefined;
   if (way === 'Waiver' && spec.backup?.waivedBy) return undefined;
   if (way === 'None' && !rules.backup.required) return undefined;

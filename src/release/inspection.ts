@@ -25,6 +25,8 @@ export interface PlannedBackup {
   way: BackupWay | 'None';
   /** What a person named: where the backup is, or on whose word there is none. */
   named?: string;
+  /** Where it will be, or of what it is made, in words. */
+  place?: string;
   why: string[];
 }
 
@@ -98,6 +100,16 @@ export interface Inspection extends WhatWasFound {
   encrypted?: Record<string, number | null>;
   /** Whether the server can copy the database; missing where it is none of PostgreSQL. */
   copy?: { possible: boolean; why: string[]; notes: string[]; bytes: number };
+  /** Whether a dump can be made; null, and missing in older records, where the runner has no volume for it. */
+  dump?: {
+    possible: boolean;
+    why: string[];
+    notes: string[];
+    /** Such as "pg_dump 15.14"; null where there is none. */
+    program: string | null;
+    needBytes: number | null;
+    freeBytes: number | null;
+  } | null;
 }
 
 export interface ChainLink {

@@ -21,6 +21,7 @@ import { dismiss, resuming, tidying } from './resuming.ts';
 import { dropping, type Expired } from './retention.ts';
 import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
+import type { BackupObject } from './snapshots.ts';
 import type { AskedTrigger } from './triggers.ts';
 import { judge, type Verdict } from './verdict.ts';
 
@@ -44,6 +45,7 @@ export type Act =
   | { act: 'isolateRunner' }
   | { act: 'lookAgain'; mark: string }
   | { act: 'order'; part: Part }
+  | { act: 'askBackup'; object: BackupObject }
   | { act: 'restore'; workload: Workload }
   | { act: 'dismissHelpers' }
   | { act: 'unhold'; workload: Workload }

@@ -7,7 +7,7 @@ import { failing } from './failing.ts';
 import type { PlanStep, Progress, VerifyStep } from './inspection.ts';
 import type { Act } from './next.ts';
 import type { Reason } from './reasons.ts';
-import type { Release, Run, RunnerResult, RunnerState } from './release.ts';
+import type { Backup, Release, Run, RunnerResult, RunnerState } from './release.ts';
 
 /** copy: the backup; reverse: rows and schemas down; return: the way back. */
 export type Part = 'copy' | 'reverse' | 'return';
@@ -36,12 +36,19 @@ function stepsOf(run: Run, part: Part): Orders['steps'] {
   if (!plan) throw new Error(`downgrade ${run.name} has no plan to order`);
   if (part === 'reverse')
     return plan.steps.flatMap((step) => (step.kind === 'verify' ? verifyOrder(step, run) : [orderOf(step)]));
+  if (backup?.way === 'Dump') return dumpSteps(run, part, backup);
   const name = backup?.name ?? copyName(run);
   if (part === 'copy' && plan.backup.way !== 'ServerCopy') return [{ kind: 'count' }];
   if (part === 'copy')
     return [...(backup?.stale ? [{ kind: 'dropCopy', name }] : []), { kind: 'copy', name, run: run.uid }];
   if (hasCopy(run.status)) return [{ kind: 'takeBack', name: backup?.name, aside: asideName(run), run: run.uid }];
   return [{ kind: 'migrate' }];
+}
+
+/** Of the verified dump, or of none: each drain has a dump of its own name, so nothing of an earlier one is kept. */
+function dumpSteps(run: Run, part: Exclude<Part, 'reverse'>, { name, keepUntil }: Backup): Orders['steps'] {
+  if (part === 'copy') return [{ kind: 'dump', name, run: run.uid, ...(keepUntil ? { keepUntil } : {}) }];
+  return hasCopy(run.status) ? [{ kind: 'restore', name, run: run.uid }] : [{ kind: 'migrate' }];
 }
 
 function orderOf(step: PlanStep): Record<string, unknown> {

@@ -36,7 +36,12 @@ function isBackingUp({ drainedAt, backup, progress }: RunStatus): boolean {
 const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Verifying', 'Returning'];
 
 /** What the runner is at, where its own word for it is not the field's. */
-const words: Record<string, string> = { manager: 'provider', takeBack: 'take the copy back', migrate: 'migrate up' };
+const words: Record<string, string> = {
+  manager: 'provider',
+  takeBack: 'take the copy back',
+  restore: 'load the dump',
+  migrate: 'migrate up',
+};
 
 /** What stepOf is told beside the status. */
 interface Moment {

@@ -4,7 +4,7 @@
  * its heads) and from the rows found, never from our table of releases, so a release newer than the table works as well.
  */
 import { ageNotes, type NewerSince } from './age.ts';
-import { backupInWords, chooseBackup, type Means } from './backup.ts';
+import { backupInWords, backupNotes, chooseBackup, type Means } from './backup.ts';
 import { keepCeilings, planHash } from './consent.ts';
 import { keysOfPlan } from './fernet.ts';
 import { estimateSeconds, hazardsOfPlan } from './hazards.ts';
@@ -70,7 +70,7 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
       ...triggers.notes,
       ...keys.notes,
       ...(age ? ageNotes(age.since, target.version, age.now) : []),
-      ...(backup.way === 'ServerCopy' ? (inspection.copy?.notes ?? []) : []),
+      ...backupNotes(backup, inspection),
     ],
     blockers: [...blockers, ...hazards.blockers],
     backup,

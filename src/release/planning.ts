@@ -3,22 +3,24 @@
  * beside the old pods (which reverse scripts are there, what is in the database), and the plan is written down.
  */
 import { newerSince } from './age.ts';
-import { failedTries } from './backup.ts';
+import { failedWays } from './backing.ts';
+import { failedTries, isMade } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
 import type { Act } from './next.ts';
+import { dumpPlace } from './places.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
-import { isCopy } from './pods.ts';
+import { backupVolume, isCopy } from './pods.ts';
 import { nameOf, type Reason } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
-import { same } from './same.ts';
+import { replacing, same } from './same.ts';
 import { unasked, withAnswers } from './triggers.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
 export function planning(release: Release, run: Run): Act | undefined {
   return (
     askTarget(release, run) ??
-    askRunner(release) ??
+    askRunner(release, run) ??
     learnRunning(release, run) ??
     waitForAnswers(release, run) ??
     askTriggers(release, run) ??
@@ -56,8 +58,12 @@ function askTarget({ probe, images }: Release, run: Run): Act | undefined {
   return undefined;
 }
 
-function askRunner({ runner }: Release): Act | undefined {
-  return runner.state === 'absent' ? { act: 'startRunner' } : undefined;
+/** One that stands, but without the volume that the policy by now names for dumps, is made anew while nothing is drained. */
+function askRunner({ runner, pods, rules }: Release, run: Run): Act | undefined {
+  if (runner.state === 'absent') return { act: 'startRunner' };
+  const copy = pods.find((pod) => pod.role === 'runner' && isCopy(pod) && !pod.terminating);
+  if (!copy || run.status.drainStartedAt || same(backupVolume(copy.object), dumpPlace(rules, run))) return undefined;
+  return { act: 'restartRunner' };
 }
 
 /** A pod that failed is tried again after this long, for as long as the wish stands. */
@@ -114,9 +120,12 @@ function settlePlan(release: Release, run: Run): Act | undefined {
     ...(run.status.newerSince ? { age: { since: run.status.newerSince, now: release.now } } : {}),
     ways: release.rules.backup.ways,
     ...(run.spec.backup ? { named: run.spec.backup } : {}),
-    ...failedCopy(release, run),
+    places: release.rules.backup,
+    outlook: release.outlook,
+    failed: { ...failedWays(run), ...byOldPod(release) },
   });
-  if (!same(plan, run.status.plan)) return { act: 'record', status: { plan } };
+  if (!same(plan, run.status.plan))
+    return { act: 'record', status: { plan: replacing(run.status.plan, plan) as Plan } };
   const other = release.workloads.filter((w) => !asksFor(release, w, target));
   if (other.length > 0)
     return {
@@ -130,11 +139,11 @@ function settlePlan(release: Release, run: Run): Act | undefined {
 }
 
 /** Airflow itself goes on in an old pod that serves as runner, and nobody may be on a database that is copied. */
-function failedCopy({ pods }: Release, run: Run): { failed?: string } {
+function byOldPod({ pods }: Release): { ServerCopy?: string; Dump?: string } {
   const old = pods.find((pod) => pod.role === 'runner' && !isCopy(pod));
-  if (old) return { failed: `the runner is pod/${old.name} itself (OldPod), whose Airflow keeps its sessions` };
-  const { backup } = run.status;
-  return backup?.failure && failedTries(run) > 0 ? { failed: backup.failure } : {};
+  if (!old) return {};
+  const is = `the runner is pod/${old.name} itself (OldPod)`;
+  return { ServerCopy: `${is}, whose Airflow keeps its sessions`, Dump: `${is}, which has no volume for it` };
 }
 
 /** What nobody has agreed to yet. Once the copy is made there is nothing left to ask: the plan is the one that was agreed to. */
@@ -165,7 +174,7 @@ function asksFor({ images }: Release, workload: Workload, target: ImageKnowledge
 
 /** The old version writes again from here on: a copy that was made is not that database any more. */
 function reopened({ status: { backup } }: Run): Partial<RunStatus> {
-  const stale = backup?.way === 'ServerCopy' ? { backup: { ...backup, verifiedAt: null, stale: true } } : {};
+  const stale = backup && isMade(backup.way) ? { backup: { ...backup, verifiedAt: null, stale: true } } : {};
   return { drainStartedAt: null, drainedAt: null, ...stale };
 }
 

@@ -4,6 +4,7 @@
  * ports, sidecars and the container that waits for the schema.
  */
 import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
+import type { DumpPlace } from './places.ts';
 import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
 import type { Pod, Run, Workload } from './release.ts';
 import type { AskedTrigger } from './triggers.ts';
@@ -21,6 +22,8 @@ interface Wanted {
   release: string;
   profile: ProfileName;
   command: string[];
+  /** Of the runner alone: the volume for dumps. */
+  dumps?: DumpPlace | undefined;
 }
 
 /** A pod of the desired template that prints what its image needs. */
@@ -66,7 +69,33 @@ export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
   const imageID = status?.containerStatuses?.find((c) => c.name === container)?.imageID ?? '';
   const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
   const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
-  return helperPod('runner', spec, container, image, wanted);
+  const pod = helperPod('runner', spec, container, image, wanted);
+  return wanted.dumps ? withVolume(pod, wanted.dumps) : pod;
+}
+
+const volumeName = 'downdraft-backup';
+
+/** Where the volume for dumps is in the runner, as its program is told. */
+const backupFolder = '/downdraft/backup';
+
+function withVolume(pod: PodObject, { claim, subPath }: DumpPlace): PodObject {
+  const { containers, volumes = [] } = pod.spec;
+  const mount = { name: volumeName, mountPath: backupFolder, ...(subPath ? { subPath } : {}) };
+  const runner = containers.map((c) => ({
+    ...c,
+    env: [...(c.env ?? []), { name: 'DOWNDRAFT_BACKUP_DIR', value: backupFolder }],
+    volumeMounts: [...(c.volumeMounts ?? []), mount],
+  }));
+  const volume = { name: volumeName, persistentVolumeClaim: { claimName: claim } };
+  return { ...pod, spec: { ...pod.spec, containers: runner, volumes: [...volumes, volume] } };
+}
+
+/** The volume for dumps that a runner was given; undefined when it has none. */
+export function backupVolume({ spec }: PodObject): DumpPlace | undefined {
+  const volume = spec.volumes?.find(({ name }) => name === volumeName);
+  const claim = (volume?.persistentVolumeClaim as { claimName?: string } | undefined)?.claimName;
+  const mount = spec.containers[0]?.volumeMounts?.find(({ name }) => name === volumeName);
+  return claim === undefined ? undefined : { claim, ...(mount?.subPath ? { subPath: String(mount.subPath) } : {}) };
 }
 
 /** True for a pod that downdraft made, false for an old pod that serves as runner. */

@@ -7,10 +7,12 @@ import type { Rollout } from './age.ts';
 import type { Inspection, Progress } from './inspection.ts';
 import type { PodObject, PodTemplate, WorkloadObject } from './objects.ts';
 import type { Patience, ServerActivity } from './pace.ts';
+import type { Outlook } from './places.ts';
 import type { ProfileName } from './profiles.ts';
 import type { Expired } from './retention.ts';
 import type { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import type { BackupObject } from './snapshots.ts';
 import type { TakeUp } from './triggers.ts';
 
 /** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
@@ -150,6 +152,10 @@ export interface Release {
   rollouts: Rollout[];
   /** The end of what pods of the target printed that don't get Ready, by pod; only read while resuming. */
   lastLogs: Record<string, LastLog>;
+  /** What is known to stand in the way of backups that others make; only asked while a plan is made. */
+  outlook: Outlook;
+  /** The backup that was asked of others in this drain, as it is stored; undefined when there is none. */
+  asked: BackupObject | undefined;
   /** What an earlier run left on the database's server and is due to be dropped. */
   expired: Expired | undefined;
   /** After how long of a step a person is asked. */

@@ -4,11 +4,14 @@
  *   verified copy            until keepUntil, which was set when it was verified
  *   after the way back       the copy is the database again; what it put aside stays as long as the copy would have
  *   begun, never verified    goes as soon as the run is over: it is of no use to anybody
+ *
+ * What is not on the server stays: the next dump on a volume removes those of ours whose term is over (src/inside), and
+ * objects that others made are data that only a person deletes.
  */
-import { asideName, hasCopy } from './backup.ts';
+import { asideName, hasCopy, isMade } from './backup.ts';
 import type { Act } from './next.ts';
 import { type DowngradeObject, readRun } from './record.ts';
-import type { Release, Run } from './release.ts';
+import type { Backup, Release, Run, RunStatus } from './release.ts';
 
 /** A database that an earlier run left and that is due to be dropped. */
 export interface Expired {
@@ -48,10 +51,10 @@ export function expired(downgrades: readonly DowngradeObject[], release: string,
 export function dropDue(object: DowngradeObject): Date | undefined {
   const { status } = readRun(object);
   const { backup, completedAt } = status;
-  if (!completedAt || !backup?.name || backup.droppedAt) return undefined;
+  if (!completedAt || !backup || !databaseOf(backup) || backup.droppedAt) return undefined;
   const over = Date.parse(completedAt);
   // A verified copy without its term is kept: not known is no reason to drop what somebody may need.
-  const due = hasCopy(status) ? Math.max(over, Date.parse(backup.keepUntil ?? '')) : over;
+  const due = hasServerCopy(status) ? Math.max(over, Date.parse(backup.keepUntil ?? '')) : over;
   const tried = backup.triedAt === undefined ? undefined : Date.parse(backup.triedAt);
   const at = tried === undefined ? due : Math.max(due, tried + pauseMs(tried - due));
   return Number.isNaN(at) ? undefined : new Date(at);
@@ -62,10 +65,20 @@ function pauseMs(failedForMs: number): number {
   return Math.min(Math.max(failedForMs, firstPauseMs), longestPauseMs);
 }
 
+function hasServerCopy(status: RunStatus): boolean {
+  return status.backup?.way === 'ServerCopy' && hasCopy(status);
+}
+
+/** The database that a run made, if it made one. An older record keeps the name of a copy beside a person's word. */
+function databaseOf({ way, name, left }: Backup): string | undefined {
+  if (way === 'ServerCopy' || !isMade(way)) return name ?? left;
+  return left;
+}
+
 function leftBy(run: Run): Expired {
   const { backup, outcome, plan } = run.status;
-  const verified = hasCopy(run.status);
-  const database = verified && outcome === 'Returned' ? asideName(run) : backup!.name!;
+  const verified = hasServerCopy(run.status);
+  const database = verified && outcome === 'Returned' ? asideName(run) : databaseOf(backup!)!;
   const failure = backup?.triedAt && backup.failure ? { failure: backup.failure } : {};
   return { run: run.name, uid: run.uid, database, cluster: plan?.identity.cluster ?? '', verified, ...failure };
 }

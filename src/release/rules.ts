@@ -5,12 +5,13 @@
  * Of several policies the stricter counts, field by field; a policy that leaves a field out has no say in it. A policy that
  * can't be read still counts with what can be read of it, but always asks.
  */
+import { mergePlaces, type Places, readPlaces } from './places.ts';
 import { absent, record, text } from './unknown.ts';
 
 export type Approval = 'Always' | 'WhenLossy' | 'Never';
 
 /** What there may be to go back to, as a DowngradePolicy lists it (manifests/crds). */
-export type BackupWay = 'ServerCopy' | 'Reference' | 'Waiver';
+export type BackupWay = 'ServerCopy' | 'Dump' | 'VolumeSnapshot' | 'CNPGBackup' | 'Reference' | 'Waiver';
 
 /** What counts for a downgrade in a namespace. */
 export interface Rules {
@@ -22,7 +23,7 @@ export interface Rules {
     keepHours: number;
     /** A backup must be made, named or waived by name. */
     required: boolean;
-  };
+  } & Places;
   /** What happens when a step fails: a person is asked, or the verified copy takes the database's place again. */
   onFailure: 'Ask' | 'Return';
   /** Missing: the installation's own. */
@@ -43,7 +44,7 @@ export const defaultRules: Rules = {
 const approvals = ['Always', 'WhenLossy', 'Never'] as const;
 const failures = ['Ask', 'Return'] as const;
 const runners = ['Copy', 'OldPod'] as const;
-const allWays: readonly BackupWay[] = ['ServerCopy', 'Reference', 'Waiver'];
+const allWays: readonly BackupWay[] = ['ServerCopy', 'Dump', 'VolumeSnapshot', 'CNPGBackup', 'Reference', 'Waiver'];
 
 /** As manifests/crds has it. */
 const longestHours = 87_600;
@@ -70,7 +71,9 @@ export function readRules(spec: Record<string, unknown>): { said: SaidRules; fau
   const inside = record(spec.backup);
   const odd = inside ? undefined : `spec.backup is ${text(spec.backup)}, not an object`;
   const backup = take(backupFields, inside ?? {}, 'spec.backup');
-  return { said: { ...own.said, backup: backup.said }, fault: own.fault ?? odd ?? backup.fault };
+  const places = readPlaces(inside ?? {});
+  const fault = own.fault ?? odd ?? backup.fault ?? places.fault;
+  return { said: { ...own.said, backup: { ...backup.said, ...places.said } }, fault };
 }
 
 function take(of: readonly Field[], from: Record<string, unknown>, place: string) {
@@ -105,6 +108,7 @@ export function mergeRules(said: readonly SaidRules[]): Rules {
       ways: listed[0]?.filter((way) => listed.every((list) => list.includes(way))) ?? backup.ways,
       keepHours: hours.length > 0 ? Math.max(...hours) : backup.keepHours,
       required: required.length > 0 ? required.includes(true) : backup.required,
+      ...mergePlaces(of(said, (rules) => rules.backup)),
     },
     onFailure: failures.find((one) => onFailure.includes(one)) ?? defaultRules.onFailure,
     ...(runner !== undefined && others.length === 0 ? { runner } : {}),

@@ -1,6 +1,7 @@
 /** A run: one Downgrade object in our words, and what its record keeps. */
 import type { NewerSince } from './age.ts';
 import type { Plan, Progress } from './inspection.ts';
+import type { DumpPlace } from './places.ts';
 import type { ImageKnowledge } from './release.ts';
 import type { BackupWay } from './rules.ts';
 import type { TakeUp } from './triggers.ts';
@@ -97,24 +98,33 @@ export interface Failure {
 /** How the database as it was is kept. */
 export interface Backup {
   way: BackupWay | 'None';
-  /** Of a copy: its database. */
-  name?: string;
+  /** Of a copy: its database. Of a dump: its folder. Of those that others make: their object. */
+  name?: string | null;
+  /** Of an object: where it is. */
+  namespace?: string | null;
+  /** Of a dump: the volume, which the runner must have again on the way back, and the path in the runner. */
+  volume?: DumpPlace | null;
+  path?: string | null;
   /** Of the others: what a person named. */
-  named?: string;
+  named?: string | null;
   startedAt: string;
   /** Why it could not be made. */
   failure?: string | null;
-  /** How often it was begun. */
+  /** How often making it has failed, by whatever way. */
   tries?: number;
+  /** Why each way that was tried in this run could not be taken. */
+  failed?: Partial<Record<BackupWay, string>>;
+  /** The database of a copy that was begun before another way was taken. */
+  left?: string;
   /** From then on it counts; a person's word does at once. */
   verifiedAt?: string | null;
   /** The release served again since it was made: it is dropped and made anew. */
   stale?: boolean | null;
-  bytes?: number;
-  tables?: number;
-  rows?: number;
+  bytes?: number | null;
+  tables?: number | null;
+  rows?: number | null;
   /** Until then the copy, or what was put aside for it, is kept. */
-  keepUntil?: string;
+  keepUntil?: string | null;
   /** When dropping it was tried in vain; `failure` says why. */
   triedAt?: string;
   /** When it was taken away. */

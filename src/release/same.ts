@@ -1,3 +1,5 @@
+import { record } from './unknown.ts';
+
 /**
  * Whether two JSON values say the same. The API server gives the keys of a stored object back in an order of its own, so
  * comparing texts would find a difference for ever. A key that is undefined counts as missing, as it is once stored.
@@ -7,4 +9,12 @@ export function same(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const [one, other] = [a, b] as Record<string, unknown>[];
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(one![key], other![key]));
+}
+
+/** The merge patch that puts `to` in the place of `from`: a key that is in `from` alone is taken off. */
+export function replacing(from: unknown, to: object): object {
+  const old = record(from) ?? {};
+  const gone = Object.keys(old).filter((key) => (to as Record<string, unknown>)[key] === undefined);
+  const kept = Object.entries(to).map(([key, value]) => [key, record(value) ? replacing(old[key], value) : value]);
+  return Object.fromEntries([...gone.map((key) => [key, null]), ...kept]);
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { parseImage } from '../../src/release/images.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
+import type { DumpPlace } from '../../src/release/places.ts';
 import { label, recognize } from '../../src/release/profiles.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
 import type { AskedTrigger, WaitingTrigger } from '../../src/release/triggers.ts';
@@ -99,6 +100,8 @@ export interface RunnerWorld {
   copies: Record<string, Record<string, string[]>>;
   copyImpossible: string | undefined;
   copyFails: string | undefined;
+  dumps: Record<string, Record<string, string[]>>;
+  dumpImpossible: string | undefined;
   stepFails: string | undefined;
   countFails: string | undefined;
   rows: Record<string, number>;
@@ -122,10 +125,19 @@ interface Orders {
 }
 
 /** One step of the runner's program in its folder: looks, then does one thing of what is ordered. */
-export function work(folder: Map<string, string>, version: Version, database: DatabaseRead, world: RunnerWorld): void {
+export function work(
+  folder: Map<string, string>,
+  version: Version,
+  database: DatabaseRead,
+  world: RunnerWorld,
+  volume?: DumpPlace,
+): void {
   const look = folder.get('look');
   if (!folder.has('inspect.json') || folder.delete('look'))
-    folder.set('inspect.json', JSON.stringify({ ...inspection(version, database, world), ...(look ? { look } : {}) }));
+    folder.set(
+      'inspect.json',
+      JSON.stringify({ ...inspection(version, database, world, volume), ...(look ? { look } : {}) }),
+    );
   const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
   if (!orders || JSON.parse(folder.get('result.json') ?? '{}').run === orders.run) return;
   const tell = (file: string, said: object) =>
@@ -135,8 +147,11 @@ export function work(folder: Map<string, string>, version: Version, database: Da
   const returns = orders.steps[0]!.kind === 'takeBack';
   if (!returns && JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
     return void fail('OtherDatabase', 'not the planned one');
+  const kept = ['dump', 'restore'].includes(orders.steps[0]!.kind) && !volume;
+  if (kept) return void fail('NoDump', 'no folder for dumps');
   const counts = orders.steps[0]!.kind === 'count';
-  const failure = orders.steps[0]!.kind === 'copy' ? world.copyFails : counts ? world.countFails : world.stepFails;
+  const copies = ['copy', 'dump'].includes(orders.steps[0]!.kind);
+  const failure = copies ? world.copyFails : counts ? world.countFails : world.stepFails;
   if (failure && counts) {
     world.countFails = undefined;
     return void fail(/^(\w+): /.exec(failure)?.[1] ?? 'CountFailed', failure);
@@ -181,6 +196,9 @@ function advance(order: Order, version: Version, database: DatabaseRead, world: 
   const tables = database.versionTables;
   const { kind, name = '', aside = '', toRevision = '' } = order;
   if (kind === 'copy' && !world.copies[name]) world.copies[name] = structuredClone(tables);
+  else if (kind === 'dump' && !world.dumps[name]) world.dumps[name] = structuredClone(tables);
+  else if (kind === 'restore' && JSON.stringify(tables) !== JSON.stringify(world.dumps[name]))
+    database.versionTables = structuredClone(world.dumps[name]!);
   else if (kind === 'takeBack' && world.copies[name]) {
     world.copies[aside] = tables;
     database.versionTables = world.copies[name];
@@ -199,7 +217,8 @@ function advance(order: Order, version: Version, database: DatabaseRead, world: 
 function inspection(
   version: Version,
   database: DatabaseRead,
-  { now, backend, unreadableRows, undecipherable, triggers, copyImpossible }: RunnerWorld,
+  { now, backend, unreadableRows, undecipherable, triggers, copyImpossible, dumpImpossible }: RunnerWorld,
+  volume: DumpPlace | undefined,
 ): Inspection {
   const links = (revisions: readonly string[]) =>
     revisions.map((revision, at) => ({ revision, down: revisions[at + 1] ?? null }));
@@ -220,6 +239,16 @@ function inspection(
     })),
     database: { ...read, backend },
     copy: { possible: !copyImpossible, why: copyImpossible ? [copyImpossible] : [], notes: [], bytes: 1_000_000 },
+    dump: volume
+      ? {
+          possible: !dumpImpossible,
+          why: dumpImpossible ? [dumpImpossible] : [],
+          notes: [],
+          program: 'pg_dump 15.14',
+          needBytes: 1_000_000,
+          freeBytes: 9_000_000,
+        }
+      : null,
     unconvertible: undecipherable
       ? [{ table: 'trigger', column: 'kwargs', count: undecipherable, ids: '7', why: 'no key opens them' }]
       : [],

@@ -151,6 +151,24 @@ export const unreadableRules: [string, object, string][] = [
   ['more than ten years', { backup: { keepHours: 87_601 } }, 'spec.backup.keepHours is 87601'],
   ['hours as a text', { backup: { keepHours: '168' } }, 'spec.backup.keepHours is "168"'],
   ['required as a text', { backup: { required: 'no' } }, 'spec.backup.required is "no", not true or false'],
+  ['a dump without a claim', { backup: { dump: {} } }, 'spec.backup.dump.claim is missing'],
+  [
+    'a dump that leads out of its volume',
+    { backup: { dump: { claim: 'backups', subPath: 'a/../..' } } },
+    'spec.backup.dump.subPath is "a/../..", not a relative path',
+  ],
+  ['a claim by an odd name', { backup: { volumeSnapshot: { claim: 'Data 0' } } }, 'claim is "Data 0", not an object'],
+  [
+    'a wait of no time',
+    { backup: { volumeSnapshot: { claim: 'data', waitMinutes: 0 } } },
+    'spec.backup.volumeSnapshot.waitMinutes is 0, not a whole number from 1',
+  ],
+  ['a cluster as a text', { backup: { cnpg: 'pg' } }, 'spec.backup.cnpg is "pg", not an object'],
+  [
+    'a method that is none',
+    { backup: { cnpg: { cluster: 'pg', method: 'tape' } } },
+    'spec.backup.cnpg.method is "tape", not one of',
+  ],
   ['an answer to failure that is none', { onFailure: 'Retry' }, 'spec.onFailure is "Retry", not one of Ask, Return'],
   ['a runner that is none', { runner: 'Job' }, 'spec.runner is "Job", not one of Copy, OldPod'],
 ];
@@ -165,6 +183,23 @@ export const readableRules: [string, SaidRules][] = [
       backup: { ways: ['Waiver', 'ServerCopy', 'Reference'], keepHours: 840, required: false },
       onFailure: 'Return',
       runner: 'OldPod',
+    },
+  ],
+  [
+    'every way, each with its place',
+    {
+      backup: {
+        ways: ['Dump', 'VolumeSnapshot', 'CNPGBackup', 'ServerCopy', 'Reference', 'Waiver'],
+        dump: { claim: 'backups', subPath: 'airflow/dumps' },
+        volumeSnapshot: { claim: 'data-db-0', namespace: 'db', className: 'fast', waitMinutes: 30 },
+        cnpg: {
+          cluster: 'pg',
+          namespace: 'db',
+          method: 'plugin',
+          plugin: 'barman-cloud.cloudnative-pg.io',
+          waitMinutes: 5,
+        },
+      },
     },
   ],
   ['a backup without a word', { backup: {} }],

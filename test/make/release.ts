@@ -123,6 +123,8 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     templates: {},
     lastLogs: {},
     rollouts: [],
+    outlook: {},
+    asked: undefined,
     expired: undefined,
     patience: defaultPatience,
     now: new Date('2026-11-21T12:01:00Z'),

@@ -6,10 +6,13 @@
  */
 import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts';
 import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
+import type { Outlook } from '../../src/release/places.ts';
+import { backupVolume } from '../../src/release/pods.ts';
 import { gateName, label, recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
+import { type BackupObject, snapshotApis } from '../../src/release/snapshots.ts';
 import type { WaitingTrigger } from '../../src/release/triggers.ts';
 import { releaseOfPod } from '../../src/release/workload.ts';
 import {
@@ -57,6 +60,18 @@ export interface World {
   copyImpossible: string | undefined;
   /** The next copy fails with this. */
   copyFails: string | undefined;
+  /** Dumps on the volume claim, by folder: the version tables in them. */
+  dumps: Record<string, Record<string, string[]>>;
+  /** Why the runner can't dump; undefined where it has the volume and can. */
+  dumpImpossible: string | undefined;
+  /** Volume claims that are not there: a pod with one can't be scheduled. */
+  claimsMissing: Set<string>;
+  /** VolumeSnapshots and Backups that were asked for, and the status that their maker writes. */
+  backups: BackupObject[];
+  maker: ((object: BackupObject) => Record<string, unknown>) | undefined;
+  /** What stands in the way of either, and why the API server takes none. */
+  outlook: Outlook;
+  refuses: string | undefined;
   /** Why the server can't drop a copy. */
   copyKept: string | undefined;
   /** The next step that the runner begins fails with this. */
@@ -131,6 +146,13 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     copies: {} as World['copies'],
     copyImpossible: undefined as string | undefined,
     copyFails: undefined as string | undefined,
+    dumps: {} as World['dumps'],
+    dumpImpossible: undefined as string | undefined,
+    claimsMissing: new Set<string>(),
+    backups: [] as BackupObject[],
+    maker: undefined as World['maker'],
+    outlook: {} as Outlook,
+    refuses: undefined as string | undefined,
     copyKept: undefined as string | undefined,
     stepFails: undefined as string | undefined,
     countFails: undefined as string | undefined,
@@ -202,6 +224,13 @@ export function makeWorld(workloads: WorkloadObject[]): World {
         containerStatuses: [{ name, ...(id ? { imageID: id } : {}), state }],
       };
     };
+    const claim = backupVolume(pod)?.claim;
+    if (claim && world.claimsMissing.has(claim)) {
+      const message = `0/1 nodes are available: persistentvolumeclaim "${claim}" not found.`;
+      const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }];
+      pod.status = { phase: 'Pending', conditions };
+      return;
+    }
     if (world.broken.has(image))
       return say('Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
     if (world.crashing.has(pod.metadata.name)) return crashed(pod, name);
@@ -211,10 +240,11 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     if (role === 'probe') return say('Succeeded', { terminated: { exitCode: 0 } }, id);
     say('Running', { running: {} }, id);
     if (role === 'runner') {
+      const volume = backupVolume(pod);
       const database = databaseOf(pod.metadata, pod.spec);
       const folder = files.get(pod.metadata.name) ?? new Map<string, string>();
       files.set(pod.metadata.name, folder);
-      if (database.state === 'read') work(folder, version, database, world);
+      if (database.state === 'read') work(folder, version, database, world, volume);
       return;
     }
     runAirflow(pod, version);
@@ -227,6 +257,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     world.pods = world.pods.filter((p) => !p.metadata.deletionTimestamp || world.stuck.has(p.metadata.name));
     rollouts.collect(world.workloads);
     for (const w of world.workloads) rollouts.roll(w);
+    for (const b of world.backups) if (world.maker) b.status = world.maker(b);
     for (const p of world.pods) {
       const waits = (p.spec.schedulingGates ?? []).length > 0 || p.metadata.deletionTimestamp;
       if (!waits && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')) runPod(p);
@@ -268,6 +299,12 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       paths.map((p) => (p.endsWith('/pid') ? '1' : files.get(name)?.get(p.slice(p.lastIndexOf('/') + 1)))),
     database: async (workload) => fromOutside(workload),
     sessions: async () => structuredClone(world.sessions),
+    obstacles: async (way) => world.outlook[way] ?? [],
+    backupObject: async (way, namespace, name) => {
+      const { kind } = snapshotApis[way];
+      const is = (b: BackupObject) => b.kind === kind && b.metadata.namespace === namespace && b.metadata.name === name;
+      return structuredClone(world.backups.find(is));
+    },
     learnedImages: async () => structuredClone(world.learned),
     askPod: async (_, name) => ({ database: fromInside(name), sessions: structuredClone(world.sessions) }),
     registry: async (image) => {

@@ -4,6 +4,7 @@ import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import { CopyKept } from '../../src/release/retention.ts';
+import { type BackupObject, BackupRefused } from '../../src/release/snapshots.ts';
 import { merge } from './merge.ts';
 import type { World } from './world.ts';
 
@@ -72,6 +73,12 @@ export function makeWrites(
       files.set(pod, dir.set(path.slice(path.lastIndexOf('/') + 1), text));
     },
     startDetached: async (_, pod) => void files.set(pod, files.get(pod) ?? new Map()),
+    createBackup: async (object) => {
+      if (world.refuses !== undefined) throw new BackupRefused(world.refuses);
+      const { name, namespace } = object.metadata;
+      const there = ({ metadata }: BackupObject) => metadata.name === name && metadata.namespace === namespace;
+      if (!world.backups.some(there)) world.backups.push(structuredClone(object));
+    },
     learnImage: async (knowledge) => {
       world.learned[knowledge.image] = structuredClone(knowledge);
     },

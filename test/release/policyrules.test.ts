@@ -72,6 +72,13 @@ describe('of several policies the stricter counts', () => {
     expect(together(...said).backup.ways).toHaveLength((rules as SaidRules).backup?.ways?.length ?? 1);
   });
 
+  it('places that contradict each other count as none named, those that agree or stand alone as named', () => {
+    const [here, there] = [{ claim: 'here' }, { claim: 'there' }];
+    const said = together({ backup: { dump: here, volumeSnapshot: here } }, { backup: { dump: there } }, {});
+    expect(said.backup).toEqual({ ...defaultRules.backup, volumeSnapshot: here });
+    expect(together({ backup: { dump: here } }, { backup: { dump: here } }).backup.dump).toEqual(here);
+  });
+
   it('runners that contradict each other count as none named', () => {
     expect(together({ runner: 'Copy' }, { runner: 'OldPod' })).not.toHaveProperty('runner');
   });
@@ -127,9 +134,10 @@ describe('whatever the policies', () => {
       approval: fc.constantFrom('Always', 'WhenLossy', 'Never'),
       backup: fc.record(
         {
-          ways: fc.shuffledSubarray(['ServerCopy', 'Reference', 'Waiver'] as BackupWay[]),
+          ways: fc.shuffledSubarray(['ServerCopy', 'Dump', 'Reference', 'Waiver'] as BackupWay[]),
           keepHours: fc.nat(87_600),
           required: fc.boolean(),
+          dump: fc.record({ claim: fc.constantFrom('a', 'b') }),
         },
         { requiredKeys: [] },
       ),

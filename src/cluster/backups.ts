@@ -1,0 +1,95 @@
+/** The two APIs by which others make a backup: a VolumeSnapshot, a Backup of CloudNativePG. */
+import type { SnapshotWay } from '../release/places.ts';
+import { type BackupObject, BackupRefused, snapshotApis } from '../release/snapshots.ts';
+import { mayI } from './access.ts';
+import type { Client } from './client.ts';
+import { ApiError, conflict, notFound } from './errors.ts';
+import { byUs } from './paths.ts';
+
+/** A plan is judged at every look: what a cluster offers is asked for again after this long. */
+const keptMs = 20_000;
+
+interface Source {
+  name: string;
+  namespace: string;
+}
+
+/**
+ * Tells what stands in the way of a backup: the API is not there, a right is missing, there is nothing of that name. What
+ * we may not look at is not known, and stands in no way. Throws ApiError when the API server can't tell.
+ */
+export function obstaclesOf(client: Client): (way: SnapshotWay, source: Source) => Promise<string[]> {
+  const kept = new Map<string, { at: number; told: Promise<string[]> }>();
+  return (way, source) => {
+    const key = `${way} ${source.namespace}/${source.name}`;
+    const known = kept.get(key);
+    if (known && performance.now() - known.at < keptMs) return known.told;
+    const told = ask(client, way, source);
+    kept.set(key, { at: performance.now(), told });
+    told.catch(() => kept.delete(key));
+    return told;
+  };
+}
+
+async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source): Promise<string[]> {
+  const { group, kind, plural, source } = snapshotApis[way];
+  const offered = await orMissing(client.request<{ resources?: { name: string }[] }>('GET', `/apis/${group}/v1`));
+  if (!offered?.resources?.some((resource) => resource.name === plural))
+    return [`the cluster has no ${kind} API (${group}/v1)`];
+  const rights = ['get', 'create'].map((verb) => ({ verb, group, resource: plural, namespace }));
+  const missing = await mayI(client, rights);
+  const what = `${plural}.${group} in namespace ${namespace}`;
+  if (missing.length > 0)
+    return [`downdraft may not ${missing.map(({ verb }) => verb).join(' and ')} ${what}; apply manifests/rbac.yaml`];
+  const base = source.group ? `/apis/${source.group}/v1` : '/api/v1';
+  const path = `${base}/namespaces/${namespace}/${source.plural}/${name}`;
+  try {
+    await client.request('GET', path);
+    return [];
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return [];
+    if (!notFound(error)) throw error;
+    return [`there is no ${source.plural.slice(0, -1)} ${name} in namespace ${namespace}`];
+  }
+}
+
+/** The stored object; undefined when there is none. */
+export async function getBackup(
+  client: Client,
+  way: SnapshotWay,
+  namespace: string,
+  name: string,
+): Promise<BackupObject | undefined> {
+  return await orMissing(client.request<BackupObject>('GET', `${pathOf(way, namespace)}/${name}`));
+}
+
+/** Asks for it; there already is fine. Throws BackupRefused for what would be refused again, else ApiError. */
+export async function createBackup(client: Client, object: BackupObject): Promise<void> {
+  const way = object.kind === 'VolumeSnapshot' ? 'VolumeSnapshot' : 'CNPGBackup';
+  try {
+    await client.request('POST', pathOf(way, object.metadata.namespace), { body: object, query: byUs });
+  } catch (error) {
+    if (conflict(error)) return;
+    if (!(error instanceof ApiError) || !isFinal(error)) throw error;
+    throw new BackupRefused(`the API server refused it: ${error.message}`);
+  }
+}
+
+/** Of the client's answers only "too many" and "took too long" may be others in a moment. */
+function isFinal({ status }: ApiError): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
+}
+
+function pathOf(way: SnapshotWay, namespace: string): string {
+  const { group, plural } = snapshotApis[way];
+  return `/apis/${group}/v1/namespaces/${namespace}/${plural}`;
+}
+
+async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (notFound(error)) return undefined;
+    throw error;
+  }
+}

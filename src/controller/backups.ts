@@ -1,0 +1,24 @@
+/** What is seen of backups that others make: whether they can be asked for, and how far the one of this drain is. */
+import type { Outlook } from '../release/places.ts';
+import type { Release, Run } from '../release/release.ts';
+import type { Rules } from '../release/rules.ts';
+import { isSnapshot, sourceOf } from '../release/snapshots.ts';
+import type { Reads } from './ports.ts';
+
+/** Only asked while a run is planned and backed up, of ways that the policy wants. Throws when the API server can't be asked. */
+export async function observeBackups(
+  reads: Reads,
+  namespace: string,
+  { backup: rules }: Rules,
+  run: Run | undefined,
+): Promise<Pick<Release, 'outlook' | 'asked'>> {
+  if (!run || run.status.schemaStartedAt || run.status.returnStartedAt) return { outlook: {}, asked: undefined };
+  const outlook: Outlook = {};
+  for (const way of rules.ways.filter(isSnapshot)) {
+    const source = sourceOf(way, rules, namespace);
+    if (source) outlook[way] = await reads.obstacles(way, source);
+  }
+  const { way, name, namespace: at, verifiedAt } = run.status.backup ?? {};
+  const awaited = way && isSnapshot(way) && name && at && !verifiedAt && run.status.drainedAt;
+  return { outlook, asked: awaited ? await reads.backupObject(way, at, name) : undefined };
+}

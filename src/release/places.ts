@@ -1,0 +1,116 @@
+/**
+ * Where the ways of a backup that need a place put it, as a DowngradePolicy says it: a volume for dumps, the claim whose
+ * volume is snapshotted, the CloudNativePG cluster that is backed up.
+ */
+import type { Rules } from './rules.ts';
+import type { Run } from './run.ts';
+import { same } from './same.ts';
+import { absent, record, text } from './unknown.ts';
+
+export interface DumpPlace {
+  /** A PersistentVolumeClaim in the release's own namespace. */
+  claim: string;
+  /** A folder of that volume; missing: its root. */
+  subPath?: string;
+}
+
+export interface SnapshotPlace {
+  /** The PersistentVolumeClaim of the database's server. */
+  claim: string;
+  /** Missing: the release's own. */
+  namespace?: string;
+  /** Missing: the cluster's default class. */
+  className?: string;
+  waitMinutes?: number;
+}
+
+export interface ClusterPlace {
+  /** A Cluster of CloudNativePG. */
+  cluster: string;
+  /** Missing: the release's own. */
+  namespace?: string;
+  /** Missing: CloudNativePG's default. */
+  method?: string;
+  /** Of the method plugin: its name. */
+  plugin?: string;
+  waitMinutes?: number;
+}
+
+export interface Places {
+  dump?: DumpPlace;
+  volumeSnapshot?: SnapshotPlace;
+  cnpg?: ClusterPlace;
+}
+
+/** Ways of a backup that others make. */
+export type SnapshotWay = 'VolumeSnapshot' | 'CNPGBackup';
+
+/** What stands in the way of each of them that the policy wants; [] when nothing is known to. */
+export type Outlook = Partial<Record<SnapshotWay, string[]>>;
+
+/** The volume that the runner must have: that of a dump that was begun, else the one that the policy wants dumps on. */
+export function dumpPlace({ backup }: Rules, { status }: Run): DumpPlace | undefined {
+  if (status.drainStartedAt && status.backup?.way === 'Dump') return status.backup.volume ?? undefined;
+  return backup.ways.includes('Dump') ? backup.dump : undefined;
+}
+
+const methods = ['barmanObjectStore', 'volumeSnapshot', 'plugin'];
+const longestMinutes = 1440;
+
+/** Whether a value may stand there, and what is expected. */
+type Rule = readonly [is: (value: unknown) => boolean, expected: string];
+
+/** As manifests/crds has it: names of Kubernetes objects, a path that leads nowhere else. */
+const name: Rule = [
+  (v) => typeof v === 'string' && v.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(v),
+  "an object's name",
+];
+const folder: Rule = [
+  (v) => typeof v === 'string' && v.length <= 512 && /^[^/]/.test(v) && !v.split('/').includes('..'),
+  'a relative path without ".."',
+];
+const minutes: Rule = [
+  (v) => Number.isInteger(v) && (v as number) >= 1 && (v as number) <= longestMinutes,
+  `a whole number from 1 to ${longestMinutes}`,
+];
+const method: Rule = [(v) => methods.includes(v as string), `one of ${methods.join(', ')}`];
+
+/** Of each place its fields; the first is required. */
+const fields: Record<keyof Places, Record<string, Rule>> = {
+  dump: { claim: name, subPath: folder },
+  volumeSnapshot: { claim: name, namespace: name, className: name, waitMinutes: minutes },
+  cnpg: { cluster: name, namespace: name, method, plugin: name, waitMinutes: minutes },
+};
+
+/** The places in a policy's spec.backup, and the first thing in them that can't be read: its place is left out. */
+export function readPlaces(backup: Record<string, unknown>): { said: Places; fault: string | undefined } {
+  const said: Record<string, unknown> = {};
+  let fault: string | undefined;
+  for (const [key, rules] of Object.entries(fields)) {
+    if (absent(backup[key])) continue;
+    const place = record(backup[key]);
+    const odd = place ? faultIn(place, rules) : `is ${text(backup[key])}, not an object`;
+    if (odd) fault ??= `spec.backup.${key}${odd.startsWith('is ') ? ' ' : '.'}${odd}`;
+    else said[key] = Object.fromEntries(Object.keys(rules).flatMap((f) => (absent(place![f]) ? [] : [[f, place![f]]])));
+  }
+  return { said, fault };
+}
+
+function faultIn(place: Record<string, unknown>, rules: Record<string, Rule>): string | undefined {
+  const [required] = Object.keys(rules);
+  for (const [field, [is, expected]] of Object.entries(rules)) {
+    const value = place[field];
+    if (field !== required && absent(value)) continue;
+    if (!is(value)) return `${field} is ${text(value)}, not ${expected}`;
+  }
+  return undefined;
+}
+
+/** What counts of all that is said: a place of which two policies say different things is none. */
+export function mergePlaces(said: readonly Places[]): Places {
+  const one = (key: keyof Places) => {
+    const [first, ...others] = said.map((places) => places[key]).filter((place) => place !== undefined);
+    return first && others.every((other) => same(other, first)) ? { [key]: first } : {};
+  };
+  return { ...one('dump'), ...one('volumeSnapshot'), ...one('cnpg') };
+}
