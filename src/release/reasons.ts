@@ -55,7 +55,7 @@ export const reasons = {
   RowsUnreadable: ['run', 'rows that the older version cannot read, and that cannot be converted'],
   HazardRefuses: ['run', 'a reverse script would stop on rows that are there, or harm them'],
   AwaitingApproval: ['run', 'someone has to agree to the plan; nothing was touched'],
-  BackingUp: ['run', 'a copy of the database is made and checked'],
+  BackingUp: ['run', 'a backup of the database is made'],
   OtherDatabase: ['run', 'the workloads name another database than the one that the old pods use'],
   TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],

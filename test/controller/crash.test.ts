@@ -81,12 +81,13 @@ it('G20, G28: from 3.x to 2.x with the tool meddling, always ends in the same pl
 
 const maker = ({ kind }: { kind: string }) => (kind === 'Backup' ? { phase: 'completed' } : { readyToUse: true });
 
-/** Every way beside the copy, and the ones that fail before the last: what a killed controller must find again. */
+/** Every way beside the copy, one after a copy that failed: what a killed controller must find again. */
+const snapshots: Partial<Rules['backup']> = { ways: ['VolumeSnapshot'], volumeSnapshot: { claim: 'data-db-0' } };
+const dumps: Partial<Rules['backup']> = { ways: ['ServerCopy', 'Dump'], dump: { claim: 'backups' } };
 const ways: [string, Partial<Rules['backup']>][] = [
-  ['Dump', { ways: ['Dump'], dump: { claim: 'backups' } }],
-  ['VolumeSnapshot', { ways: ['VolumeSnapshot'], volumeSnapshot: { claim: 'data-db-0', namespace: 'db' } }],
+  ['Dump, after a copy that failed', dumps],
+  ['VolumeSnapshot', snapshots],
   ['CNPGBackup', { ways: ['CNPGBackup'], cnpg: { cluster: 'pg' } }],
-  ['Dump, after a copy that failed', { ways: ['ServerCopy', 'Dump'], dump: { claim: 'backups' } }],
 ];
 
 it.each(ways)(
@@ -132,8 +133,8 @@ const turns: Turn[] = [
   ['spec.abort in the drain', (w) => Boolean(record(w).drainStartedAt), abort],
   ['spec.abort while the copy is made', (w) => Boolean(record(w).backup), abort],
   ['spec.abort in the schema step', (w) => record(w).progress?.kind === 'core', abort],
-  ['spec.abort in the schema step, with a dump', (w) => record(w).progress?.kind === 'core', abort, ways[0]![1]],
-  ['spec.abort while a snapshot is awaited', (w) => w.backups.length > 0, abort, ways[1]![1]],
+  ['spec.abort in the schema step, with a dump', (w) => record(w).progress?.kind === 'core', abort, { ...dumps, ways: ['Dump'] }],
+  ['spec.abort while a snapshot is awaited', (w) => w.backups.length > 0, abort, snapshots],
   ['the newer image again in the schema step', (w) => record(w).progress?.kind === 'core', wishBack],
 ];
 
