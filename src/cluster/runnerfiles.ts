@@ -24,7 +24,7 @@ export async function runnerFiles(
   const outcome = await exec(client, { namespace, pod, container, command, timeoutMs: 10_000 });
   if (outcome.exitCode !== 0)
     throw new Error(
-      `reading the runner's files in pod/${pod} ended with ${outcome.exitCode ?? 'no exit code'}: ${outcome.stderr.trim()}`,
+      `reading the runner's files in pod/${pod} ended with ${outcome.exitCode ?? 'no exit code'}: ${outcome.ended ?? outcome.stderr.trim()}`,
     );
   return outcome.stdout.split(end).map((text) => (text.endsWith(missing) ? undefined : text));
 }

@@ -28,9 +28,10 @@ const stuck = [
   'RunContainerError',
 ];
 
+/** Asked once: what the probe told is in the record from then on, and the way to its log may be gone. */
 export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<ProbeState> {
   const pod = run && pods.find((p) => p.role === 'probe' && p.name === probeName(run.name) && !p.terminating);
-  if (!pod) return { state: 'absent' };
+  if (!pod || run.status.target) return { state: 'absent' };
   if (!pod.ended) return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is asking ${run.to}` };
   return readProbe(await logOf(reads, pod), run.to, pod, endedAt(pod) ?? now.toISOString());
 }
