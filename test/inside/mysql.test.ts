@@ -128,7 +128,9 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
   it('counts the rows that 3.1 can not read, tells nothing of what is in them, and converts them', async () => {
     const { query, inspected } = await scene(flavour);
     await query(rows);
+    await query(`UPDATE task_instance SET state = 'deferred', trigger_id = 1 + (task_id = 't1') WHERE task_id < 't2'`);
     const { runner, inspection } = await inspected();
+    expect(inspection.triggers).toEqual([{ class: 'c', arguments: ['a'], tasks: 2, watchers: 0, callbacks: 0 }]);
     expect(inspection.rows).toMatchObject([
       { table: 'task_instance', column: 'next_kwargs', count: 2, examples: expect.arrayContaining([1, 2].map(id)) },
       { table: 'task_instance_history', count: 0 },
