@@ -3,14 +3,14 @@
 Put between blockers.py and progress.py. Looked at by a connection of its own, which changes nothing and ends nobody.
 
 - waiting: one of our statements waits for a lock.
-- working: something of ours moved in the last QUIET_SECONDS. That is: a statement of ours was on the processor, or another
-  one began; the database's size or the server's numbers for it changed; a pg_stat_progress view did; or this process
-  itself used its processor.
+- working: something of ours moved in the last QUIET_SECONDS. That is: a statement of ours was on the processor, waited for
+  something else, or another one began; the database's size or a pg_stat_progress view changed; on MySQL the server's
+  counts grew; or this process itself used its processor.
 - still: nothing of ours moved for so long, and no lock is waited for.
 - unknown: the server could not be asked, or answers nothing about it; `why` says so.
 
-pg_stat_database counts a statement only after its transaction (seen on PostgreSQL 18), the size of the database moves at
-once. WAL belongs to the whole server: it is told, and proves nothing. Every number is asked for by itself; where this
+pg_stat_database is no evidence: it counts a statement only after its transaction (seen on PostgreSQL 18), and our own looks
+at once. WAL belongs to the whole server: it is told, and proves nothing. Every number is asked for by itself; where this
 role may not see one it is missing.
 """
 import time
@@ -33,8 +33,6 @@ ORDER BY state = 'active' DESC, query_start"""
 PG_NUMBERS = {
     "databaseBytes": "SELECT pg_database_size(current_database())",
     "wal": "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn",
-    "counted": "SELECT blks_read + blks_hit + tup_returned + tup_inserted + tup_updated + tup_deleted + temp_bytes"
-    " FROM pg_stat_database WHERE datname = current_database()",
     "locksNotGranted": "SELECT count(*) FROM pg_locks WHERE NOT granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
 }
@@ -110,7 +108,7 @@ def look_at_postgres(connection, _ours):
     told = {"events": events, "locksNotGranted": numbers["locksNotGranted"], "replicas": lag, "slots": slots}
     if active:
         told.update(pid=active[0][0], statement=first_words(active[0][6]), statementSeconds=round(float(active[0][5])))
-    moving = [numbers["databaseBytes"], numbers["counted"], part, [(row[0], row[4]) for row in sessions]]
+    moving = [numbers["databaseBytes"], part, [(row[0], row[4]) for row in sessions]]
     return {
         "waits": any(row[2] == "Lock" for row in active),
         "runs": any(row[2] is None for row in active),
