@@ -19,6 +19,8 @@ describe('configuration', () => {
       budgetMs: 3000,
       leaseSeconds: 15,
       pollMs: 500,
+      stillMinutes: 30,
+      longStepMinutes: 120,
       logLevel: 'info',
       identity: 'guard-7',
       kubeconfig: undefined,
@@ -90,7 +92,7 @@ describe('configuration', () => {
 
   it('has a help text with every variable and its default', () => {
     const help = configHelp();
-    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(16);
+    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(18);
     expect(help).toContain('port that the webhook listens on (default: 8443)');
     expect(help).toContain('(default: POD_NAME, else the host name)');
   });

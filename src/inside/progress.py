@@ -42,9 +42,10 @@ class Progress:
         """
         match = self.LINE.match(record.getMessage())
         if match:
+            revision, down, message = match.groups()
+            self.state["revision"] = revision
             self.authority.check()
             self.activity.revision()
-            revision, down, message = match.groups()
             self.started += 1
             self.say("%s -> %s: %s" % (revision, down, message))
             self.tell(done=self.started - 1, revision=revision, message=message or "", since=time.time())
