@@ -112,6 +112,12 @@ export const knownErrors: readonly KnownError[] = [
     from: "the C library's message of ECONNREFUSED",
   },
   {
+    says: /No module named ' /,
+    means:
+      'a name in a list of the configuration begins with a space, which Airflow takes off only from 3.2 on: look at external_db_managers in [database]',
+    from: "Python's ModuleNotFoundError, through airflow/utils/db_manager.py",
+  },
+  {
     says: /No module named '(airflow\.providers\.[\w.]+)'/,
     means:
       'the image lacks the provider with $1, which the configuration or a plugin names: build it with that provider, or take the name out',

@@ -14,6 +14,7 @@ import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts
 import { makeWorkload } from '../make/release.ts';
 import { makeStatefulSet } from '../make/workload.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
+import { expectHistory } from './history.ts';
 
 let plane: ControlPlane;
 let client: Client;
@@ -152,6 +153,12 @@ describe('workloads', () => {
       `/apis/apps/v1/namespaces/${ns}/deployments/af-scheduler`,
     );
     expect(managers.metadata.managedFields.map((field) => field.manager)).toContain('downdraft');
+  });
+
+  it('S2-41: each template that a workload has had is there, by its number', { timeout: 30_000 }, async () => {
+    const ns = await namespace('rollouts');
+    await deploy(ns, 'af-scheduler');
+    await expectHistory(client, reads, ns, { labels, spec });
   });
 });
 

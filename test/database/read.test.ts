@@ -346,7 +346,7 @@ describe('several hosts', () => {
 });
 
 describe('manners', () => {
-  it('nothing can be written, not even by a superuser', async () => {
+  it('S3-2: nothing can be written, not even by a superuser', async () => {
     const settings = settingsAt(server.url('postgres'));
     const write = visit(settings, limits, (ask) => ask('create table downdraft_was_here (id int)'));
     await expect(write).rejects.toMatchObject({ code: '25006' });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
+import { explained } from '../../src/release/lastwords.ts';
 import { run } from '../cluster/command.ts';
 import { airflowEnv, fabManager } from './airflow.ts';
 import { type AirflowVersion, ensureVenv } from './venv.ts';
@@ -64,6 +65,20 @@ describe('probe', () => {
       ),
     );
     expect(told).toEqual([['bf9e5cb7dacf', '6b75a76f0e3b'], [], null]);
+  }, 60_000);
+
+  it('S3-5, S3-13: managers are those that the configuration names; a space among them is read as this Airflow reads it', async () => {
+    const without = { AIRFLOW__CORE__AUTH_MANAGER: undefined };
+    const asked = async (version: AirflowVersion, names: string) => {
+      const env = { ...airflowEnv(await ensureVenv(version), home, nowhere), ...without };
+      return answer((await probe({ ...env, AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS: names })).lines[0]!);
+    };
+    const spaced = `${fabManager}, ${fabManager}`;
+    const told = await Promise.all([asked('3.1.8', fabManager), asked('3.2.1', spaced), asked('3.1.8', spaced)]);
+    expect(told[0].managers).toMatchObject([{ class: fabManager }]);
+    expect(told[1].managers).toMatchObject([{ class: fabManager }]);
+    // Airflow before 3.2 takes no space off, and would not start either.
+    expect(explained(told[2].error)).toMatch(/^No module named ' airflow', that is: .*begins with a space/);
   }, 60_000);
 
   it('knows that 3.1.8 does not ask FAB when FAB is not the auth manager', async () => {

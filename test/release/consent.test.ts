@@ -114,7 +114,7 @@ describe('a plan is asked about', () => {
   });
 });
 
-describe('a backup must be named', () => {
+describe('S2-8: a backup must be named', () => {
   const rows: [string, Approvable['backup'], Rules, Spec][] = [
     ['where no way works, whatever the policy says of approval', none, never, {}],
     ['also where the plan was approved', none, lossy, approved(makePlan({ backup: none }))],

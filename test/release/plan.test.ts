@@ -72,13 +72,17 @@ describe('planDowngrade', () => {
     ]);
   });
 
-  it('a provider that the target does not enforce stays where it is', () => {
+  it('S3-4: a provider that the target does not enforce stays where it is', () => {
     expect(kinds(planDowngrade(makeInspection(), makeImage('3.1.8', { managers: [] })))).toEqual([
       'convert',
       'core',
       'repair',
       'verify',
     ]);
+  });
+
+  it('S3-16: nothing is ever reset', () => {
+    expect(planInWords(planDowngrade(makeInspection(), makeImage('2.11.0'))).join()).not.toMatch(/reset/);
   });
 
   it('G15: a target that the running image has no scripts for is a blocker', () => {

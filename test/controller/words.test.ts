@@ -27,6 +27,8 @@ describe('a target that does not get Ready', () => {
         /deployment\/\S+ not Ready: pod\/\S+: \S+ ended with exit code 1; it says "KeyError: <Encoding.VAR: '__var'>", that is: .*#68317/,
       ),
     });
+    // S4-13: nobody calls it a success before these pods are Ready.
+    expect(outcomes(world)).toEqual([undefined]);
     expect(shown(world).message).toContain('; it says the same');
     expect(shown(world).conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'True' }));
     const said = () => world.events.filter(({ reason }) => reason === 'TargetNotReady').length;
@@ -81,5 +83,15 @@ describe('S2-41: the plan', () => {
     await deploy(world, older);
     await until(world, () => record(world).plan !== undefined);
     expect(record(world).plan!.notes).toContainEqual(expect.stringMatching(note));
+  });
+});
+
+it('S2-12: what ran before is written down: version, digest, and the heads of all schemas', async () => {
+  const world = running(newer);
+  await deploy(world, older);
+  await until(world, isDone(world));
+  expect(record(world)).toMatchObject({
+    from: { image: newer, version: '3.2.1', imageID: expect.stringMatching(/@sha256:[0-9a-f]{64}$/) },
+    before: { alembic_version: ['1d6611b6ab7c'], alembic_version_fab: ['02ca36b0235b'] },
   });
 });

@@ -1,0 +1,43 @@
+/** Kubernetes' own history of pod templates, made by the real controllers and read as the controller reads it. */
+import { expect, vi } from 'vitest';
+import type { Client } from '../../src/cluster/client.ts';
+import type { Reads } from '../../src/controller/ports.ts';
+import type { PodSpec } from '../../src/release/objects.ts';
+
+const [old, newer] = ['apache/airflow:3.2.1', 'apache/airflow:3.3.0'];
+
+/** Beside the Deployment af-scheduler a StatefulSet is made; both are changed once, and all four templates must be told. */
+export async function expectHistory(
+  client: Client,
+  reads: Pick<Reads, 'rollouts'>,
+  ns: string,
+  { labels, spec }: { labels: Record<string, string>; spec: PodSpec },
+): Promise<void> {
+  const workloads = `/apis/apps/v1/namespaces/${ns}`;
+  const template = { metadata: { labels }, spec };
+  const stateful = { replicas: 0, serviceName: 'af', selector: { matchLabels: labels }, template };
+  await client.request('POST', `${workloads}/statefulsets`, {
+    body: { metadata: { name: 'af-triggerer' }, spec: stateful },
+  });
+  const told = async (...wanted: [workload: string, revision: number, image: string][]) =>
+    await vi.waitFor(
+      async () => {
+        const history = await reads.rollouts(ns);
+        const words = history.map(({ workload, revision, images }) => [workload, revision, ...images]);
+        expect(words.sort()).toEqual(wanted.sort());
+        for (const { createdAt } of history) expect(Date.now() - Date.parse(createdAt)).toBeLessThan(60_000);
+      },
+      { timeout: 10_000 },
+    );
+  await told(['deployment/af-scheduler', 1, old], ['statefulset/af-triggerer', 1, old]);
+  for (const kind of ['deployments/af-scheduler', 'statefulsets/af-triggerer'])
+    await client.request('PATCH', `${workloads}/${kind}`, {
+      body: [{ op: 'replace', path: '/spec/template/spec/containers/0/image', value: newer }],
+      contentType: 'application/json-patch+json',
+    });
+  const both = (workload: string): [string, number, string][] => [
+    [workload, 1, old],
+    [workload, 2, newer],
+  ];
+  await told(...both('deployment/af-scheduler'), ...both('statefulset/af-triggerer'));
+}
