@@ -8,6 +8,9 @@ from collections import OrderedDict
 # As long as the check of a copy may take for a table (copy.py).
 ROW_COUNT_SECONDS = 1800
 
+# By one statement: most tables are small, and each statement costs some milliseconds of the outage.
+COUNTED_TOGETHER = 8
+
 # A partitioned table counts as one.
 OWN_TABLES_SQL = {
     "postgresql": """
@@ -85,22 +88,31 @@ def rows_of_tables(connection, tables, work):
 
     A table that can't be counted (no right, no time) costs only itself: not knowing is told, and is no difference.
     """
+    counts, uncounted = OrderedDict(), {}
+    for start in range(0, len(tables), COUNTED_TOGETHER):
+        work.authority.check()
+        work.progress.tell(done=start, of=len(tables), message="%s.%s" % tuple(tables[start]))
+        rows_of_some(connection, tables[start : start + COUNTED_TOGETHER], counts, uncounted)
+    return counts, uncounted
+
+
+def rows_of_some(connection, tables, counts, uncounted):
+    """Counts some tables by one statement; where that fails, each by its own."""
     from sqlalchemy.exc import DBAPIError
 
-    counts, uncounted = OrderedDict(), {}
-    for index, (schema, name) in enumerate(tables):
-        work.authority.check()
-        key = "%s.%s" % (schema, name)
-        work.progress.tell(done=index, of=len(tables), message=key)
-        try:
-            with connection.begin_nested():
-                place = quoted(connection, schema, name)
-                counts[key] = rows(connection, "SELECT count(*) FROM " + place)[0][0]
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            uncounted[key] = one_line(error)[:200]
-    return counts, uncounted
+    names = ["%s.%s" % tuple(table) for table in tables]
+    selects = ["(SELECT count(*) FROM %s)" % quoted(connection, *table) for table in tables]
+    try:
+        with connection.begin_nested():
+            counts.update(zip(names, rows(connection, "SELECT " + ", ".join(selects))[0]))
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        if len(tables) == 1:
+            uncounted[names[0]] = one_line(error)[:200]
+            return
+        for table in tables:
+            rows_of_some(connection, [table], counts, uncounted)
 
 
 def counts_of_own(server, database, counted, work):

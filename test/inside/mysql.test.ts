@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { askScript, shellCommand } from '../../src/inside/scripts.ts';
+import { revisionsBetween } from '../../src/release/plan.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Flavour, type Mysql, mysqlAbsence, startMysql } from '../database/mysql.ts';
@@ -109,9 +110,20 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
       expect(inspection.database.identity).toEqual({ database: name, oid: '', cluster: expect.stringMatching(/..../) });
       expect(await sessions()).toEqual([]);
 
-      const all = [{ kind: 'convert' }, ...steps, { kind: 'repair', crossed: ['b87d2135fa50'] }];
-      await runner.order({ token: 7, run: 'one', identity: inspection.database.identity, steps: all });
-      expect(await runner.file('result.json')).toMatchObject({ ok: true, versionTables: heads318 });
+      await query(`INSERT INTO team (name) VALUES ('blue')`);
+      const identity = inspection.database.identity;
+      await runner.order({ token: 6, run: 'rows', identity, steps: [{ kind: 'count' }] });
+      const counted = await runner.file('result.json');
+      expect(counted).toMatchObject({ ok: true, facts: [{ uncounted: {} }] });
+      const counts = counted.facts![0]!.counts as Record<string, number>;
+      expect(counts).toMatchObject({ [`${name}.slot_pool`]: 1, [`${name}.team`]: 1, [`${name}.ab_user`]: 0 });
+      const crossed = revisionsBetween(inspection.core.chain, heads321.alembic_version[0]!, '509b94a1042d');
+      const verify = { kind: 'verify', counts, crossed, readable: true };
+      const all = [{ kind: 'convert' }, ...steps, { kind: 'repair', crossed: ['b87d2135fa50'] }, verify];
+      await runner.order({ token: 7, run: 'one', identity, steps: all });
+      const done = await runner.file('result.json', ({ token }) => token === 7);
+      expect(done).toMatchObject({ ok: true, versionTables: heads318 });
+      expect(done.facts!.at(-1)).toMatchObject({ tables: expect.any(Number), told: [], gone: {} });
       // apache/airflow#65000: MySQL's reverse script takes the numbers of new rows away, too.
       const request = `INSERT INTO callback_request (priority_weight, created_at, callback_type, callback_data)`;
       await query(`${request} VALUES (1, now(), 'c', '{}'); ${request} VALUES (1, now(), 'c', '{}')`);
