@@ -33,6 +33,7 @@ def inspect_all():
         safety = {
             "copy": describe_copy(connection),
             "encrypted": encrypted_rows(connection),
+            "dump": describe_dump(connection),
             "hazards": hazards_of(connection, [link["revision"] for link in chain], core),
             "sizes": sizes_of(connection),
             "limits": limits_of(connection),

@@ -83,6 +83,7 @@ def end_on_sigterm():
     def wait():
         while signal.SIGTERM not in os.read(reading, 64):
             continue
+        end_children()
         os._exit(143)
 
     threading.Thread(target=wait, daemon=True).start()

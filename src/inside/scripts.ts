@@ -29,6 +29,7 @@ export function runnerScript(): string {
   const guarding = ['guard.py', 'unfinished.py'];
   const stepping = ['blockers.py', 'activity.py', 'progress.py', 'steps.py', 'schema.py'];
   const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];
+  const dumping = ['children.py', 'dumpable.py', 'dumpfolder.py', 'dump.py', 'restore.py', 'dumpmysql.py'];
   return join(
     ...looking,
     ...guarding,
@@ -36,6 +37,7 @@ export function runnerScript(): string {
     rowEffects,
     'counting.py',
     ...copying,
+    ...dumping,
     'convert.py',
     'renames.py',
     'repair.py',

@@ -38,7 +38,7 @@ export interface Scene {
   copyStep(over?: Step): Step;
   takeBackStep(over?: Step): Step;
   /** A further runner on it, beside or after the others; it has inspected. */
-  start(): Promise<Runner>;
+  start(extra?: NodeJS.ProcessEnv): Promise<Runner>;
   /** Orders steps, and waits for nothing. */
   order(runner: Runner, ...steps: Step[]): Promise<void>;
   /** Orders steps and waits for the result. */
@@ -163,9 +163,9 @@ function sceneOf(name: string, env: NodeJS.ProcessEnv, folder: string, runners: 
   const folders = new Map<Runner, string>();
   let token = 0;
   let pinned: { database: string; oid: string; cluster: string } | undefined;
-  const start: Scene['start'] = async () => {
+  const start: Scene['start'] = async (extra = {}) => {
     const place = join(folder, `${folders.size}`);
-    const runner = await startRunner(env, place);
+    const runner = await startRunner({ ...env, ...extra }, place);
     folders.set(runner, place);
     runners.push(runner);
     // As the plan pins it: by the first look.
