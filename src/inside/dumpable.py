@@ -81,7 +81,8 @@ def free_bytes():
     os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     os.unlink(probe)
     volume = os.statvfs(BACKUP_DIR)
-    return volume.f_bavail * volume.f_frsize + sum(mark.get("bytes", 0) for _, mark in expired_dumps())
+    over = [mark.get("bytes") for _, mark in expired_dumps()]
+    return volume.f_bavail * volume.f_frsize + sum(size for size in over if isinstance(size, int))
 
 
 def describe_dump_of_postgres(connection, told):

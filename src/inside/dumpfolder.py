@@ -32,7 +32,7 @@ def read_mark(folder):
     try:
         with open(os.path.join(folder, MARK)) as file:
             told = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, ValueError):
         return None
     return told if isinstance(told, dict) and isinstance(told.get("downdraft"), str) else None
 

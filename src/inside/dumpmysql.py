@@ -133,8 +133,11 @@ def mysql_contents(connection, database, work):
 
 
 def rows_in_sql(file):
-    """Rows of each table in a dump: what stands between the brackets after INSERT, texts left out. Throws Refused."""
-    found, last = {}, b""
+    """Rows of each table in a dump: what stands between the brackets of its INSERTs, texts left out. Throws Refused.
+
+    MySQL's program writes all rows of an INSERT in its line, MariaDB's each in a line of its own.
+    """
+    found, last, table = {}, b"", None
     try:
         with gzip.open(file, "rb") as lines:
             for line in lines:
@@ -142,7 +145,10 @@ def rows_in_sql(file):
                 into = INSERTED.match(line)
                 if into:
                     table = into.group(1).replace(b"``", b"`").decode()
+                if into and not last.endswith(b"VALUES") or table and line.startswith(b"("):
                     found[table] = found.get(table, 0) + QUOTED.sub(b"", line).count(b"),(") + 1
+                if last.endswith(b";"):
+                    table = None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Refused("DumpDiffers", "%s can't be read: %s; the dump was given up" % (os.path.basename(file), error))
     if not last.startswith(END_OF_DUMP):

@@ -13,8 +13,8 @@ import { ensureVenv } from './venv.ts';
 
 const canMount = process.platform === 'linux' && process.getuid?.() === 0;
 const oneBack = { kind: 'core', toRevision: '888b59e02a5b' };
-// What pg_dump reads and we don't.
-const heldAt = 'pg_ts_config';
+// What pg_dump reads and we don't, nor a server process that begins.
+const heldAt = 'pg_init_privs';
 const holdDump = `BEGIN; LOCK TABLE ${heldAt}`;
 const oddPassword = `p'a\\ss "w:ö%@/# `;
 
@@ -33,6 +33,12 @@ async function ready(extra?: NodeJS.ProcessEnv): Promise<{ scene: DumpScene; run
 async function kill(runner: Runner) {
   runner.child.kill('SIGKILL');
   await runner.ended();
+}
+
+/** Waits until pg_dump is at work, and held. */
+async function isHeld(runner: Runner) {
+  await runner.file('progress.json', (progress) => progress.message?.startsWith('dumps') === true);
+  await stage.waits(heldAt);
 }
 
 /** Permissions of a folder and all below it, as octal digits, each once. */
@@ -132,19 +138,19 @@ describe('dump and restore', () => {
     const holder = await stage.session(scene.name);
     await holder.query(holdDump);
     await scene.order(runner, scene.dump);
-    await stage.waits(heldAt);
+    await isHeld(runner);
     await kill(runner);
     await stage.ends(heldAt);
     expect(await scene.files()).toEqual([expect.stringMatching(/^\.downdraft-/)]);
 
     const second = await scene.start();
     await scene.order(second, scene.dump);
-    await stage.waits(heldAt);
+    await isHeld(second);
     await scene.order(second, { ...scene.dump, name: 'another' });
     await waitFor('the end of the first', 60_000, () => second.printed().includes('Superseded'));
     await stage.waits(heldAt);
     await holder.query('COMMIT');
-    await waitFor('the dump', 30_000, async () => (await scene.files()).includes('another'));
+    await waitFor('the dump', 60_000, async () => (await scene.files()).includes('another'));
     expect(await scene.step(second, scene.dump)).toMatchObject({ ok: true });
     expect(await scene.files()).toEqual(['another', scene.copy]);
 
@@ -152,6 +158,7 @@ describe('dump and restore', () => {
     const reversed = await scene.content();
     await holder.query('BEGIN; LOCK TABLE "Odd name, 1" IN ACCESS SHARE MODE');
     await scene.order(second, scene.restore);
+    await second.file('progress.json', (progress) => progress.message?.startsWith('restores') === true);
     await stage.waits('DROP VIEW');
     const seen = await second.file('progress.json', (p) => p.blockedBy !== undefined);
     expect(seen.blockedBy).toEqual([expect.stringContaining('somebody')]);
@@ -162,8 +169,27 @@ describe('dump and restore', () => {
     const third = await scene.start();
     expect(await scene.step(third, scene.restore)).toMatchObject({ ok: true, facts: [{ restored: true }] });
     expect(await scene.content()).toEqual(before);
-  }, 180_000);
+  }, 240_000);
 });
+
+it('a dump is given up when a table has fewer rows in its file than in the database (S2-10)', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'downdraft-fewer-'));
+  const clients = await clientPrograms('newest');
+  const fewer = `#!/bin/sh
+'${clients}/pg_dump' "$@" || exit
+for word; do case "$word" in --file=*) cd "\${word#--file=}" || exit;; --version) exit;; esac; done
+biggest=$(ls -S *.dat.gz | head -n 1)
+gzip -dc "$biggest" | sed 1d | gzip > draft && mv draft "$biggest"
+`;
+  await writeFile(join(place, 'pg_dump'), fewer, { mode: 0o755 });
+  const { scene, runner } = await ready({ PATH: `${place}:${clients}:${await ensureVenv('3.2.1')}:/usr/bin:/bin` });
+  expect((await scene.step(runner, scene.dump)).error).toMatchObject({
+    kind: 'DumpDiffers',
+    message: 'public.log has 3000 rows, its dump has 2999; the dump was given up',
+  });
+  expect(await scene.files()).toEqual([]);
+  await rm(place, { recursive: true });
+}, 240_000);
 
 it.skipIf(!canMount)(
   'a dump is given up when the volume is full, and leaves nothing behind (S2-10)',
@@ -182,7 +208,7 @@ it.skipIf(!canMount)(
       const holder = await stage.session(scene.name);
       await holder.query(holdDump);
       await scene.order(runner, scene.dump);
-      await stage.waits(heldAt);
+      await isHeld(runner);
       const filler = join(place, 'filler');
       await expect(writeFile(filler, Buffer.alloc(30_000_000, 1))).rejects.toThrow('ENOSPC');
       await holder.query('COMMIT');

@@ -3,7 +3,7 @@
  * Airflow does not support MariaDB, but people run it.
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import { askScript, shellCommand } from '../../src/inside/scripts.ts';
 import { revisionsBetween } from '../../src/release/plan.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
+import { clientPrograms } from '../database/clients.ts';
 import { type Flavour, type Mysql, mysqlAbsence, startMysql } from '../database/mysql.ts';
 import { airflowEnv, fabManager, type Runner, startRunner } from './airflow.ts';
 import { mysqlDrivers } from './mysqldrivers.ts';
@@ -248,6 +249,57 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
     expect(error?.message).toMatch(/f8c9d7e6b5a4 is half done: \d+ statements.*restore the backup.*DROP TABLE/);
     expect(await head()).toBe('f8c9d7e6b5a4');
   }, 180_000);
+});
+
+describe.each(flavours.filter((flavour) => !absences.has(flavour)))('the dump of %s', (flavour) => {
+  it('brings back every table after the schema was reversed, also when its restore was killed (S2-10)', async () => {
+    const PATH = `${await clientPrograms(flavour, say)}:${newer}:/usr/bin:/bin`;
+    const place = join(folder, `dumps-${flavour}`);
+    await mkdir(place);
+    const { server, name, start, inspected, query, head } = await scene(flavour, { PATH, DOWNDRAFT_BACKUP_DIR: place });
+    await query(`INSERT INTO log (dttm, event, extra) VALUES (now(), '),(', 'a''b\\\\),(\n'), (now(), '\\'', NULL)`);
+    const tables = (await query('SHOW TABLES')).map((row) => `\`${Object.values(row)[0]}\``).join(', ');
+    const sums = async () => await query(`CHECKSUM TABLE ${tables}`);
+    const before = await sums();
+    const { runner, inspection } = await inspected();
+    expect((inspection as unknown as { dump: unknown }).dump).toMatchObject({ possible: true, why: [] });
+    const identity = inspection.database.identity;
+    const [dump, restore] = ['dump', 'restore'].map((kind) => ({ kind, name: 'one', run: 'r' }));
+    const facts = [{ name: 'one', counts: { [`${name}.log`]: 2 }, removed: [] }, null];
+    await runner.order({ token: 1, run: 'r', identity, steps: [dump, core('888b59e02a5b')] });
+    const dumped = await runner.file('result.json');
+    expect(dumped.error).toBeUndefined();
+    expect(dumped.facts).toMatchObject(facts);
+    expect(await head()).toBe('888b59e02a5b');
+
+    const release = await server.hold(name, 'BEGIN; SELECT * FROM job');
+    await runner.order({ token: 2, run: 'r', identity, steps: [restore] });
+    await waitFor('a drop that waits', 60_000, async () => {
+      const waiting = await query(
+        `SELECT info FROM information_schema.processlist WHERE state LIKE 'Waiting for %lock'`,
+      );
+      return waiting.some((row) => row.info?.startsWith('DROP TABLE'));
+    });
+    runner.child.kill('SIGKILL');
+    await runner.ended();
+    await release();
+    expect(await head()).toBe('downdraft-is-restoring');
+    const next = await start();
+    await next.file('inspect.json', (i) => i.at !== inspection.at);
+    for (const [token, restored] of [
+      [3, true],
+      [4, false],
+    ] as const) {
+      await next.order({ token, run: 'r', identity, steps: [restore] });
+      expect(await next.file('result.json', (r) => r.token === token)).toMatchObject({
+        ok: true,
+        facts: [{ name: 'one', restored }],
+        versionTables: heads321,
+      });
+    }
+    expect(await sums()).toEqual(before);
+    expect(next.printed() + runner.printed()).not.toContain('correct-horse');
+  }, 240_000);
 });
 
 describe.skipIf(absences.has('mysql'))('mysql', () => {
