@@ -52,7 +52,7 @@ def rewrite_dag(connection, target, identifier, change):
 
 
 def stored_dag(data, compressed):
-    """The JSON value of a serialized Dag; None when it can't be read."""
+    """The JSON value of a serialized Dag or of a part of it; None when it can't be read."""
     try:
         stored = zlib.decompress(bytes(compressed)) if compressed else data
         return json.loads(stored) if isinstance(stored, (str, bytes)) else stored
@@ -61,19 +61,37 @@ def stored_dag(data, compressed):
 
 
 def with_older_callbacks(dag, _compressed):
-    """A Dag whose deadlines' callbacks have the class names that 3.1 has; None when there is none to change."""
-    return dag if rename_callbacks(dag) else None
+    """A Dag whose deadlines are as 3.1 writes them; None when there is nothing to change."""
+    return dag if mend_deadlines(dag) else None
 
 
-def rename_callbacks(dag):
+def mend_deadlines(dag):
     """Changes a serialized Dag in place; answers whether there was something to change."""
     changed, alerts = False, ((dag or {}).get("dag") or {}).get("deadline")
-    for alert in alerts if isinstance(alerts, list) else [alerts]:
-        callback = (alert.get("__var", alert) if isinstance(alert, dict) else {}).get("callback")
+    alerts = alerts if isinstance(alerts, list) else [alerts]
+    # On MariaDB, which knows no CAST AS JSON, the reverse script leaves the ids of rows whose table it drops. The older
+    # version writes the Dag's deadlines anew when it parses it.
+    if alerts and all(isinstance(alert, str) for alert in alerts):
+        dag["dag"]["deadline"] = None
+        return True
+    for alert in alerts:
+        told = alert.get("__var", alert) if isinstance(alert, dict) else {}
+        changed = texts_to_objects(told) or changed
+        callback = told.get("callback")
         name = callback.get("__classname__", "") if isinstance(callback, dict) else ""
         if name.startswith(CALLBACK_MODULES[0]):
             callback["__classname__"] = CALLBACK_MODULES[1] + name[len(CALLBACK_MODULES[0]) :]
             changed = True
+    return changed
+
+
+def texts_to_objects(told):
+    """Makes JSON again of what the reverse script writes back as text on MySQL, where it reads JSON without its type."""
+    changed = False
+    for key in ("reference", "callback"):
+        value = stored_dag(told[key], None) if isinstance(told.get(key), str) else None
+        if isinstance(value, dict):
+            told[key], changed = value, True
     return changed
 
 
@@ -83,8 +101,9 @@ def rename_callbacks(dag):
 RUN_ID_REVISION = "6222ce48e289"
 
 LAST_RUNS_SQL = """
-SELECT DISTINCT ON (dag_id) dag_id, run_id, data_interval_start, data_interval_end FROM {dag_run}
-WHERE run_type = 'scheduled' AND data_interval_start < data_interval_end ORDER BY dag_id, data_interval_end DESC"""
+SELECT dag_id, run_id, data_interval_end FROM
+  (SELECT dag_id, run_id, data_interval_end, row_number() OVER (PARTITION BY dag_id ORDER BY data_interval_end DESC) AS place
+  FROM {dag_run} WHERE run_type = 'scheduled' AND data_interval_start < data_interval_end) AS latest WHERE place = 1"""
 
 KEYS_SQL = """
 SELECT c.conrelid::regclass::text, quote_ident(c.conname) FROM pg_constraint c
@@ -95,36 +114,65 @@ AND c.confrelid IN ('{dag_run}'::regclass, '{task_instance}'::regclass)"""
 
 WITH_RUNS_SQL = """
 SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-WHERE table_schema = :schema AND t.table_type = 'BASE TABLE' AND c.column_name IN ('dag_id', 'run_id')
+WHERE table_schema = coalesce(:schema, {here}) AND t.table_type = 'BASE TABLE' AND c.column_name IN ('dag_id', 'run_id')
 GROUP BY c.table_name HAVING count(*) = 2"""
 
 
 def free_run_ids():
     """Gives the last scheduled run of a Dag another id where the older version will want that for its next.
 
-    Answers how many; None where it is not done (MySQL can't put off its foreign keys).
+    Answers how many; None where it is not done (SQLite).
     """
+    with engine().begin() as connection:
+        if connection.dialect.name not in KEYS_PUT_OFF:
+            return None
+        schema = schema_of(connection)
+        names = {name: quoted(connection, schema, name) for name in ("dag_run", "task_instance")}
+        taken = []
+        for dag, run, end in rows(connection, LAST_RUNS_SQL.format(**names)):
+            # MySQL's come without a zone; Airflow stores them in UTC.
+            end = end.astimezone(datetime.timezone.utc) if end.tzinfo else end.replace(tzinfo=datetime.timezone.utc)
+            if run == "scheduled__" + end.isoformat():
+                taken.append({"dag": dag, "run": run, "free": run + "__run_after"})
+        if taken:
+            with KEYS_PUT_OFF[connection.dialect.name](connection, names):
+                give_ids(connection, schema, taken)
+    return len(taken)
+
+
+def give_ids(connection, schema, taken):
+    """Writes the ids that are `free` in the place of those of each `run`, in every table that names runs."""
     from sqlalchemy import text
 
-    with engine().begin() as connection:
-        if not is_postgres(connection):
-            return None
-        names = {name: quoted(connection, schema_of(connection), name) for name in ("dag_run", "task_instance")}
-        taken = []
-        for dag, run, _, end in rows(connection, LAST_RUNS_SQL.format(**names)):
-            if run == "scheduled__" + end.astimezone(datetime.timezone.utc).isoformat():
-                taken.append({"dag": dag, "run": run, "free": run + "__run_after"})
-        if not taken:
-            return 0
-        keys = rows(connection, KEYS_SQL.format(**names))
-        for table, key in keys:
-            connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE INITIALLY DEFERRED" % (table, key))
-        for (table,) in rows(connection, WITH_RUNS_SQL, schema=schema_of(connection)):
-            target = quoted(connection, schema_of(connection), table)
-            update = text("UPDATE %s SET run_id = :free WHERE dag_id = :dag AND run_id = :run" % target)
-            for one in taken:
-                connection.execute(update, one)
-        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-        for table, key in keys:
-            connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s NOT DEFERRABLE" % (table, key))
-    return len(taken)
+    here = "current_schema()" if is_postgres(connection) else "database()"
+    for (table,) in rows(connection, WITH_RUNS_SQL.format(here=here), schema=schema):
+        target = quoted(connection, schema, table)
+        update = text("UPDATE %s SET run_id = :free WHERE dag_id = :dag AND run_id = :run" % target)
+        for one in taken:
+            connection.execute(update, one)
+
+
+@contextlib.contextmanager
+def keys_deferred(connection, names):
+    """PostgreSQL looks at the foreign keys to runs once, at the end of this."""
+    keys = rows(connection, KEYS_SQL.format(**names))
+    for table, key in keys:
+        connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE INITIALLY DEFERRED" % (table, key))
+    yield
+    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    for table, key in keys:
+        connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s NOT DEFERRABLE" % (table, key))
+
+
+@contextlib.contextmanager
+def keys_unlooked(connection, _names=None):
+    """MySQL can't put foreign keys off: within this it does not look at them."""
+    checked = rows(connection, "SELECT @@SESSION.foreign_key_checks")[0][0]
+    connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("SET SESSION foreign_key_checks = %d" % checked)
+
+
+KEYS_PUT_OFF = {"postgresql": keys_deferred, "mysql": keys_unlooked}

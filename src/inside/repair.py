@@ -123,13 +123,9 @@ def give_sequence(connection, schema, table):
 
 def give_auto_increment(connection, table, column_type):
     """MySQL counts on from the highest id by itself. Foreign keys to it forbid the change, though the type stays."""
-    checked = rows(connection, "SELECT @@SESSION.foreign_key_checks")[0][0]
-    connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
-    try:
+    with keys_unlooked(connection):
         target = quoted(connection, None, table)
         connection.exec_driver_sql("ALTER TABLE %s MODIFY id %s NOT NULL AUTO_INCREMENT" % (target, column_type))
-    finally:
-        connection.exec_driver_sql("SET SESSION foreign_key_checks = %d" % checked)
 
 
 def are_dags_versioned():

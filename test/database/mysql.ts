@@ -1,7 +1,7 @@
 /** A real MySQL 9.7 or MariaDB 10.11 for tests, on a free port, Debian's; its data dies with it. */
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Progress } from '../cluster/cache.ts';
 import { run } from '../cluster/command.ts';
 import { deleteClusterFolder, makeClusterFolder, startDaemon } from '../cluster/folder.ts';
@@ -22,6 +22,8 @@ export interface Mysql {
   query(database: string, sql: string): Promise<Record<string, string>[]>;
   /** A session that stays open after its statements, with what they have locked; answers how to end it. */
   hold(database: string, sql: string, user?: string): Promise<() => Promise<void>>;
+  /** Ends the server in order and keeps its data as one file, made whole by a rename; to be stopped afterwards. */
+  keep(file: string): Promise<void>;
   /** Ends the server and deletes its data. May be called twice. */
   stop(): Promise<void>;
 }
@@ -53,13 +55,18 @@ export async function mysqlAbsence(flavour: Flavour, onProgress?: Progress): Pro
   );
 }
 
-/** Starts a server (3 s). What a killed test left behind is ended first. Throws with the server's last lines. */
-export async function startMysql(flavour: Flavour, onProgress?: Progress): Promise<Mysql> {
+/**
+ * Starts a server (3 s), on the data kept in `file` where one is named. What a killed test left behind is ended first.
+ * Throws with the server's last lines.
+ */
+export async function startMysql(flavour: Flavour, onProgress?: Progress, file?: string): Promise<Mysql> {
   const root = await unpacked(programs[flavour], onProgress);
   await clearLeftovers();
   const { dir } = await makeClusterFolder(`a test's ${flavour}`, false);
   const [port] = await freePorts(1);
-  await initialise(flavour, root, dir);
+  await writeUsers(dir);
+  if (file === undefined) await initialise(flavour, root, dir);
+  else await run('tar', ['-xzf', file, '-C', dir], { env: process.env });
   const server = await startDaemon(dir, flavour, [...serverCommand(flavour, root, dir), ...serving(dir, port!)]);
   const clientOf = (user: string) => [
     ...programIn(root, programs[flavour].client),
@@ -85,6 +92,12 @@ export async function startMysql(flavour: Flavour, onProgress?: Progress): Promi
     await createDatabase(to);
     await query(to, await copying(query, from));
   };
+  const keep = async (to: string) => {
+    await server.end(60_000);
+    await mkdir(dirname(to), { recursive: true });
+    await run('tar', ['-czf', `${to}.${process.pid}`, '-C', dir, 'data'], { env: process.env });
+    await rename(`${to}.${process.pid}`, to);
+  };
   const hold: Mysql['hold'] = async (database, sql, user = 'airflow') => {
     const end = await holding(clientOf(user), database, sql);
     held.add(end);
@@ -96,7 +109,7 @@ export async function startMysql(flavour: Flavour, onProgress?: Progress): Promi
       return (await query('', 'SELECT 1 AS one')).length === 1;
     };
     await waitFor(flavour, 60_000, ready, 100);
-    return { url, createDatabase, copyDatabase, query, hold, stop };
+    return { url, createDatabase, copyDatabase, query, hold, keep, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -120,10 +133,15 @@ function serving(dir: string, port: number): string[] {
   ];
 }
 
-async function initialise(flavour: Flavour, root: string, dir: string): Promise<void> {
-  const users = ['airflow', 'modest'].map((name) => `CREATE USER ${name}@'%' IDENTIFIED BY '${password}';`);
+async function writeUsers(dir: string): Promise<void> {
+  const users = ['airflow', 'modest'].map(
+    (name) => `CREATE USER IF NOT EXISTS ${name}@'%' IDENTIFIED BY '${password}';`,
+  );
   const grants = [`GRANT ALL ON *.* TO airflow@'%' WITH GRANT OPTION;`, `GRANT ALL ON \`modest%\`.* TO modest@'%';`];
   await writeFile(join(dir, 'users.sql'), `${[...users, ...grants].join('\n')}\n`);
+}
+
+async function initialise(flavour: Flavour, root: string, dir: string): Promise<void> {
   const [command, ...args] = serverCommand(flavour, root, dir);
   if (flavour === 'mysql') {
     await run(command!, [...args, '--initialize-insecure'], { env: process.env });

@@ -1,6 +1,5 @@
 /** Runs parts of real Airflow installations: its own command, our probe, our runner. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runnerScript, shellCommand } from '../../src/inside/scripts.ts';
@@ -26,8 +25,8 @@ export function airflowEnv(bin: string, home: string, url: string): NodeJS.Proce
 
 /** The files that a runner writes, as read back. */
 export interface RunnerFiles {
-  'inspect.json': Inspection & { error?: string };
-  'progress.json': RunnerProgress & { blockedBy?: string[] };
+  'inspect.json': Inspection & { error?: string; seconds?: { import: number; inspect: number } };
+  'progress.json': RunnerProgress & { blockedBy?: string[]; since?: number };
   'result.json': {
     token: number;
     run: string;
@@ -49,8 +48,12 @@ export interface Runner {
   printed(): string;
   /** A file of its folder, parsed; undefined when there is none. */
   read<N extends FileName>(name: N): Promise<RunnerFiles[N] | undefined>;
-  /** Waits for a file that fits. Fails when the runner ends before. */
-  file<N extends FileName>(name: N, fits?: (value: RunnerFiles[N]) => boolean): Promise<RunnerFiles[N]>;
+  /** Waits for a file that fits, 90 s unless told otherwise. Fails when the runner ends before. */
+  file<N extends FileName>(
+    name: N,
+    fits?: (value: RunnerFiles[N]) => boolean,
+    timeoutMs?: number,
+  ): Promise<RunnerFiles[N]>;
   order(orders: unknown): Promise<void>;
   /** Waits for its end; the exit code or signal. */
   ended(): Promise<number | NodeJS.Signals>;
@@ -72,13 +75,17 @@ export async function startRunner(env: NodeJS.ProcessEnv, folder: string): Promi
     child.once('close', (code, signal) => resolve(code ?? signal!));
   });
   const read = async <N extends FileName>(name: N): Promise<RunnerFiles[N] | undefined> => {
-    const file = join(folder, name);
-    return existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : undefined;
+    // Not looked for first: the runner may take it away in between.
+    const text = await readFile(join(folder, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    return text === undefined ? undefined : JSON.parse(text);
   };
-  const file = async <N extends FileName>(name: N, fits: (value: RunnerFiles[N]) => boolean = () => true) => {
+  const file: Runner['file'] = async (name, fits = () => true, timeoutMs = 90_000) => {
     const seen = await waitFor(
       `${name} in\n${text}`,
-      90_000,
+      timeoutMs,
       async () => {
         const value = await read(name);
         if (value !== undefined && fits(value)) return { value };

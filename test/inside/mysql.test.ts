@@ -101,11 +101,40 @@ const rows = `SET foreign_key_checks = 0;
   INSERT INTO \`trigger\` (classpath, kwargs, created_date) VALUES
     ('c', '{"__var": {"a": 1}, "__type": "dict"}', now()), ('c', '{"a": "the secret"}', now()), ('c', 'gAAAAAother', now())`;
 
+/** Runs as the scheduler of 3.2 names them, and a Dag whose deadline stands in a table of its own. */
+const namedByTheNewer = `SET foreign_key_checks = 0;
+  INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, logical_date, data_interval_start, data_interval_end)
+  VALUES ${[1, 2]
+    .map((n) => [`2026-01-0${n}`, `2026-01-0${n + 1}`])
+    .map(
+      ([day, next]) =>
+        `('d', 'scheduled__${next}T00:00:00+00:00', 'scheduled', '${next}', 'success', '${day}', '${day}', '${next}')`,
+    )
+    .join(',')};
+  INSERT INTO task_instance (id, task_id, dag_id, run_id, try_number, pool, pool_slots, max_tries, map_index)
+    SELECT LPAD(id, 32, '0'), 't', dag_id, run_id, 1, 'p', 1, 0, -1 FROM dag_run;
+  INSERT INTO serialized_dag (id, dag_id, data, created_at, last_updated, dag_hash, dag_version_id)
+    VALUES ('${id(7)}', 'd', '{"__version": 2, "dag": {"dag_id": "d", "deadline": ["${id(8)}"]}}', now(), now(), '', '${id(9)}');
+  INSERT INTO deadline_alert (id, created_at, serialized_dag_id, reference, \`interval\`, callback_def)
+    VALUES ('${id(8)}', now(), '${id(7)}', '{"reference_type": "DagRunQueuedAtDeadline"}', 60,
+      '{"__classname__": "airflow.sdk.definitions.callback.AsyncCallback"}')`;
+
+/** That deadline as the older version writes it, inside its Dag. */
+const olderDeadline = {
+  __type: 'deadline_alert',
+  __var: {
+    reference: { reference_type: 'DagRunQueuedAtDeadline' },
+    interval: 60,
+    callback: { __classname__: 'airflow.sdk.definitions.deadline.AsyncCallback' },
+  },
+};
+
 describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavour) => {
   it.each(flavour === 'mysql' ? ['mysqldb', 'pymysql'] : ['mysqldb'])(
     'with %s: takes 3.2.1 back to what the older image wants, and the older image agrees',
     async (driver) => {
       const { name, url, inspected, query, sessions } = await scene(flavour, {}, { driver });
+      await query(namedByTheNewer);
       const { runner, inspection } = await inspected();
       expect(inspection.database).toMatchObject({ backend: 'mysql', schema: null, versionTables: heads321 });
       expect(inspection.database.identity).toEqual({ database: name, oid: '', cluster: expect.stringMatching(/..../) });
@@ -120,11 +149,21 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
       expect(counts).toMatchObject({ [`${name}.slot_pool`]: 1, [`${name}.team`]: 1, [`${name}.ab_user`]: 0 });
       const crossed = revisionsBetween(inspection.core.chain, heads321.alembic_version[0]!, '509b94a1042d');
       const verify = { kind: 'verify', counts, crossed, readable: true };
-      const all = [{ kind: 'convert' }, ...steps, { kind: 'repair', crossed: ['b87d2135fa50'] }, verify];
+      const mended = ['b87d2135fa50', '6222ce48e289', '55297ae24532'];
+      const all = [{ kind: 'convert' }, ...steps, { kind: 'repair', crossed: mended }, verify];
       await runner.order({ token: 7, run: 'one', identity, steps: all });
       const done = await runner.file('result.json', ({ token }) => token === 7);
       expect(done).toMatchObject({ ok: true, versionTables: heads318 });
       expect(done.facts!.at(-1)).toMatchObject({ tables: expect.any(Number), told: [], gone: {} });
+      expect(done.facts!.at(-2)).toMatchObject({ repaired: { 'dag_run.run_id': 1, 'deadline callbacks': 1 } });
+      // apache/airflow#65688: the older scheduler gives its next run the id that the newer one gave its last.
+      const runs = (table: string) => `SELECT run_id FROM ${table} ORDER BY run_id`;
+      const freed = ['2026-01-02', '2026-01-03'].map((day) => `scheduled__${day}T00:00:00+00:00`);
+      freed[1] += '__run_after';
+      for (const table of ['dag_run', 'task_instance'])
+        expect((await query(runs(table))).map((row) => row.run_id)).toEqual(freed);
+      const [dag] = await query(`SELECT JSON_EXTRACT(data, '$.dag.deadline') AS deadline FROM serialized_dag`);
+      expect(JSON.parse(dag!.deadline!)).toEqual(flavour === 'mariadb' ? null : [olderDeadline]);
       // apache/airflow#65000: MySQL's reverse script takes the numbers of new rows away, too.
       const request = `INSERT INTO callback_request (priority_weight, created_at, callback_type, callback_data)`;
       await query(`${request} VALUES (1, now(), 'c', '{}'); ${request} VALUES (1, now(), 'c', '{}')`);

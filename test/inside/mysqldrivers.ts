@@ -1,5 +1,5 @@
 /** The drivers with which Airflow reaches MySQL, beside an environment of Airflow and not in it. */
-import { cp } from 'node:fs/promises';
+import { cp, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, contentKey, type Progress } from '../cluster/cache.ts';
 import { run } from '../cluster/command.ts';
@@ -22,7 +22,9 @@ export async function mysqlDrivers(bin: string, onProgress: Progress = () => {})
     MYSQLCLIENT_CFLAGS: `-I${join(library, 'usr/include/mariadb')}`,
     MYSQLCLIENT_LDFLAGS: `-L${libraries} -lmariadb -Wl,-rpath,$ORIGIN/..`,
   };
-  const folder = await cached('mysqldrivers', contentKey('2', python, library, ...drivers), async (dir) => {
+  // By the Python itself: all environments with the same one share them.
+  const key = contentKey('3', await realpath(python), library, ...drivers);
+  const folder = await cached('mysqldrivers', key, async (dir) => {
     onProgress(`building ${drivers[0]}`);
     // Not a wheel that was built before: it would look for the library where that build had it.
     const install = [
