@@ -5,10 +5,21 @@ export type Counts = Record<string, number>;
 
 /** Rows of every table of Airflow's schema, counted exactly. */
 export async function countRows(server: Server, database: string): Promise<Counts> {
+  if (server.kind !== 'postgresql') return await countRowsOfMysql(server, database);
   const sql = `SELECT table_name AS name, (xpath('/row/c/text()', query_to_xml(
       format('SELECT count(*) AS c FROM %I.%I', table_schema, table_name), false, true, '')))[1]::text::int AS count
     FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1`;
   const rows = await server.query<{ name: string; count: number }>(database, sql);
+  return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
+}
+
+async function countRowsOfMysql(server: Server, database: string): Promise<Counts> {
+  const tables = await server.query<{ name: string }>(
+    database,
+    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1`,
+  );
+  const counts = tables.map(({ name }) => `SELECT '${name}' AS name, count(*) AS count FROM "${name}"`);
+  const rows = await server.query<{ name: string; count: number }>(database, counts.join(' UNION ALL '));
   return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
 }
 

@@ -11,6 +11,7 @@ import { freePorts } from '../cluster/ports.ts';
 import { endProcess, identify } from '../cluster/proc.ts';
 import { Hopeless, waitFor } from '../cluster/wait.ts';
 import { airflowEnv } from '../inside/airflow.ts';
+import { mysqlDrivers } from '../inside/mysqldrivers.ts';
 import { ensureVenv } from '../inside/venv.ts';
 
 const sources = fileURLToPath(new URL('airflow/', import.meta.url));
@@ -32,10 +33,14 @@ export interface Installation {
   stop(): Promise<void>;
 }
 
-/** What its Dags look at: the file for which deferred tasks wait, and when the runs of every minute began. */
+/**
+ * What its Dags look at: the file for which deferred tasks wait, and when the runs of every minute began; and what it needs
+ * to run on its server.
+ */
 export interface Surroundings {
   gate: string;
   since: Date;
+  env: NodeJS.ProcessEnv;
 }
 
 /** Prepares (starts nothing). `folder` is for its files. */
@@ -53,6 +58,10 @@ export async function installation(
   await cp(join(sources, 'matrix_dags.py'), join(folder, 'dags/matrix_dags.py'));
   const [port] = await freePorts(1);
   const env = environment(version, bin, url, folder, port!, surroundings);
+  if (url.startsWith('mysql')) {
+    const { PYTHONPATH: drivers, ...more } = await mysqlDrivers(bin);
+    Object.assign(env, more, { PYTHONPATH: `${env.PYTHONPATH}:${drivers}` });
+  }
   const started: { name: string; child: ChildProcess; log: string }[] = [];
   const python: Installation['python'] = async (program, { input = '', timeoutMs = 300_000 } = {}) => {
     const argv = [join(folder, 'parts', program)];
@@ -158,7 +167,7 @@ function environment(
   url: string,
   folder: string,
   port: number,
-  { gate, since }: Surroundings,
+  { gate, since, env: more }: Surroundings,
 ) {
   const env: NodeJS.ProcessEnv = {
     ...airflowEnv(bin, folder, url),
@@ -184,6 +193,7 @@ function environment(
     AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL: '10',
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
     TZ: 'UTC',
+    ...more,
   };
   // The FAB auth manager was a part of Airflow itself, and the default, before 2.9.
   if (compare(version, '2.9.0') < 0) delete env.AIRFLOW__CORE__AUTH_MANAGER;

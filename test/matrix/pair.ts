@@ -39,7 +39,7 @@ export interface Before {
 export async function lookBefore(server: Server, version: string): Promise<Before> {
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-matrix-'));
   try {
-    const surroundings = { gate: join(folder, 'gate'), since: await sinceOf(server) };
+    const surroundings = { gate: join(folder, 'gate'), since: await sinceOf(server), env: server.env };
     const newer = await installation(version, server.url(sourceDatabase), folder, surroundings);
     const before = { counts: await countRows(server, sourceDatabase), sweep: await sweep(newer) };
     if (before.sweep.errors.length > 0) throw new Error(`${version} can't read its own rows: ${before.sweep.errors}`);
@@ -55,10 +55,10 @@ export async function runPair(server: Server, pair: Pair, before: Before, say: P
   const { from, to } = pair;
   const database = `pair_${name.replaceAll(/\W/g, '_')}`;
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-matrix-'));
-  await server.query('postgres', `DROP DATABASE IF EXISTS ${database}`);
-  await server.query('postgres', `CREATE DATABASE ${database} TEMPLATE ${sourceDatabase}`);
+  await server.drop(database);
+  await server.copy(sourceDatabase, database);
   const gate = join(folder, 'gate');
-  const surroundings = { gate, since: await sinceOf(server) };
+  const surroundings = { gate, since: await sinceOf(server), env: server.env };
   const at = (version: string, part: string) =>
     installation(version, server.url(database), join(folder, part), surroundings);
   const [newer, older] = [await at(from, 'newer'), await at(to, 'older')];
@@ -72,7 +72,10 @@ export async function runPair(server: Server, pair: Pair, before: Before, say: P
       const counts = await countRows(server, database);
       const blockedFirst = result.plan.blockers;
       done = await downgrade(older.env, newer.env, folder);
-      result = { ...judge({ from, to }, done, counts, await countRows(server, database)), blockedFirst };
+      result = {
+        ...judge({ from, to, server: pair.server }, done, counts, await countRows(server, database)),
+        blockedFirst,
+      };
     }
     if (result.outcome === 'reversed') {
       say(`${name}: the older one works on it`);
@@ -83,7 +86,7 @@ export async function runPair(server: Server, pair: Pair, before: Before, say: P
     return result;
   } finally {
     await older.stop();
-    await server.query('postgres', `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+    await server.drop(database);
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,10 @@
 /** The pairs of the matrix: every head boundary from 2.7 to 3.3 that the reverse scripts cross. */
+import type { ServerKind } from './server.ts';
+
 export interface Pair {
   from: string;
   to: string;
+  server: ServerKind;
   /** Words of the blocker with which the plan must stop this pair before anything is touched. */
   blocked?: RegExp;
   /** What the blocker's words tell a person to do instead, in SQL; afterwards it must go. */
@@ -13,7 +16,7 @@ export interface Pair {
 /** The reverse script of images before 3.2.2 stops on any deadline (apache/airflow #66016). */
 const deadlines = { blocked: /deadlines are stored.*#66016/, remedy: 'DELETE FROM deadline' };
 
-export const pairs: readonly Pair[] = [
+const onPostgres: readonly Omit<Pair, 'server'>[] = [
   { from: '3.2.1', to: '3.1.8' },
   { from: '3.2.1', to: '3.0.6', ...deadlines },
   { from: '3.1.8', to: '3.1.7' },
@@ -33,7 +36,21 @@ export const pairs: readonly Pair[] = [
   { from: '2.9.3', to: '2.7.3' },
 ];
 
-/** The name of a pair: 3.2.1-3.1.8. */
-export function nameOf({ from, to }: Pair): string {
-  return `${from}-${to}`;
+export const pairs: readonly Pair[] = [
+  ...onPostgres.map((pair): Pair => ({ ...pair, server: 'postgresql' })),
+  { from: '3.2.1', to: '3.1.8', server: 'mysql' },
+  { from: '3.2.1', to: '2.11.2', server: 'mysql', ...deadlines },
+  { from: '3.2.1', to: '3.1.8', server: 'mariadb' },
+  { from: '3.2.1', to: '2.11.2', server: 'mariadb', blocked: /a statement that MariaDB does not know/ },
+];
+
+const servers: Record<ServerKind, string> = {
+  postgresql: '',
+  mysql: ' on MySQL 9.7',
+  mariadb: ' on MariaDB 10.11',
+};
+
+/** The name of a pair: 3.2.1-3.1.8, 3.2.1-3.1.8 on MySQL 9.7. */
+export function nameOf({ from, to, server }: Pair): string {
+  return `${from}-${to}${servers[server]}`;
 }

@@ -2,7 +2,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheDir, contentKey } from '../cluster/cache.ts';
+import { withLock } from '../cluster/lock.ts';
 import { knownDays, packagesOf } from '../inside/venv.ts';
 import type { PairResult } from './pair.ts';
 import { nameOf, type Pair, pairs } from './pairs.ts';
@@ -45,8 +48,19 @@ export function readResults(): Record<string, Stamped> {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Stamped>) : {};
 }
 
-/** Puts results in the place of those of the same pairs; pairs that are no longer in the matrix go. */
+/**
+ * Puts results in the place of those of the same pairs; pairs that are no longer in the matrix go. Several processes may
+ * do so at once: each takes its turn to read the file and write it.
+ */
 export async function writeResults(results: PairResult[]): Promise<void> {
+  await withLock(
+    join(cacheDir(), 'locks', `results-${contentKey(file)}`),
+    console.log,
+    async () => await merge(results),
+  );
+}
+
+async function merge(results: PairResult[]): Promise<void> {
   const all = readResults();
   for (const result of results) {
     const pair = pairs.find((one) => nameOf(one) === result.pair)!;

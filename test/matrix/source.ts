@@ -11,8 +11,9 @@ import { cacheDir, contentKey, type Progress } from '../cluster/cache.ts';
 import { Hopeless, waitFor } from '../cluster/wait.ts';
 import { ensureVenv } from '../inside/venv.ts';
 import { bringUp, type Installation, installation } from './installation.ts';
+import { startMysqlServer } from './mysqlserver.ts';
 import { addNotes } from './notes.ts';
-import { type Server, startServer } from './server.ts';
+import { type Server, type ServerKind, startServer } from './server.ts';
 
 /** The database that a source version made, on every server that `startSource` answers. */
 export const sourceDatabase = 'made';
@@ -26,19 +27,27 @@ const recipe = [
 /** To be raised when something else about the making of a source changes. */
 const generation = 'c';
 
+/** Which Airflow makes the rows, and on which server. */
+export interface SourceOf {
+  from: string;
+  server: ServerKind;
+}
+
 /** A server with the database of this Airflow version, from the cache or (`fresh`, or not there) made anew. */
-export async function startSource(version: string, fresh: boolean, say: Progress): Promise<Server> {
-  const file = await sourceFile(version);
-  if (existsSync(file) && !fresh) return await startServer(file);
-  const server = await startServer();
+export async function startSource(source: SourceOf, fresh: boolean, say: Progress): Promise<Server> {
+  const file = await sourceFile(source);
+  const start = async () =>
+    source.server === 'postgresql' ? await startServer(file) : await startMysqlServer(source.server, file, say);
+  if (fresh) await rm(file, { force: true });
+  if (existsSync(file)) return await start();
+  const server = await start();
   try {
-    await makeSource(server, version, say);
-    await server.stop();
+    await makeSource(server, source.from, say);
     await server.keep(file);
   } finally {
     await server.remove();
   }
-  return await startServer(file);
+  return await start();
 }
 
 /** When the Dag that runs every minute began in that database. */
@@ -50,17 +59,18 @@ export async function sinceOf(server: Server): Promise<Date> {
 }
 
 /** Where the data of a source version is kept: named by everything that goes in. */
-export async function sourceFile(version: string): Promise<string> {
+export async function sourceFile({ from: version, server }: SourceOf): Promise<string> {
   const venv = await ensureVenv(version);
   const texts = recipe.map((name) => readFileSync(new URL(name, import.meta.url)));
-  const key = contentKey(generation, venv, JSON.stringify(commandsOf(version)), ...texts);
-  return join(cacheDir(), 'matrix', `${version}-${key}.tar.gz`);
+  const where = server === 'postgresql' ? [] : [server];
+  const key = contentKey(generation, venv, JSON.stringify(commandsOf(version)), ...texts, ...where);
+  return join(cacheDir(), 'matrix', `${[version, ...where, key].join('-')}.tar.gz`);
 }
 
 async function makeSource(server: Server, version: string, say: Progress): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-matrix-'));
-  await server.query('postgres', `CREATE DATABASE ${sourceDatabase}`);
-  const surroundings = { gate: join(folder, 'gate'), since: new Date(Date.now() - 120_000) };
+  await server.create(sourceDatabase);
+  const surroundings = { gate: join(folder, 'gate'), since: new Date(Date.now() - 120_000), env: server.env };
   const airflow = await installation(version, server.url(sourceDatabase), folder, surroundings);
   try {
     say(`${version} makes a database`);
@@ -113,7 +123,7 @@ function wantedRows(version: string): Record<string, string> {
     ...(is2(version) ? {} : { 'a backfill': runs('days', 'success', 4) }),
     ...(is2(version)
       ? {}
-      : { 'a watcher': `SELECT count(*) > 0 AS there FROM trigger WHERE classpath LIKE '%FileDeleteTrigger'` }),
+      : { 'a watcher': `SELECT count(*) > 0 AS there FROM "trigger" WHERE classpath LIKE '%FileDeleteTrigger'` }),
     ...(compare(version, '3.1.0') < 0 ? {} : { 'a deadline': 'SELECT count(*) > 0 AS there FROM deadline' }),
   };
 }
@@ -128,7 +138,7 @@ async function waitForRows(airflow: Installation, query: Query, version: string)
       await airflow.check();
       const [failed] = await query(failedRun);
       if (failed) throw new Hopeless('the run that must succeed has failed');
-      return (await query<{ there: boolean }>(sql))[0]?.there;
+      return Boolean((await query<{ there: boolean | number }>(sql))[0]?.there);
     };
     await waitFor(`${what}, by ${version}`, 240_000, there, 500).catch(async (error: Error) => {
       const states = await query('SELECT dag_id, task_id, state FROM task_instance ORDER BY 1, 2');

@@ -50,13 +50,13 @@ const harmless = [/as it must|fails the first time/, /not found in serialized_da
  * about, or a process ends.
  */
 export async function letWork(airflow: Installation, query: Query, gate: string, farFails = false): Promise<string[]> {
-  const [{ now: begun }] = (await query<{ now: Date }>('SELECT now() AS now')) as [{ now: Date }];
+  const begun = new Date();
   await bringUp(airflow);
   const holds = async (what: string, sql: string, parameters: unknown[] = []) => {
     const asked = async () => {
       await airflow.check();
       if ((await query(failed)).length > 0) throw new Hopeless('the new run by hand has failed');
-      return (await query<{ holds: boolean }>(sql, parameters))[0]?.holds;
+      return Boolean((await query<{ holds: boolean | number }>(sql, parameters))[0]?.holds);
     };
     await waitFor(`${what} (${airflow.version})`, 180_000, asked, 500).catch(async (error: Error) => {
       throw new Error(`${error.message}; ${(await airflow.faults()).slice(-5).join(' | ')}`, { cause: error });
