@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { differences } from './counts.ts';
 import { faultyLines } from './installation.ts';
 import { untold } from './losses.ts';
+import { typed, withParameters } from './mysqlserver.ts';
 import { changedValues, type Sweep } from './verify.ts';
 
 describe('rows', () => {
@@ -35,6 +36,22 @@ describe('rows', () => {
     const sweep = (values: Record<string, unknown>): Sweep => ({ rows: {}, errors: [], stale: [], values });
     const [before, after] = [sweep({ a: 1, b: ['set', ['x']], c: 1 }), sweep({ a: 1, b: ['x'] })];
     expect(changedValues(before, after)).toEqual(['b: ["set",["x"]] became ["x"]']);
+  });
+});
+
+describe('MySQL answers text', () => {
+  it.each([
+    ['a number', '12', 12],
+    ['nothing', 'NULL', null],
+    ['a moment, in UTC', '2026-11-21 18:00:00.250000', new Date('2026-11-21T18:00:00.250Z')],
+    ['a name', '3.2.1', '3.2.1'],
+  ])('that is %s', (_, text, expected) => {
+    expect(typed(text)).toEqual(expected);
+  });
+
+  it('and is asked with values in their places', () => {
+    const parameters = [new Date('2026-11-21T18:00:00.250Z'), "it's"];
+    expect(withParameters('a > $1 AND b = $2', parameters)).toBe("a > '2026-11-21 18:00:00.250' AND b = 'it\\'s'");
   });
 });
 

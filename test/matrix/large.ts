@@ -13,11 +13,11 @@ import type { Plan, Run } from '../../src/release/release.ts';
 import type { Progress } from '../cluster/cache.ts';
 import { type Runner, type RunnerFiles, startRunner } from '../inside/airflow.ts';
 import { countRows } from './counts.ts';
+import { processorOf } from './cputime.ts';
 import { probe } from './downgrade.ts';
 import { installation } from './installation.ts';
 import { type Large, type LargeDowngrade, largeFile, type Spent } from './largefile.ts';
 import { type Multiple, multiply } from './multiply.ts';
-import { processorOf } from './processor.ts';
 import type { Server } from './server.ts';
 import { sourceDatabase, startSource } from './source.ts';
 

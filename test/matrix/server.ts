@@ -95,9 +95,14 @@ export async function startServer(file?: string): Promise<Server> {
     await run('tar', ['-czf', draft, '-C', folder, 'data'], { env: process.env });
     await rename(draft, to);
   };
+  return { kind: 'postgresql', env: {}, url, query, ...databases(query), keep, remove };
+}
+
+function databases(query: Server['query']): Pick<Server, 'create' | 'copy' | 'drop'> {
   const told = async (sql: string) => void (await query('postgres', sql));
-  const create = async (database: string) => await told(`CREATE DATABASE ${database}`);
-  const copy = async (from: string, to: string) => await told(`CREATE DATABASE ${to} TEMPLATE ${from}`);
-  const drop = async (database: string) => await told(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
-  return { kind: 'postgresql', env: {}, url, query, create, copy, drop, keep, remove };
+  return {
+    create: async (database) => await told(`CREATE DATABASE ${database}`),
+    copy: async (from, to) => await told(`CREATE DATABASE ${to} TEMPLATE ${from}`),
+    drop: async (database) => await told(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
+  };
 }
