@@ -39,7 +39,7 @@ export async function downgrade(
   // A folder of its own: what a former runner said stays in its folder until the next has begun.
   const runner = await startRunner(newer, await mkdtemp(join(folder, 'runner-')));
   try {
-    const inspection = await timed('inspect', () => runner.file('inspect.json'));
+    const inspection = await timed('inspect', () => runner.file('inspect.json', () => true, 300_000));
     if (inspection.error) throw new Error(`inspection: ${inspection.error}`);
     const takeUps = await timed('triggers', () => askTriggers(older, unasked(inspection.triggers)));
     const plan = planDowngrade(inspection, target, { ways: [], named: { waivedBy: 'the matrix' }, takeUps });
@@ -85,7 +85,8 @@ async function obey(runner: Runner, plan: Plan, before: Record<string, string[]>
   seconds.count = first.seconds?.[0] ?? 0;
   const orders = ordersOf({ ...run, status: { ...run.status, counted } }, 'reverse');
   await runner.order({ token: 2, identity: plan.identity, ...orders });
-  const result = await runner.file('result.json', ({ token }) => token === 2);
+  // The many small statements of the reverse scripts take minutes on MySQL when the machine is busy.
+  const result = await runner.file('result.json', ({ token }) => token === 2, 600_000);
   const spent = (result.seconds ?? []) as unknown as number[];
   plan.steps.forEach((step, at) => {
     if (spent[at] !== undefined) seconds[step.kind === 'manager' ? step.versionTable : step.kind] = spent[at];

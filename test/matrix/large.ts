@@ -93,7 +93,7 @@ async function measure(server: Server, to: string, folder: string, say: Progress
     const timed = await carryOut(runner, processor, plan, `${database}_copy`, say);
     const inspect = Math.round((inspection.seconds?.inspect ?? Number.NaN) * 1000) / 1000;
     const seconds = { inspect, ...timed.seconds };
-    const downgrade = { to, crossed, estimate: expected, ...timed, seconds };
+    const downgrade = { to, crossed, ...timed, seconds };
     return { downgrade, sizes: inspection.sizes! };
   } finally {
     await runner.stop();

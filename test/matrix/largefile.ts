@@ -12,9 +12,8 @@ export interface Spent {
 /** One downgrade of that database. */
 export interface LargeDowngrade {
   to: string;
-  /** Its revisions, newest first, and what the plan expected. */
+  /** Its revisions, newest first. */
   crossed: string[];
-  estimate: { seconds: number; why: string };
   /** Of the inspection, the copy on the server, and each step of the plan. */
   seconds: Record<string, number>;
   /** Of each reverse script that took 0.5 s or more; several quick ones after it may be counted with it. */
