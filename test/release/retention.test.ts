@@ -41,6 +41,9 @@ describe('when it is due', () => {
     ['without a term: never', done({ way, name: 'c', startedAt: started, verifiedAt: started }), undefined],
     ['with a term that nobody can read: never', done({ ...verified, keepUntil: 'next week' }), undefined],
     ['dropped: never again', done({ ...verified, droppedAt: until }), undefined],
+    ['a dump: never by us', done({ ...verified, way: 'Dump' }), undefined],
+    ['a VolumeSnapshot: never by us', done({ ...verified, way: 'VolumeSnapshot' }), undefined],
+    ['begun, then a dump was made: the copy goes', done({ ...verified, way: 'Dump', name: 'd', left: 'c' }), over],
     ['no copy', done({ way: 'Waiver', startedAt: started, verifiedAt: started }), undefined],
     ['no backup', { completedAt: over }, undefined],
   ])('%s', (_, record, at) => {
