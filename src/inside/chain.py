@@ -72,9 +72,14 @@ def stdout_to_stderr():
 
 
 def fernet_keys():
-    """Fingerprints of the Fernet keys, the one that encrypts first, without telling them; None when they can't be had."""
+    """Fingerprints of the Fernet keys, the one that encrypts first, without telling them; None when they are not known.
+
+    Only of keys that the environment gives: Airflow writes an airflow.cfg where there is none, with a key of its own.
+    """
     from airflow.configuration import conf
 
+    if not any("AIRFLOW__CORE__FERNET_KEY" + end in os.environ for end in ("", "_CMD", "_SECRET")):
+        return None
     try:
         keys = conf.get("core", "fernet_key", fallback="") or ""
     except Exception:  # A command or a secrets backend that fails; whoever needs the key will say so.

@@ -12,7 +12,9 @@ export function keysOfPlan(
   target: readonly string[] | undefined,
   version: string,
 ): { losses: { what: string; count: number }[]; notes: string[] } {
-  if (running === undefined || running?.length === 0) return { losses: [], notes: [] };
+  const counts = Object.values(encrypted);
+  const nothing = counts.length > 0 && counts.every((count) => count === 0);
+  if (nothing || running === undefined || running?.length === 0) return note();
   if (running === null || target === undefined)
     return note(`whether ${version} is given the same Fernet key as the running image is not known`);
   const [encrypts, ...others] = running;

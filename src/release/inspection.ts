@@ -94,7 +94,7 @@ export interface Inspection extends WhatWasFound {
   unconvertible: { table: string; column: string; count: number; ids: string; why: string }[];
   /** What waits for a trigger; missing where the runner was an older one. */
   triggers?: WaitingTrigger[];
-  /** Fingerprints of the running image's Fernet keys, the one that encrypts first; null when they can't be had. */
+  /** Fingerprints of the running image's Fernet keys, the one that encrypts first; null when the environment gives none. */
   fernetKeys?: string[] | null;
   /** By table the number of rows that only a Fernet key opens; null where they could not be counted. */
   encrypted?: Record<string, number | null>;

@@ -28,6 +28,13 @@ describe('S2-10: the Fernet keys of both images', () => {
     expect(notes).toEqual([]);
   });
 
+  it('nothing to say: no row is encrypted, whatever the keys', () => {
+    expect(keysOfPlan({ fernetKeys: null, encrypted: { connection: 0, trigger: 0 } }, undefined, '3.1.8')).toEqual(
+      nothing,
+    );
+    expect(keysOfPlan({ fernetKeys: ['a'], encrypted: { connection: 0 } }, ['b'], '3.1.8')).toEqual(nothing);
+  });
+
   it('triggers that no key opens end the triggerer, which is said', () => {
     const { losses } = keysOfPlan({ fernetKeys: ['a'], encrypted: { trigger: 1 } }, ['b'], '3.1.8');
     expect(losses[0]?.what).toMatch(/^1 rows of trigger: .*its triggerer ends/);
