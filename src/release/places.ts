@@ -76,7 +76,7 @@ const minutes: Rule = [
 const method: Rule = [(v) => methods.includes(v as string), `one of ${methods.join(', ')}`];
 
 /** Of each place its fields; the first is required. */
-const fields: Record<keyof Places, Record<string, Rule>> = {
+export const placeFields: Record<keyof Places, Record<string, Rule>> = {
   dump: { claim: name, subPath: folder },
   volumeSnapshot: { claim: name, namespace: name, className: name, waitMinutes: minutes },
   cnpg: { cluster: name, namespace: name, method, plugin: name, waitMinutes: minutes },
@@ -86,7 +86,7 @@ const fields: Record<keyof Places, Record<string, Rule>> = {
 export function readPlaces(backup: Record<string, unknown>): { said: Places; fault: string | undefined } {
   const said: Record<string, unknown> = {};
   let fault: string | undefined;
-  for (const [key, rules] of Object.entries(fields)) {
+  for (const [key, rules] of Object.entries(placeFields)) {
     if (absent(backup[key])) continue;
     const place = record(backup[key]);
     const odd = place ? faultIn(place, rules) : `is ${text(backup[key])}, not an object`;

@@ -107,7 +107,9 @@ beforeAll(async () => {
   await vi.waitFor(async () => expect(await create('writer')).toContain('may not make a Downgrade'), {
     timeout: 30_000,
   });
-  await vi.waitFor(async () => expect(await kubectl('', ['apply', '-f', '-'], downgrade('af-1'))).toBeUndefined());
+  await vi.waitFor(async () => expect(await kubectl('', ['apply', '-f', '-'], downgrade('af-1'))).toBeUndefined(), {
+    timeout: 30_000,
+  });
   expect(await kubectl('', ['apply', '-f', '-'], downgrade('af-2', { approved: hash }))).toBeUndefined();
 }, 900_000);
 afterAll(async () => await plane?.stop(), 60_000);

@@ -95,7 +95,7 @@ it.each(ways)(
   { timeout: 120_000 },
   async (way, backup) => {
     const run = async (due: number, when: 'before' | 'after') => {
-      const world = running(newer);
+      const world = running(newer, makeWorkloads().slice(0, 2));
       world.rules = { ...world.rules, backup: { ...world.rules.backup, ...backup } };
       world.maker = maker;
       if (way.includes('failed')) world.copyFails = 'DiskFull: no space left';
@@ -133,7 +133,12 @@ const turns: Turn[] = [
   ['spec.abort in the drain', (w) => Boolean(record(w).drainStartedAt), abort],
   ['spec.abort while the copy is made', (w) => Boolean(record(w).backup), abort],
   ['spec.abort in the schema step', (w) => record(w).progress?.kind === 'core', abort],
-  ['spec.abort in the schema step, with a dump', (w) => record(w).progress?.kind === 'core', abort, { ...dumps, ways: ['Dump'] }],
+  [
+    'spec.abort in the schema step, with a dump',
+    (w) => record(w).progress?.kind === 'core',
+    abort,
+    { ...dumps, ways: ['Dump'] },
+  ],
   ['spec.abort while a snapshot is awaited', (w) => w.backups.length > 0, abort, snapshots],
   ['the newer image again in the schema step', (w) => record(w).progress?.kind === 'core', wishBack],
 ];

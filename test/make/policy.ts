@@ -157,7 +157,11 @@ export const unreadableRules: [string, object, string][] = [
     { backup: { dump: { claim: 'backups', subPath: 'a/../..' } } },
     'spec.backup.dump.subPath is "a/../..", not a relative path',
   ],
-  ['a claim by an odd name', { backup: { volumeSnapshot: { claim: 'Data 0' } } }, 'claim is "Data 0", not an object'],
+  [
+    'a claim by an odd name',
+    { backup: { volumeSnapshot: { claim: 'Data 0' } } },
+    'spec.backup.volumeSnapshot.claim is "Data 0"',
+  ],
   [
     'a wait of no time',
     { backup: { volumeSnapshot: { claim: 'data', waitMinutes: 0 } } },

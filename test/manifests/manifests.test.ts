@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { webhooks } from '../../src/admission/server.ts';
 import { readConfig } from '../../src/config.ts';
+import { placeFields } from '../../src/release/places.ts';
 import { defaultRules, type PolicyObject } from '../../src/release/policy.ts';
 import { annotation, label, recognize } from '../../src/release/profiles.ts';
 import { downgradeApi } from '../../src/release/record.ts';
@@ -225,7 +226,13 @@ describe('the DowngradePolicy definition', () => {
       runner: true,
     };
     expect(Object.keys(spec()).sort()).toEqual(Object.keys(said).sort());
-    expect(Object.keys(spec().backup.properties).sort()).toEqual(Object.keys(defaultRules.backup).sort());
+    const fields = [...Object.keys(defaultRules.backup), ...Object.keys(placeFields)];
+    expect(Object.keys(spec().backup.properties).sort()).toEqual(fields.sort());
+    for (const [place, inside] of Object.entries(placeFields)) {
+      const { properties, required } = spec().backup.properties[place];
+      const names = Object.keys(inside);
+      expect([Object.keys(properties).sort(), required]).toEqual([names.toSorted(), names.slice(0, 1)]);
+    }
     expect(JSON.stringify(spec())).not.toContain('"default"');
   });
 
