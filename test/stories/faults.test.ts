@@ -259,7 +259,7 @@ describe('after the schema step', () => {
       expect(status).toMatchObject({ phase: 'Done', reason: 'Downgraded' });
       await untilServes(place, namespace, 'af', '3.1.8');
       expect(await headsOf(place, namespace, 'af')).toEqual({ core: '509b94a1042d', fab: '6709f7a774b9' });
-      const copy = await contentsOf(place, namespace, 'af', status!.record!.backup!.name);
+      const copy = await contentsOf(place, namespace, 'af', status!.record!.backup!.name ?? '');
       const changed = changedIn(copy, await contentsOf(place, namespace, 'af'));
       expect(changed.filter((table) => ![...versions, ...reversed, ...alive].includes(table))).toEqual([]);
     },
