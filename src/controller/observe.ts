@@ -56,7 +56,6 @@ export async function observe(
     settings,
   );
   const { mode, rules } = policy;
-  const { outlook, asked } = await observeBackups(reads, namespace, rules, run);
   const release: Release = {
     namespace,
     name,
@@ -77,8 +76,7 @@ export async function observe(
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
-    outlook,
-    asked,
+    ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
     patience: settings.patience ?? defaultPatience,
     now: settings.now(),
