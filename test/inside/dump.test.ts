@@ -159,11 +159,11 @@ describe('dump and restore', () => {
     await holder.query('BEGIN; LOCK TABLE "Odd name, 1" IN ACCESS SHARE MODE');
     await scene.order(second, scene.restore);
     await second.file('progress.json', (progress) => progress.message?.startsWith('restores') === true);
-    await stage.waits('DROP VIEW');
+    await stage.waits('DROP TABLE');
     const seen = await second.file('progress.json', (p) => p.blockedBy !== undefined);
     expect(seen.blockedBy).toEqual([expect.stringContaining('somebody')]);
     await kill(second);
-    await stage.ends('DROP VIEW');
+    await stage.ends('DROP TABLE');
     await holder.query('COMMIT');
     expect(await scene.content()).toEqual(reversed);
     const third = await scene.start();
