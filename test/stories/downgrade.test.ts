@@ -138,10 +138,13 @@ describe('core stories', () => {
         'airflow db downgrade --to-revision 509b94a1042d --yes  (from 1d6611b6ab7c, 22 revisions)',
         'airflow fab-db downgrade --to-revision 6709f7a774b9 --yes  (from 02ca36b0235b, 1 revision)',
         expect.stringMatching(/^repair what/),
+        'compare the rows of every table with what they were',
         'backup: a verified copy of the database on its own server, made after the drain',
       ]);
       expect(status.backup).toMatchObject({ way: 'ServerCopy', name: expect.stringMatching(/^downdraft_af_/) });
       expect(status.outageSeconds).toBeGreaterThan(0);
+      const conditions = status.conditions as { type: string; message: string }[];
+      expect(conditions.find(({ type }) => type === 'Downgraded')?.message).toMatch(/^\d+ tables with \d+ rows are as/);
       const columns = must(await place.kubectl(['-n', namespace, 'get', 'downgrades']));
       expect(columns).toMatch(
         /NAME +RELEASE +FROM +TO +PHASE +STEP +OUTAGE +AGE\naf-\w+ +af +3\.2\.1 +3\.1\.8 +Done +/,
