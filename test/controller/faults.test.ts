@@ -128,7 +128,7 @@ describe('the pods of the older version', () => {
     const previous: unknown[] = [];
     world.reads.podLog = async (_, __, ___, before) => {
       previous.push(before);
-      return 'Traceback\n  …\nValueError: no such executor, by postgresql://airflow:secret@db/airflow\n';
+      return 'Traceback\n  …\nValueError: no such executor, by postgresql://airflow:secret@db/airflow\nsome warning\n';
     };
     const terminated = { exitCode: 1, reason: 'Error' };
     const status = { name: 'scheduler', restartCount: 2, lastState: { terminated }, state: { running: {} } };

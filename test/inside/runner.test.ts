@@ -180,6 +180,20 @@ describe('runner', () => {
     expect(next.printed()).toContain(`${stuck.revision} -> `);
   }, 120_000);
 
+  it('S2-31: a server that ends its connections in the middle of core is a failure that may pass', async () => {
+    const { name, inspected, block } = await scene();
+    const { runner, inspection } = await inspected();
+    const unblock = await block();
+    await runner.order({ token: 1, run: 'one', identity: inspection.database.identity, steps });
+    await runner.file('progress.json', (p) => p.blockedBy !== undefined);
+    const ours = `datname = '${name}' AND application_name = 'downdraft-runner'`;
+    await postgres.query('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
+    const { error } = await runner.file('result.json');
+    // As failing.ts knows it.
+    expect(error).toMatchObject({ kind: 'OperationalError', message: expect.stringContaining('connection') });
+    await unblock();
+  }, 60_000);
+
   it('gives up waiting for a lock, says for whom, and finishes under a new token', async () => {
     const { inspected, block } = await scene({ DOWNDRAFT_LOCK_TIMEOUT_SECONDS: '3' });
     const { runner, inspection } = await inspected();

@@ -3,7 +3,7 @@
  * network, memory, database, and in the end the older version's own pods. After each: what became of the data, and what a
  * person reads.
  *
- * They fail when (tried on the world in memory, in test/controller/faults.test.ts):
+ * They fail when (tried on the world in memory, in test/controller/{faults,safety}.test.ts):
  *   disk       backup.ts counts the failure of the copy for ever: nobody can have it tried again
  *   kubelet    answers.ts lets the error through: the Downgrade says nothing new while the runner can't be asked
  *   memory     orders.ts starts another runner without a word: nobody reads OOMKilled
