@@ -9,8 +9,9 @@ needed is read from the database and from this image's own scripts, never from a
 2. dag.next_dagrun as 3.2 sets it makes the scheduler of 3.1 fail with UniqueViolation (#65688).
 3. dag.schedule_interval that is not JSON makes the scheduler of 2.x fail (#49583).
 4. Names of runs and of deadlines' callbacks: renames.py.
-5. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
-6. In 2.x no reverse script changes serialized Dags. A scheduler of 2.9 dies of those of 2.10 (KeyError 'task_id') when
+5. Configurations of runs that were pickled as text: confs.py.
+6. Compressed serialized Dags of format 3 are passed over by the reverse script, which takes zlib for gzip.
+7. In 2.x no reverse script changes serialized Dags. A scheduler of 2.9 dies of those of 2.10 (KeyError 'task_id') when
    one's next run is due before it was parsed anew. They are deleted, as the scripts from 3.x to 2.x do; the next parse
    writes them.
 """
@@ -80,6 +81,8 @@ def repair(order, work):
         repaired["dag_run.run_id"] = free_run_ids()
     if DEADLINES_REVISION in crossed:
         repaired["deadline callbacks"] = rewrite_dags(work, with_older_callbacks)
+    if CONF_REVISION in crossed:
+        repaired["dag_run.conf"] = pickle_confs(work)
     if DAG_FORMAT_REVISION in crossed:
         repaired["serialized_dag"] = rewrite_dags(work, in_older_format, "data_compressed IS NOT NULL")
     if crossed and not are_dags_versioned():

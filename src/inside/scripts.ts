@@ -40,6 +40,7 @@ export function runnerScript(): string {
     ...dumping,
     'convert.py',
     'renames.py',
+    'confs.py',
     'repair.py',
     'verify.py',
     'migrate.py',

@@ -101,6 +101,11 @@ const rows = `SET foreign_key_checks = 0;
   INSERT INTO \`trigger\` (classpath, kwargs, created_date) VALUES
     ('c', '{"__var": {"a": 1}, "__type": "dict"}', now()), ('c', '{"a": "the secret"}', now()), ('c', 'gAAAAAother', now())`;
 
+function withConfs(confs: string[]): string {
+  const runs = confs.map((conf, at) => `('d', 'r${at}', 'manual', now(), 'success', '2026-01-0${at + 1}', '${conf}')`);
+  return `INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, logical_date, conf) VALUES ${runs.join(',')}`;
+}
+
 /** Runs as the scheduler of 3.2 names them, and a Dag whose deadline stands in a table of its own. */
 const namedByTheNewer = `SET foreign_key_checks = 0;
   INSERT INTO dag_run (dag_id, run_id, run_type, run_after, state, logical_date, data_interval_start, data_interval_end)
@@ -360,16 +365,24 @@ describe.skipIf(absences.has('mysql'))('mysql', () => {
     expect(await head()).toBe('f8c9d7e6b5a4');
   }, 180_000);
 
-  it('takes 3.2.1 back to what 2.11 wants', async () => {
-    const { inspected } = await scene('mysql');
+  it('takes 3.2.1 back to what 2.11 wants, with configurations of runs as values, not as text', async () => {
+    const { inspected, query } = await scene('mysql');
+    await query(withConfs(['{"a": [1, {"b": "c"}]}', '{}', 'null']));
     const { runner, inspection } = await inspected();
     const identity = inspection.database.identity;
-    await runner.order({ token: 1, run: 'one', identity, steps: [core('5f2621c13b39'), fab] });
-    expect(await runner.file('result.json')).toMatchObject({
+    const repair = { kind: 'repair', crossed: ['e39a26ac59f6'] };
+    await runner.order({ token: 1, run: 'one', identity, steps: [core('5f2621c13b39'), fab, repair, repair] });
+    expect(await runner.file('result.json', () => true, 300_000)).toMatchObject({
       ok: true,
       versionTables: { alembic_version: ['5f2621c13b39'], alembic_version_fab: ['6709f7a774b9'] },
+      facts: [null, null, { repaired: { 'dag_run.conf': 3 } }, { repaired: { 'dag_run.conf': 0 } }],
     });
-  }, 240_000);
+    const stored = await query('SELECT hex(conf) AS conf FROM dag_run ORDER BY id');
+    const read = `import json, pickle, sys; print(json.dumps([pickle.loads(bytes.fromhex(h)) for h in sys.argv[1:]]))`;
+    const args = ['-c', read, ...stored.map(({ conf }) => conf!)];
+    const { stdout } = await run(join(older, 'python'), args, { env: env('') });
+    expect(JSON.parse(stdout)).toEqual([{ a: [1, { b: 'c' }] }, {}, null]);
+  }, 480_000);
 });
 
 it.skipIf(absences.has('mariadb'))(

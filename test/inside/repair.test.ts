@@ -15,7 +15,7 @@ const program = [
   source('chain.py'),
   source('database.py'),
   `HAZARDS = json.loads(r'''${source('hazards.json')}''')`,
-  ...['hazards.py', 'guard.py', 'steps.py', 'renames.py', 'repair.py'].map(source),
+  ...['hazards.py', 'guard.py', 'steps.py', 'renames.py', 'confs.py', 'repair.py'].map(source),
   // A step tells its progress and asks for its authority; here nobody listens and nobody objects.
   `class Quiet:
     def __getattr__(self, name):
