@@ -17,7 +17,7 @@ MYSQL_LOCK = "left(concat('downdraft ', database()), 64)"
 MYSQL_IDLE_SECONDS = 7 * 24 * 3600
 
 # Else the statement of a runner that was killed goes on, with its locks. PostgreSQL looks from 14 on, on Linux only.
-NOTICE_OUR_END_SQL = """SELECT set_config(name, '2s', true) FROM pg_settings
+NOTICES_OUR_END_SQL = """SELECT count(*) FROM pg_settings
 WHERE name = 'client_connection_check_interval' AND position('linux' in version()) > 0"""
 
 
@@ -36,7 +36,7 @@ class Guard:
         self.identity, self.opened = None, []
         # The numbers of our own sessions on MySQL, which knows no application's name.
         self.numbers = set()
-        self.seconds = LOCK_TIMEOUT_SECONDS
+        self.seconds, self.notices = LOCK_TIMEOUT_SECONDS, False
         self.dialect = watched.dialect.name
         self.attach(watched)
 
@@ -75,6 +75,8 @@ class Guard:
             # The one for tables, the other for rows.
             waits = "lock_wait_timeout = %d, innodb_lock_wait_timeout = %d" % (self.seconds, self.seconds)
             cursor.execute("SET SESSION %s, wait_timeout = %d" % (waits, MYSQL_IDLE_SECONDS))
+        if self.dialect == "postgresql":
+            self.notices = first_row(NOTICES_OUR_END_SQL)[0] == 1
         cursor.close()
         connection.rollback()
         self.check(seen)
@@ -86,7 +88,8 @@ class Guard:
             # A limit of the role's would end a long step, and Airflow's migration lock, which only waits.
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            connection.exec_driver_sql(NOTICE_OUR_END_SQL)
+            if self.notices:
+                connection.exec_driver_sql("SET LOCAL client_connection_check_interval = '2s'")
 
     def close_what_is_left(self):
         """Closes connections that Airflow took and never gave back: to 3.1 it leaves one in a transaction.

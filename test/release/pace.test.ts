@@ -171,11 +171,11 @@ describe('S2-38: when a person is asked', () => {
 });
 
 describe('S2-33, S2-37: what became of the estimate', () => {
-  // By the sizes: 51 s for a5a3e5eb9b8d and 7 s for 3ac9e5732b1f.
+  // By the sizes: 40 s for a5a3e5eb9b8d and 3 s for 3ac9e5732b1f.
   const part = { what: 'an index of task_instance', percent: 50, remainingSeconds: 130 };
   it.each<[string, Partial<RunnerProgress>, string | undefined]>([
     ['in time', { begun: at - 58, server: working }, undefined],
-    ['a little late is not worth a word', { begun: at - 110, server: working }, undefined],
+    ['a little late is not worth a word', { begun: at - 100, server: working }, undefined],
     [
       'late, without anything to go by',
       { server: working },
