@@ -271,7 +271,7 @@ describe('whose word counts', () => {
       .variables.map((v: Manifest) => v.expression)
       .join('\n');
     const changeable = Object.keys(fields).filter((field) => !fixed(field));
-    expect(changeable.sort()).toEqual(['abort', 'approved', 'approvedUntil', 'backup']);
+    expect(changeable.sort()).toEqual(['abort', 'acceptRows', 'approved', 'approvedUntil', 'backup']);
     for (const field of changeable) expect(guards).toContain(`variables.before.?${field}`);
   });
 
