@@ -70,6 +70,8 @@ function read(name: string): string {
   return given ? `${given} = json.loads(r'''${text}''')` : text;
 }
 
+const pieces = /.{1,64000}/g;
+
 // The `airflow` on the PATH names the Python that has it; images with several Pythons have it in only one.
 // Backquotes and not $(…): in a pod's command Kubernetes takes $(…) for a variable of its own.
 const findPython = `
@@ -77,7 +79,7 @@ own=\`command -v airflow 2>/dev/null | xargs -r head -n 1 2>/dev/null | sed -n '
 for python in "$own" python3 python; do
   [ -n "$python" ] || continue
   if "$python" -c 'import importlib.util as u, sys; sys.path[:] = [p for p in sys.path if p]; sys.exit(u.find_spec("airflow") is None)' 2>/dev/null; then
-    exec "$python" -u -c 'import base64, sys, zlib; exec(compile(zlib.decompress(base64.b64decode(sys.argv[1])), "downdraft", "exec"))' "$1"
+    exec "$python" -u -c 'import base64, sys, zlib; exec(compile(zlib.decompress(base64.b64decode("".join(sys.argv[1:]))), "downdraft", "exec"))' "$@"
   fi
 done
 echo "downdraft: no Python of this image can import airflow (tried: $own python3 python)" >&2
@@ -86,9 +88,10 @@ exit 127
 
 /**
  * The argv that runs a script with the image's own Python: that of its `airflow` executable, else python3, else python.
- * Ends with 127 and one line on stderr when none of them can import airflow. Packed, since Linux takes no argument of more
- * than 128 KiB (MAX_ARG_STRLEN).
+ * Ends with 127 and one line on stderr when none of them can import airflow. Packed and in pieces, since Linux takes no
+ * argument of more than 128 KiB (MAX_ARG_STRLEN).
  */
 export function shellCommand(script: string): string[] {
-  return ['sh', '-c', findPython, 'downdraft', deflateSync(script, { level: 9 }).toString('base64')];
+  const packed = deflateSync(script, { level: 9 }).toString('base64');
+  return ['sh', '-c', findPython, 'downdraft', ...(packed.match(pieces) ?? [])];
 }

@@ -76,7 +76,7 @@ def foresee_one(now, effect, counted, backend, gone):
     for name, hazard in effect.get("deletes", {}).items():
         # A hazard of which nothing was found is not listed; one that could not be counted is null.
         going = counted.get(hazard, 0)
-        for rows_then in named(now, name):
+        for rows_then in rows_named(now, name):
             if going is None or (going and not exact):
                 rows_then["fewest"] = 0
             else:
@@ -84,7 +84,7 @@ def foresee_one(now, effect, counted, backend, gone):
                 rows_then["most"] = max(0, rows_then["most"] - going)
     deletes = effect.get("deletes", {}).values()
     if not deletes or any(counted.get(hazard, 0) != 0 for hazard in deletes):
-        for rows_then in (one for name in effect.get("perhaps", []) for one in named(now, name)):
+        for rows_then in (one for name in effect.get("perhaps", []) for one in rows_named(now, name)):
             rows_then["fewest"] = 0
     for name in effect.get("empties", []):
         empty(now, name)
@@ -99,11 +99,11 @@ def foresee_one(now, effect, counted, backend, gone):
 
 def empty(now, name):
     """All rows of that table are expected to be gone."""
-    for rows_then in named(now, name):
+    for rows_then in rows_named(now, name):
         rows_then["fewest"] = rows_then["most"] = 0
 
 
-def named(now, name):
+def rows_named(now, name):
     """What is foreseen of the tables of that name."""
     return [rows_then for place, rows_then in now.items() if place[1] == name]
 

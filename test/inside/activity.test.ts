@@ -97,7 +97,7 @@ beforeAll(async () => {
     'air',
     `CREATE ROLE modest LOGIN PASSWORD 'correct-horse'; CREATE ROLE other LOGIN PASSWORD 'correct-horse';
      CREATE TABLE quiet (id int); GRANT ALL ON quiet TO modest, other;
-     CREATE TABLE big AS SELECT i AS id, md5(i::text) AS a FROM generate_series(1, 150000) AS i;`,
+     CREATE TABLE big AS SELECT i AS id, md5(i::text) AS a FROM generate_series(1, 500000) AS i;`,
   );
 }, 300_000);
 
@@ -197,7 +197,7 @@ describe.each(flavours)('%s', (flavour) => {
       const seen = await watch(mysql.url('air'), statement, ({ server }) => server.state === state);
       expect(seen.at(-1)?.server).toMatchObject({ state, ...told });
       if (state === 'waiting')
-        expect(seen.at(-1)?.blockedBy).toEqual([expect.stringMatching(/^(perhaps )?session \d+, airflow/)]);
+        expect(seen.at(-1)?.blockedBy).toContainEqual(expect.stringMatching(/^(perhaps )?session \d+, airflow/));
       await end();
     },
     60_000,
@@ -208,7 +208,7 @@ describe.each(flavours)('%s', (flavour) => {
       'air',
       'CREATE TABLE big (id int PRIMARY KEY AUTO_INCREMENT, a char(200)); INSERT INTO big (a) VALUES (1)',
     );
-    const doubled = Array.from({ length: 13 }, () => 'INSERT INTO big (a) SELECT sha2(a, 512) FROM big').join('; ');
+    const doubled = Array.from({ length: 16 }, () => 'INSERT INTO big (a) SELECT sha2(a, 512) FROM big').join('; ');
     await mysql.query('air', doubled);
     const update = `UPDATE big SET a = sha2(concat(repeat(a, 200), 'a secret'), 512)`;
     const seen = await watch(mysql.url('air'), update);

@@ -27,7 +27,7 @@ describe('the scripts as text', () => {
     ['runner', runnerScript],
     ['ask', askScript],
     ['triggers', takeUpScript],
-  ])('%s fits into one argument, and Kubernetes finds no variable in it', (_name, script) => {
+  ])('%s fits into arguments, and Kubernetes finds no variable in it', (_name, script) => {
     for (const argument of shellCommand(script())) {
       expect(argument).not.toMatch(/\$\(|\$\$/);
       expect(Buffer.byteLength(argument)).toBeLessThan(100_000);
