@@ -4,11 +4,12 @@
  */
 import { ensureBinaries } from './cluster/binaries.ts';
 import { nodeAbsence } from './cluster/packages.ts';
-import { type Count, type Level, levels, runLevel } from './levels.ts';
+import { type Count, type Level, leftToOtherDays, levels, runLevel } from './levels.ts';
 
+const left = process.argv[2] === 'stories' && process.env.CI ? leftToOtherDays(new Date()) : [];
 const chosen: Level[] =
   process.argv[2] === 'stories'
-    ? [levels.stories]
+    ? [{ ...levels.stories, except: [...levels.stories.except, ...left] }]
     : [
         levels.rules,
         levels.door,
@@ -21,8 +22,11 @@ const chosen: Level[] =
         levels.core,
       ];
 
-const total: Count = { passed: 0, failed: 0, skipped: 0 };
+const total: Count = { passed: 0, failed: 0, skipped: left.length };
 const began = Date.now();
+
+for (const file of left)
+  say(`skipped: ${file}, whose turn in CI is another day; npm run test:stories runs it here and now`);
 
 for (const level of chosen) {
   const absence = level.node ? nodeAbsence() : undefined;

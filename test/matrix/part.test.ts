@@ -1,12 +1,12 @@
 /** One pair of the matrix a day, in CI, on the real thing. */
 import { expect, test } from 'vitest';
 import { mysqlAbsence } from '../database/mysql.ts';
+import { dayOfYear } from '../day.ts';
 import { hasVenv } from '../inside/venv.ts';
 import { lookBefore, runPair } from './pair.ts';
 import { nameOf, type Pair, pairs } from './pairs.ts';
 import { startSource } from './source.ts';
 
-const dayMs = 86_400_000;
 const minuteMs = 60_000;
 
 /** Pairs whose environments other tests make anyway, so that a machine with nothing in its cache makes no more of them. */
@@ -28,8 +28,6 @@ test.skipIf(absence)(`a pair of the day: ${nameOf(today)}`, { timeout: 15 * minu
 
 /** The day of the year turns through all pairs for which this machine has what it takes. */
 function pairOfTheDay(): Pair {
-  const now = new Date();
-  const day = Math.floor((now.getTime() - Date.UTC(now.getUTCFullYear(), 0, 1)) / dayMs);
   const here = pairs.filter((pair) => [pair.from, pair.to].every((v) => everywhere.includes(v) || hasVenv(v)));
-  return here[day % here.length]!;
+  return here[dayOfYear(new Date()) % here.length]!;
 }
