@@ -81,7 +81,12 @@ function copying(release: Release, run: Run, backup: Backup): Act {
 /** Undrained and planned anew, without this way. */
 export function notMade(backup: Backup, failure: string): Partial<RunStatus> {
   const failed = { ...backup.failed, [backup.way]: failure };
-  return { backup: { ...backup, failure, failed, tries: (backup.tries ?? 0) + 1 }, drainStartedAt: null, drainedAt: null, progress: null };
+  return {
+    backup: { ...backup, failure, failed, tries: (backup.tries ?? 0) + 1 },
+    drainStartedAt: null,
+    drainedAt: null,
+    progress: null,
+  };
 }
 
 /** Why ways could not be taken in this run, unless someone asked to try again; older records know of the copy alone. */

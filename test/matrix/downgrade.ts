@@ -73,7 +73,7 @@ async function askTriggers(env: NodeJS.ProcessEnv, asked: ReturnType<typeof unas
 async function answerOf<T>(script: string, env: NodeJS.ProcessEnv): Promise<T> {
   const [command, ...args] = shellCommand(script);
   const { stdout } = await runCommand(command!, args, { env });
-  return JSON.parse(stdout.replace(/^[^]*DOWNDRAFT-\w+ (?=\{)/, '')) as T;
+  return JSON.parse(stdout.replace(/^[\s\S]*DOWNDRAFT-\w+ (?=\{)/, '')) as T;
 }
 
 async function obey(runner: Runner, plan: Plan, before: Record<string, string[]>, seconds: Record<string, number>) {
