@@ -148,7 +148,7 @@ describe('before anything is changed', () => {
       await run('sh', ['-c', typed], { env: { ...process.env, ...place.cluster.env } });
       await untilRead('the schema step', ({ phase }) => phase === 'Downgrading');
       const { backup } = (await downgradesOf(place, namespace, 'af')).at(-1)!.status!.record!;
-      expect(backup).toMatchObject({ way: 'ServerCopy', tries: 2, verifiedAt: expect.any(String) });
+      expect(backup).toMatchObject({ way: 'ServerCopy', tries: 1, verifiedAt: expect.any(String) });
     },
     15 * minutes,
   );
