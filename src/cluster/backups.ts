@@ -3,7 +3,8 @@ import type { SnapshotWay } from '../release/places.ts';
 import { type BackupObject, BackupRefused, snapshotApis } from '../release/snapshots.ts';
 import { mayI } from './access.ts';
 import type { Client } from './client.ts';
-import { ApiError, conflict, notFound } from './errors.ts';
+import { ApiError, conflict } from './errors.ts';
+import { found } from './lists.ts';
 import { byUs } from './paths.ts';
 
 /** A plan is judged at every look: what a cluster offers is asked for again after this long. */
@@ -33,7 +34,7 @@ export function obstaclesOf(client: Client): (way: SnapshotWay, source: Source) 
 
 async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source): Promise<string[]> {
   const { group, kind, plural, source } = snapshotApis[way];
-  const offered = await orMissing(client.request<{ resources?: { name: string }[] }>('GET', `/apis/${group}/v1`));
+  const offered = await found<{ resources?: { name: string }[] }>(client, `/apis/${group}/v1`);
   if (!offered?.resources?.some((resource) => resource.name === plural))
     return [`the cluster has no ${kind} API (${group}/v1)`];
   const rights = ['get', 'create'].map((verb) => ({ verb, group, resource: plural, namespace }));
@@ -44,12 +45,11 @@ async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source
   const base = source.group ? `/apis/${source.group}/v1` : '/api/v1';
   const path = `${base}/namespaces/${namespace}/${source.plural}/${name}`;
   try {
-    await client.request('GET', path);
-    return [];
+    const there = await found(client, path);
+    return there ? [] : [`there is no ${source.plural.slice(0, -1)} ${name} in namespace ${namespace}`];
   } catch (error) {
     if (error instanceof ApiError && error.status === 403) return [];
-    if (!notFound(error)) throw error;
-    return [`there is no ${source.plural.slice(0, -1)} ${name} in namespace ${namespace}`];
+    throw error;
   }
 }
 
@@ -60,7 +60,7 @@ export async function getBackup(
   namespace: string,
   name: string,
 ): Promise<BackupObject | undefined> {
-  return await orMissing(client.request<BackupObject>('GET', `${pathOf(way, namespace)}/${name}`));
+  return await found<BackupObject>(client, `${pathOf(way, namespace)}/${name}`);
 }
 
 /** Asks for it; there already is fine. Throws BackupRefused for what would be refused again, else ApiError. */
@@ -83,13 +83,4 @@ function isFinal({ status }: ApiError): boolean {
 function pathOf(way: SnapshotWay, namespace: string): string {
   const { group, plural } = snapshotApis[way];
   return `/apis/${group}/v1/namespaces/${namespace}/${plural}`;
-}
-
-async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (notFound(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
-/** Whole lists, in pages. */
+/** What the API server has stored: whole lists, in pages, and single objects. */
 import type { Client } from './client.ts';
-import { expired } from './errors.ts';
+import { expired, notFound } from './errors.ts';
 
 export interface ListOptions {
   labelSelector?: string;
@@ -48,5 +48,15 @@ async function pages<T>(client: Client, path: string, { accept, signal, ...selec
     for (const item of page.items ?? []) items.push({ ...type, ...item });
     next = page.metadata.continue;
     if (!next) return { items, resourceVersion: page.metadata.resourceVersion ?? '' };
+  }
+}
+
+/** One object; undefined when there is none. Throws ApiError for any other answer. */
+export async function found<T>(client: Client, path: string): Promise<T | undefined> {
+  try {
+    return await client.request<T>('GET', path);
+  } catch (error) {
+    if (notFound(error)) return undefined;
+    throw error;
   }
 }

@@ -6,10 +6,9 @@ import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
-import { notFound } from './errors.ts';
 import { gateConfigurationName, gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
-import { list, metadataOnly } from './lists.ts';
+import { found, list, metadataOnly } from './lists.ts';
 import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
@@ -118,15 +117,6 @@ export async function getConfigMap(
 ): Promise<Record<string, string> | undefined> {
   const map = await found<{ data?: Record<string, string> }>(client, core(namespace, `configmaps/${name}`));
   return map && (map.data ?? {});
-}
-
-async function found<T>(client: Client, path: string): Promise<T | undefined> {
-  try {
-    return await client.request<T>('GET', path);
-  } catch (error) {
-    if (notFound(error)) return undefined;
-    throw error;
-  }
 }
 
 async function replicaSetOwners(client: Client, namespace: string): Promise<Record<string, string>> {

@@ -1,6 +1,7 @@
 /** One Secret of downdraft's own, read and replaced as a whole. */
 import type { Client } from './client.ts';
-import { conflict, notFound } from './errors.ts';
+import { conflict } from './errors.ts';
+import { found } from './lists.ts';
 import { byUs, core } from './paths.ts';
 
 export interface StoredSecret {
@@ -14,17 +15,11 @@ export async function readStoredSecret(
   namespace: string,
   name: string,
 ): Promise<StoredSecret | undefined> {
-  try {
-    const secret = await client.request<{ metadata: { resourceVersion: string }; data?: Record<string, string> }>(
-      'GET',
-      core(namespace, `secrets/${name}`),
-    );
-    const decoded = Object.entries(secret.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString('utf8')]);
-    return { data: Object.fromEntries(decoded), resourceVersion: secret.metadata.resourceVersion };
-  } catch (error) {
-    if (notFound(error)) return undefined;
-    throw error;
-  }
+  const path = core(namespace, `secrets/${name}`);
+  const secret = await found<{ metadata: { resourceVersion: string }; data?: Record<string, string> }>(client, path);
+  if (!secret) return undefined;
+  const decoded = Object.entries(secret.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString('utf8')]);
+  return { data: Object.fromEntries(decoded), resourceVersion: secret.metadata.resourceVersion };
 }
 
 /** Creates the Secret (no resourceVersion) or replaces the one that was read; 'conflict' when someone was faster. */

@@ -199,10 +199,9 @@ function endedAt(pod: Pod): string | undefined {
   return (mainStatus(pod)?.state?.terminated as { finishedAt?: string } | undefined)?.finishedAt;
 }
 
-async function wordsOf(reads: Reads, { object }: Pod): Promise<string> {
-  const { name, namespace } = object.metadata;
+async function wordsOf(reads: Reads, pod: Pod): Promise<string> {
   try {
-    return lastWordsInWords(await reads.podLog(namespace!, name, object.spec.containers[0]!.name));
+    return lastWordsInWords(await logOf(reads, pod));
   } catch (error) {
     return `its log can't be read (${error instanceof Error ? error.message : error})`;
   }
