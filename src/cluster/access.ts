@@ -1,5 +1,6 @@
 /** Our own rights, asked of the API server. */
 import type { Client } from './client.ts';
+import { everywhere } from './paths.ts';
 
 export interface Right {
   verb: string;
@@ -18,7 +19,8 @@ export async function mayI(client: Client, rights: Right[]): Promise<Right[]> {
 
 async function allowed(client: Client, resourceAttributes: Right): Promise<boolean> {
   const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } };
-  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-  const { status } = await client.request<{ status?: { allowed?: boolean } }>('POST', path, { body });
+  const { status } = await client.request<{ status?: { allowed?: boolean } }>('POST', everywhere.accessReviews, {
+    body,
+  });
   return status?.allowed === true;
 }

@@ -5,7 +5,7 @@ import { mayI } from './access.ts';
 import type { Client } from './client.ts';
 import { ApiError, conflict } from './errors.ts';
 import { found } from './lists.ts';
-import { byUs } from './paths.ts';
+import { byUs, groupPath, isObjectName, pathIn } from './paths.ts';
 
 /** A plan is judged at every look: what a cluster offers is asked for again after this long. */
 const keptMs = 20_000;
@@ -34,7 +34,7 @@ export function obstaclesOf(client: Client): (way: SnapshotWay, source: Source) 
 
 async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source): Promise<string[]> {
   const { group, kind, plural, source } = snapshotApis[way];
-  const offered = await found<{ resources?: { name: string }[] }>(client, `/apis/${group}/v1`);
+  const offered = await found<{ resources?: { name: string }[] }>(client, groupPath(group, 'v1'));
   if (!offered?.resources?.some((resource) => resource.name === plural))
     return [`the cluster has no ${kind} API (${group}/v1)`];
   const rights = ['get', 'create'].map((verb) => ({ verb, group, resource: plural, namespace }));
@@ -42,8 +42,8 @@ async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source
   const what = `${plural}.${group} in namespace ${namespace}`;
   if (missing.length > 0)
     return [`downdraft may not ${missing.map(({ verb }) => verb).join(' and ')} ${what}; apply manifests/rbac.yaml`];
-  const base = source.group ? `/apis/${source.group}/v1` : '/api/v1';
-  const path = `${base}/namespaces/${namespace}/${source.plural}/${name}`;
+  if (!isObjectName(name)) return [`${JSON.stringify(name)} is no name that a ${source.plural.slice(0, -1)} can have`];
+  const path = pathIn(source.group, 'v1', { namespace, resource: source.plural, name });
   try {
     const there = await found(client, path);
     return there ? [] : [`there is no ${source.plural.slice(0, -1)} ${name} in namespace ${namespace}`];
@@ -60,7 +60,7 @@ export async function getBackup(
   namespace: string,
   name: string,
 ): Promise<BackupObject | undefined> {
-  return await found<BackupObject>(client, `${pathOf(way, namespace)}/${name}`);
+  return await found<BackupObject>(client, pathOf(way, namespace, name));
 }
 
 /** Asks for it; there already is fine. Throws BackupRefused for what would be refused again, else ApiError. */
@@ -80,7 +80,7 @@ function isFinal({ status }: ApiError): boolean {
   return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
-function pathOf(way: SnapshotWay, namespace: string): string {
-  const { group, plural } = snapshotApis[way];
-  return `/apis/${group}/v1/namespaces/${namespace}/${plural}`;
+function pathOf(way: SnapshotWay, namespace: string, ...named: [name?: string]): string {
+  const { group, plural: resource } = snapshotApis[way];
+  return pathIn(group, 'v1', { namespace, resource, ...(named.length > 0 ? { name: named[0] } : {}) });
 }

@@ -20,6 +20,8 @@ export interface RequestOptions {
   /** For the whole exchange, retries too. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** More than this of an answer is not read, and is an error. */
+  maxCharacters?: number;
 }
 
 export interface ConnectOptions extends Source {
@@ -70,8 +72,9 @@ export function connect(options: ConnectOptions = {}): Client {
     text: async (path, request) => await exchange(connection, 'GET', path, { accept: '*/*', ...request }),
     stream: async (path, request = {}) => await streamOf(connection, path, request),
     async socket(path, query) {
+      const url = urlOf(server, path, query);
       options.onRequest?.('EXEC', path);
-      return { url: urlOf(server, path, query), options: await authorized(connection, { 'User-Agent': 'downdraft' }) };
+      return { url, options: await authorized(connection, { 'User-Agent': 'downdraft' }) };
     },
     close: () => agent.destroy(),
   };
@@ -94,6 +97,7 @@ async function open(
   request: RequestOptions,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
+  const url = urlOf(connection.credentials.server, path, request.query);
   const body = request.body === undefined ? undefined : JSON.stringify(request.body);
   // Node gives a DELETE with a body no length of its own accord, and the body would be read as the next request.
   const length = {
@@ -104,7 +108,7 @@ async function open(
   const headers = { ...accept, ...(body === undefined ? {} : length) };
   const sent = { ...(await authorized(connection, headers)), method };
   connection.onRequest?.(method, path);
-  const response = await send(urlOf(connection.credentials.server, path, request.query), sent, body, signal);
+  const response = await send(url, sent, body, signal);
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
@@ -117,7 +121,8 @@ async function exchange(
   request: RequestOptions = {},
 ): Promise<string> {
   const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
-  const once = async () => await textOf(await open(connection, method, path, request, signal), signal);
+  const once = async () =>
+    await textOf(await open(connection, method, path, request, signal), signal, request.maxCharacters);
   try {
     return await (method === 'GET' ? patiently(once, signal) : once());
   } catch (error) {
@@ -143,9 +148,16 @@ async function streamOf(connection: Connection, path: string, request: RequestOp
   }
 }
 
-/** A server behind a path (Rancher's, `kubectl proxy`'s) keeps it. */
+/**
+ * A server behind a path (Rancher's, `kubectl proxy`'s) keeps it. Throws for a path that is not asked exactly as it
+ * stands: URL resolves `..` and drops line breaks, and the API server takes `%2f` for a slash.
+ */
 function urlOf(server: string, path: string, query: Query = {}): URL {
+  const base = new URL(server);
   const url = new URL(server.replace(/\/+$/, '') + path);
+  const kept = base.pathname.replace(/\/+$/, '') + path;
+  if (url.pathname !== kept || url.origin !== base.origin || url.search || url.hash || /^[^/]|%|\/\//.test(path))
+    throw new Error(`${JSON.stringify(path.slice(0, 200))} is no path of the API, so nothing was asked`);
   for (const [key, value] of Object.entries(query)) {
     if (value === undefined) continue;
     for (const each of Array.isArray(value) ? value : [String(value)]) url.searchParams.append(key, each);

@@ -19,7 +19,7 @@ export async function patchCaBundle(
   kind: ConfigurationKind,
   caBundle: string,
 ): Promise<boolean> {
-  const path = `${configurations(kind)}/${name}`;
+  const path = configurations(kind, name);
   for (let attempt = 1; ; attempt++) {
     const { webhooks = [] } = await client.request<Configuration>('GET', path);
     // A merge patch would replace the list of webhooks; so one by one, each bound to its name.

@@ -17,7 +17,10 @@ export function eventOf({ object, type, reason, message }: EventWords, instance:
   return {
     apiVersion: 'events.k8s.io/v1',
     kind: 'Event',
-    metadata: { name: `${object.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`, namespace: object.namespace },
+    metadata: {
+      name: `${object.name.slice(0, 200).replace(/[-.]+$/, '')}.${randomBytes(8).toString('hex')}`,
+      namespace: object.namespace,
+    },
     eventTime: at.toISOString().replace('Z', '000Z'),
     reportingController: 'downdraft.dev/controller',
     reportingInstance: instance.slice(0, wordLength),

@@ -9,6 +9,7 @@ import { WebSocket } from 'ws';
 import type { Client } from './client.ts';
 import { errorOf } from './errors.ts';
 import { boundedText } from './output.ts';
+import { core } from './paths.ts';
 
 export interface ExecRequest {
   namespace: string;
@@ -49,7 +50,7 @@ const farewellMs = 2000;
 export async function exec(client: Client, request: ExecRequest): Promise<ExecOutcome> {
   const { namespace, pod, container, command, stdin } = request;
   const deadline = performance.now() + (request.timeoutMs ?? 30_000);
-  const path = `/api/v1/namespaces/${namespace}/pods/${pod}/exec`;
+  const path = core(namespace, 'pods', pod, 'exec');
   const query = { container, command, stdin: stdin !== undefined, stdout: true, stderr: true };
   const { url, options } = await client.socket(path, query);
   const socket = await open(url, options, path, deadline);

@@ -30,7 +30,7 @@ export function learnedFrom(configMap: { data?: Record<string, string> } | objec
 
 async function dataOf(client: Client, namespace: string): Promise<Record<string, string>> {
   try {
-    const path = core(namespace, `configmaps/${configMap}`);
+    const path = core(namespace, 'configmaps', configMap);
     return (await client.request<{ data?: Record<string, string> }>('GET', path)).data ?? {};
   } catch (error) {
     if (notFound(error)) return {};
@@ -56,7 +56,11 @@ export async function learnImage(client: Client, namespace: string, knowledge: I
   const data = { [keyOf(knowledge.image)]: JSON.stringify(knowledge) };
   const path = core(namespace, 'configmaps');
   const add = async () =>
-    await client.request('PATCH', `${path}/${configMap}`, { body: { data }, contentType: mergePatch, query: byUs });
+    await client.request('PATCH', core(namespace, 'configmaps', configMap), {
+      body: { data },
+      contentType: mergePatch,
+      query: byUs,
+    });
   try {
     await add();
   } catch (error) {
@@ -76,7 +80,7 @@ export async function learnImage(client: Client, namespace: string, knowledge: I
 
 /** Takes one image out; none there is fine. Throws ApiError. */
 export async function forgetImage(client: Client, namespace: string, image: string): Promise<void> {
-  const path = core(namespace, `configmaps/${configMap}`);
+  const path = core(namespace, 'configmaps', configMap);
   const data = { [keyOf(image)]: null };
   try {
     await client.request('PATCH', path, { body: { data }, contentType: mergePatch, query: byUs });

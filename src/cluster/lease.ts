@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from './client.ts';
 import { conflict, notFound } from './errors.ts';
+import { leasesOf } from './paths.ts';
 import { limit } from './transport.ts';
 
 export interface Election {
@@ -209,11 +210,11 @@ async function giveBack(candidate: Candidate, again = true): Promise<void> {
 }
 
 function folderOf({ election: { namespace } }: Candidate): string {
-  return `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+  return leasesOf(namespace);
 }
 
 function pathOf(candidate: Candidate): string {
-  return `${folderOf(candidate)}/${candidate.election.name}`;
+  return leasesOf(candidate.election.namespace, candidate.election.name);
 }
 
 /** The API's MicroTime takes exactly six digits. */

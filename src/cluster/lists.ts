@@ -51,10 +51,13 @@ async function pages<T>(client: Client, path: string, { accept, signal, ...selec
   }
 }
 
-/** One object; undefined when there is none. Throws ApiError for any other answer. */
+/** The API server takes no object of more than 3 MiB. */
+const longestObject = 4 * 1024 * 1024;
+
+/** One object; undefined when there is none. Throws ApiError for any other answer, and for more than one object can be. */
 export async function found<T>(client: Client, path: string): Promise<T | undefined> {
   try {
-    return await client.request<T>('GET', path);
+    return await client.request<T>('GET', path, { maxCharacters: longestObject });
   } catch (error) {
     if (notFound(error)) return undefined;
     throw error;

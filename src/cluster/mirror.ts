@@ -9,6 +9,7 @@ import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { Client } from './client.ts';
 import { learnedFrom, learnedIn } from './learned.ts';
+import { core, everywhere } from './paths.ts';
 import { makeShelf } from './shelf.ts';
 import { type Watched, watch } from './watch.ts';
 
@@ -57,27 +58,30 @@ export function startMirror(
   const { follow, ...states } = following(client, signal, onRetry, staleMs);
   const tell = telling(listeners);
   for (const labelSelector of workloadSelectors)
-    for (const [kind, resource] of Object.entries({ Deployment: 'deployments', StatefulSet: 'statefulsets' }))
+    for (const [kind, path] of Object.entries({
+      Deployment: everywhere.deployments,
+      StatefulSet: everywhere.statefulsets,
+    }))
       follow(
-        `/apis/apps/v1/${resource}`,
+        path,
         tell('workload', ({ type, object }) =>
           shelf.put(Object.assign(object, { kind }) as WorkloadObject, type, labelSelector),
         ),
         { labelSelector },
       );
   follow(
-    '/apis/downdraft.dev/v1alpha1/downgrades',
+    everywhere.downgrades,
     keepIn(downgrades, (o) => withoutShown(o as never)),
   );
   follow(
-    '/apis/downdraft.dev/v1alpha1/downgradepolicies',
+    everywhere.policies,
     tell(
       'policy',
       keepIn(policies, (o) => o as never),
     ),
   );
   follow(
-    '/api/v1/namespaces',
+    everywhere.namespaces,
     tell(
       'namespace',
       keepIn(namespaces, (o) => o.metadata.labels ?? {}),
@@ -86,7 +90,7 @@ export function startMirror(
   const takeLearned = ({ type, object }: Change) => {
     if (object.metadata.name === learnedIn) learned = type === 'DELETED' ? {} : learnedFrom(object);
   };
-  follow(`/api/v1/namespaces/${own}/configmaps`, takeLearned, { fieldSelector: `metadata.name=${learnedIn}` });
+  follow(core(own, 'configmaps'), takeLearned, { fieldSelector: `metadata.name=${learnedIn}` });
   return {
     workload: shelf.get,
     workloadsOf: shelf.of,

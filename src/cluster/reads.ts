@@ -9,7 +9,7 @@ import type { Client } from './client.ts';
 import { gateConfigurationName, gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
-import { apps, byUs, configurations, core, downgradesOf, workloadPath } from './paths.ts';
+import { apps, byUs, configurations, core, downgradesOf, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
 
@@ -42,13 +42,13 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     gateExists: async (namespace: string, release: string): Promise<boolean> =>
       (await found(
         client,
-        `${configurations('MutatingWebhookConfiguration')}/${gateConfigurationName(namespace, release)}`,
+        configurations('MutatingWebhookConfiguration', gateConfigurationName(namespace, release)),
       )) !== undefined,
     gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
       await gateInForce(client, namespace, release, profile),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */
     podLog: async (namespace: string, pod: string, container: string, previous = false): Promise<string> =>
-      await client.text(core(namespace, `pods/${pod}/log`), {
+      await client.text(core(namespace, 'pods', pod, 'log'), {
         query: { container, tailLines: logLines, limitBytes: logBytes, ...(previous ? { previous: 'true' } : {}) },
       }),
     runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
@@ -67,16 +67,18 @@ export async function getWorkload(
   namespace: string,
   name: string,
 ): Promise<WorkloadObject | undefined> {
+  if (!isObjectName(name)) return undefined;
   return await found<WorkloadObject>(client, workloadPath(kind, namespace, name));
 }
 
-/** Values of a Secret, decoded; undefined when there is none. */
+/** Values of a Secret, decoded; undefined when there is none, as there is none of what is no name. */
 export async function getSecret(
   client: Client,
   namespace: string,
   name: string,
 ): Promise<Record<string, string> | undefined> {
-  const secret = await found<{ data?: Record<string, string> }>(client, core(namespace, `secrets/${name}`));
+  if (!isObjectName(name)) return undefined;
+  const secret = await found<{ data?: Record<string, string> }>(client, core(namespace, 'secrets', name));
   if (!secret) return undefined;
   return decoded(secret.data);
 }
@@ -91,12 +93,14 @@ export async function pullSecretsOf(
 ): Promise<{ name: string; type: string; data: Record<string, string> }[]> {
   const { imagePullSecrets = [], serviceAccountName = 'default' } = spec.template.spec;
   type Account = { imagePullSecrets?: { name?: string }[] };
-  const account = await found<Account>(client, core(namespace, `serviceaccounts/${serviceAccountName}`));
-  const names = [...imagePullSecrets, ...(account?.imagePullSecrets ?? [])].flatMap(({ name }) => name ?? []);
-  const read = [...new Set(names)].map(async (name) => {
+  const account = isObjectName(serviceAccountName)
+    ? await found<Account>(client, core(namespace, 'serviceaccounts', serviceAccountName))
+    : undefined;
+  const names = [...imagePullSecrets, ...(account?.imagePullSecrets ?? [])].map(({ name }) => name);
+  const read = [...new Set(names)].filter(isObjectName).map(async (name) => {
     const secret = await found<{ type?: string; data?: Record<string, string> }>(
       client,
-      core(namespace, `secrets/${name}`),
+      core(namespace, 'secrets', name),
     );
     return secret && { name, type: secret.type ?? '', data: decoded(secret.data) };
   });
@@ -115,7 +119,8 @@ export async function getConfigMap(
   namespace: string,
   name: string,
 ): Promise<Record<string, string> | undefined> {
-  const map = await found<{ data?: Record<string, string> }>(client, core(namespace, `configmaps/${name}`));
+  if (!isObjectName(name)) return undefined;
+  const map = await found<{ data?: Record<string, string> }>(client, core(namespace, 'configmaps', name));
   return map && (map.data ?? {});
 }
 

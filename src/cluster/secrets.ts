@@ -15,7 +15,7 @@ export async function readStoredSecret(
   namespace: string,
   name: string,
 ): Promise<StoredSecret | undefined> {
-  const path = core(namespace, `secrets/${name}`);
+  const path = core(namespace, 'secrets', name);
   const secret = await found<{ metadata: { resourceVersion: string }; data?: Record<string, string> }>(client, path);
   if (!secret) return undefined;
   const decoded = Object.entries(secret.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString('utf8')]);
@@ -33,7 +33,7 @@ export async function writeStoredSecret(
   const labels = { 'app.kubernetes.io/managed-by': 'downdraft' };
   const metadata = { name, namespace, labels, ...(resourceVersion ? { resourceVersion } : {}) };
   const body = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, stringData: data };
-  const path = core(namespace, resourceVersion ? `secrets/${name}` : 'secrets');
+  const path = resourceVersion ? core(namespace, 'secrets', name) : core(namespace, 'secrets');
   try {
     await client.request(resourceVersion ? 'PUT' : 'POST', path, { body, query: byUs });
     return 'written';

@@ -43,12 +43,19 @@ export async function send(
   });
 }
 
-/** Reads a response to its end as text. Throws the signal's reason or the socket's error when it is cut. */
-export async function textOf(response: IncomingMessage, signal: AbortSignal): Promise<string> {
+/**
+ * Reads a response to its end as text. Throws the signal's reason or the socket's error when it is cut, and an error of
+ * its own when there is more of it than `most` characters.
+ */
+export async function textOf(response: IncomingMessage, signal: AbortSignal, most = Infinity): Promise<string> {
   response.setEncoding('utf8');
   let text = '';
   try {
-    for await (const chunk of response) text += chunk;
+    for await (const chunk of response) {
+      text += chunk;
+      // Leaving the loop destroys the response, and the connection with it.
+      if (text.length > most) throw new Error(`the answer is longer than ${most} characters`);
+    }
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   }

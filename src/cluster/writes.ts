@@ -11,7 +11,18 @@ import { type EventWords, eventOf } from './events.ts';
 import { startDetached, writeFile } from './files.ts';
 import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
 import { forgetImage, learnImage } from './learned.ts';
-import { batch, byUs, configurations, core, downgradesOf, mergePatch, workloadPath } from './paths.ts';
+import {
+  batch,
+  byUs,
+  configurations,
+  core,
+  downgradesOf,
+  eventsOf,
+  mergePatch,
+  namespaceOf,
+  policyOf,
+  workloadPath,
+} from './paths.ts';
 import { restoreTemplate } from './templates.ts';
 
 export interface WritesOptions {
@@ -26,12 +37,12 @@ export interface WritesOptions {
 
 /** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
 export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
-  const gates = configurations('MutatingWebhookConfiguration');
+  const gates = (...named: [name?: string]) => configurations('MutatingWebhookConfiguration', ...named);
   return {
     createDowngrade: async (object: DowngradeObject): Promise<void> =>
       await create(client, downgradesOf(object.metadata.namespace), object),
     patchDowngradeStatus: async (namespace: string, name: string, status: Record<string, unknown>): Promise<void> =>
-      await patch(client, `${downgradesOf(namespace)}/${name}/status`, { status }),
+      await patch(client, downgradesOf(namespace, name, 'status'), { status }),
     createPod: async (pod: PodObject): Promise<void> =>
       await create(client, core(pod.metadata.namespace ?? 'default', 'pods'), {
         apiVersion: 'v1',
@@ -41,7 +52,7 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     deletePod: async (namespace: string, name: string, uid: string): Promise<void> => {
       // 409: another pod has that name by now.
       const goneOrOther = (error: unknown) => notFound(error) || conflict(error);
-      await remove(client, core(namespace, `pods/${name}`), { preconditions: { uid } }, goneOrOther);
+      await remove(client, core(namespace, 'pods', name), { preconditions: { uid } }, goneOrOther);
     },
     ungatePod: async (namespace: string, name: string, uid: string) => await ungatePod(client, namespace, name, uid),
     labelPod: async (
@@ -55,12 +66,12 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     restoreTemplate: async (workload: WorkloadObject, template: PodTemplate): Promise<void> =>
       await restoreTemplate(client, workload, template),
     createGate: async (namespace: string, release: string, profile: ProfileName): Promise<void> =>
-      await create(client, gates, gateConfiguration(namespace, release, gateReach(), profile)),
+      await create(client, gates(), gateConfiguration(namespace, release, gateReach(), profile)),
     deleteGate: async (namespace: string, release: string): Promise<void> =>
-      await remove(client, `${gates}/${gateConfigurationName(namespace, release)}`, {}, notFound),
+      await remove(client, gates(gateConfigurationName(namespace, release)), {}, notFound),
     /** With its pods, which the garbage collector takes. */
     deleteJob: async (namespace: string, name: string): Promise<void> =>
-      await remove(client, batch(namespace, `jobs/${name}`), { propagationPolicy: 'Background' }, notFound),
+      await remove(client, batch(namespace, 'jobs', name), { propagationPolicy: 'Background' }, notFound),
     writeFile: async (namespace: string, pod: string, container: string, path: string, text: string): Promise<void> =>
       await writeFile(client, namespace, pod, container, path, text),
     startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
@@ -69,17 +80,17 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     learnImage: async (knowledge: ImageKnowledge): Promise<void> => await learnImage(client, own, knowledge),
     /** Says that releases of Airflow are in a namespace, so that Helm's records there are looked at. */
     labelNamespace: async (namespace: string): Promise<void> =>
-      await patch(client, `/api/v1/namespaces/${namespace}`, { metadata: { labels: { [label.airflow]: 'true' } } }),
+      await patch(client, namespaceOf(namespace), { metadata: { labels: { [label.airflow]: 'true' } } }),
     patchPolicyStatus: async (name: string, status: Record<string, unknown>): Promise<void> => {
       try {
-        await patch(client, `/apis/downdraft.dev/v1alpha1/downgradepolicies/${name}/status`, { status });
+        await patch(client, policyOf(name, 'status'), { status });
       } catch (error) {
         if (!notFound(error)) throw error;
       }
     },
     forgetImage: async (image: string): Promise<void> => await forgetImage(client, own, image),
     event: async (words: EventWords): Promise<void> => {
-      const path = `/apis/events.k8s.io/v1/namespaces/${words.object.namespace}/events`;
+      const path = eventsOf(words.object.namespace);
       await client.request('POST', path, { body: eventOf(words, instance, new Date()), query: byUs });
     },
   };
@@ -100,7 +111,7 @@ async function patch(client: Client, path: string, body: unknown): Promise<void>
 /** The API server calls a patch with another uid invalid (422: field is immutable); here it is what it means, a conflict. */
 async function patchPod(client: Client, namespace: string, name: string, body: unknown): Promise<void> {
   try {
-    await patch(client, core(namespace, `pods/${name}`), body);
+    await patch(client, core(namespace, 'pods', name), body);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 422 && error.message.includes('metadata.uid'))) throw error;
     throw new ApiError(409, 'Conflict', error.message);
@@ -124,7 +135,7 @@ const ungateTries = 3;
 
 /** Reads, then writes what was read less our gate, bound to that reading; gates of others stay. Gone, replaced or ungated: fine. */
 async function ungatePod(client: Client, namespace: string, name: string, uid: string): Promise<void> {
-  const path = core(namespace, `pods/${name}`);
+  const path = core(namespace, 'pods', name);
   for (let attempt = 1; ; attempt++) {
     try {
       const pod = await client.request<PodObject>('GET', path);

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Client } from '../cluster/client.ts';
 import type { Mirror } from '../cluster/mirror.ts';
+import { everywhere } from '../cluster/paths.ts';
 import { watch } from '../cluster/watch.ts';
 import { holdOf } from '../release/hold.ts';
 import type { PodObject, WorkloadObject } from '../release/objects.ts';
@@ -21,12 +22,12 @@ export function feed(client: Client, mirror: Mirror, signal: AbortSignal, enqueu
     if (change) enqueue(change);
   });
   for (const key of mirror.releases()) enqueue(key);
-  follow<PodObject>(client, '/api/v1/pods', signal, logger, label.gated, ({ object }) => {
+  follow<PodObject>(client, everywhere.pods, signal, logger, label.gated, ({ object }) => {
     const release = releaseOfPod(object);
     if (release) enqueue({ namespace: object.metadata.namespace ?? 'default', name: release });
   });
   const wake = wakeWhenDue(enqueue, signal);
-  follow<DowngradeObject>(client, '/apis/downdraft.dev/v1alpha1/downgrades', signal, logger, undefined, (change) => {
+  follow<DowngradeObject>(client, everywhere.downgrades, signal, logger, undefined, (change) => {
     const { object, type } = change;
     wake(object, type === 'DELETED');
     const open = type === 'DELETED' || !object.status?.record?.completedAt;

@@ -75,7 +75,7 @@ it('a runner that is lost in the middle of the schema step is started anew from 
     const runner = (await pods(place.client, namespace)).find((p) => p.metadata.labels?.[label.role] === 'runner');
     if (begun < 9 || lost || !runner) return;
     lost = runner.metadata.uid!;
-    await place.client.request('DELETE', core(namespace, `pods/${runner.metadata.name}`));
+    await place.client.request('DELETE', core(namespace, 'pods', runner.metadata.name));
   });
   try {
     await setImage(place, installed, older);

@@ -142,13 +142,13 @@ async function closeSession(standing: Standing): Promise<void> {
 async function writeStatus(client: Client, pod: PodObject, status: unknown): Promise<void> {
   const { namespace = '', name, uid } = pod.metadata;
   const body = { metadata: { uid }, status };
-  await unlessGone(client.request('PATCH', core(namespace, `pods/${name}/status`), { body, contentType: mergePatch }));
+  await unlessGone(client.request('PATCH', core(namespace, 'pods', name, 'status'), { body, contentType: mergePatch }));
 }
 
 async function finishDeletion(client: Client, pod: PodObject): Promise<void> {
   const { namespace = '', name, uid } = pod.metadata;
   const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid } };
-  await unlessGone(client.request('DELETE', core(namespace, `pods/${name}`), { body }));
+  await unlessGone(client.request('DELETE', core(namespace, 'pods', name), { body }));
 }
 
 async function unlessGone(request: Promise<unknown>): Promise<void> {

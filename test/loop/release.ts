@@ -71,7 +71,7 @@ export async function install(place: Place, namespace: string): Promise<Installe
       body: { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData },
     });
   await waitFor('the default service account', 60_000, () =>
-    client.request<object>('GET', core(namespace, 'serviceaccounts/default')),
+    client.request<object>('GET', core(namespace, 'serviceaccounts', 'default')),
   );
   for (const object of workloadsOf(installed)) {
     const path = apps(namespace, `${object.kind!.toLowerCase()}s`);
@@ -90,7 +90,7 @@ export async function setImage({ client }: Place, { namespace, registry }: Insta
     const { containers, initContainers = [] } = spec.template.spec;
     const named = (list: { name: string }[]) => list.map(({ name }) => ({ name, image }));
     const pod = { containers: named(containers), initContainers: named(initContainers) };
-    await client.request('PATCH', apps(namespace, `${kind!.toLowerCase()}s/${metadata.name}`), {
+    await client.request('PATCH', apps(namespace, `${kind!.toLowerCase()}s`, metadata.name), {
       body: { spec: { template: { spec: pod } } },
       contentType: 'application/strategic-merge-patch+json',
       query: { fieldManager: 'kubectl-set' },
@@ -129,7 +129,7 @@ export async function forget(place: Place, { namespace, registry }: Installed): 
   const { client, kubelet, postgres, config } = place;
   await kubelet.endSessions(namespace);
   await postgres.query('postgres', `drop database "${databaseOf(namespace)}" with (force)`);
-  const path = core(config.namespace, 'configmaps/downdraft-images');
+  const path = core(config.namespace, 'configmaps', 'downdraft-images');
   const { data = {} } = await client.request<{ data?: Record<string, string> }>('GET', path).catch((error) => {
     if (notFound(error)) return { data: {} };
     throw error;

@@ -72,7 +72,7 @@ function callOff({ client, standIn }: Place, namespace: string, diary: Diary): (
     if (begun < 9 || diary.calledOffAt !== undefined) return;
     diary.calledOffAt = diary.written.length;
     const [run] = await downgrades(client, namespace);
-    const path = `${downgradesOf(namespace)}/${run!.metadata.name}`;
+    const path = downgradesOf(namespace, run!.metadata.name);
     await client.request('PATCH', path, { body: { spec: { abort: true } }, contentType: mergePatch });
   };
 }

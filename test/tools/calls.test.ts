@@ -76,7 +76,7 @@ describe('1,000 writes of what is not Airflow', () => {
         const spec = { replicas: 0, selector: { matchLabels: labels }, template };
         await create(apps(namespace, 'deployments'), { metadata: { ...named(index), labels }, spec });
         const images = { spec: { template: { spec: { containers: [{ ...container, image: 'nginx:2' }] } } } };
-        await patch(apps(namespace, `deployments/other-${index}`), images);
+        await patch(apps(namespace, 'deployments', `other-${index}`), images);
       },
     ],
   ];
@@ -99,7 +99,7 @@ describe('1,000 updates of Airflow workloads that change no image', () => {
     const scheduler = makeDeployment({ ...shape, component: 'scheduler', name: `${release}-scheduler` });
     return [scheduler, makeStatefulSet({ ...shape, component: 'triggerer', name: `${release}-triggerer` })];
   });
-  const paths = objects.map(({ kind, metadata }) => apps(namespace, `${kind!.toLowerCase()}s/${metadata.name}`));
+  const paths = objects.map(({ kind, metadata }) => apps(namespace, `${kind!.toLowerCase()}s`, metadata.name));
   const at = (index: number) => paths[index % paths.length]!;
 
   it('are set up', async () => {

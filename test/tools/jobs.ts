@@ -45,7 +45,7 @@ async function end(client: Client, pod: PodObject): Promise<void> {
   const body = { metadata: { uid }, status: succeededStatus(pod, pod.status?.podIP ?? '') };
   await waitFor(`the end of pod/${name}`, 10_000, async () => {
     try {
-      await client.request('PATCH', core(namespace, `pods/${name}/status`), { body, contentType: mergePatch });
+      await client.request('PATCH', core(namespace, 'pods', name, 'status'), { body, contentType: mergePatch });
     } catch (error) {
       if (!notFound(error) && !conflict(error)) throw error;
     }

@@ -74,7 +74,7 @@ export async function makeSite(place: ToolPlace, namespace: string, version: Ver
   await postgres.query('postgres', `create database "${databaseOf(namespace)}" template seed`);
   await setHeads(place, namespace, version);
   await waitFor('the default service account', 60_000, () =>
-    client.request<object>('GET', core(namespace, 'serviceaccounts/default')),
+    client.request<object>('GET', core(namespace, 'serviceaccounts', 'default')),
   );
   const registry = `${namespace}.example`;
   const file = join(folder, `${namespace}.yaml`);
