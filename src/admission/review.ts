@@ -40,7 +40,10 @@ export class MalformedReview extends Error {
   override name = 'MalformedReview';
 }
 
-/** Takes a parsed body apart; throws MalformedReview when there is no uid to answer to. */
+/**
+ * Takes a parsed body apart. Throws MalformedReview when there is no uid to answer to, and when something is named that
+ * the API server has no object of: names are looked up, so what is no name goes no further.
+ */
 export function readReview(body: unknown): ReviewRequest {
   if (!isRecord(body)) throw new MalformedReview('the body is no JSON object; an AdmissionReview is expected');
   if (body.kind !== 'AdmissionReview' || body.apiVersion !== 'admission.k8s.io/v1')
@@ -50,6 +53,7 @@ export function readReview(body: unknown): ReviewRequest {
   if (textOf(request.uid) === '') throw new MalformedReview('the AdmissionReview has no request.uid');
   const kind = isRecord(request.kind) ? request.kind : {};
   const userInfo = isRecord(request.userInfo) ? request.userInfo : {};
+  checkNames({ ...request, group: kind.group, kindName: kind.kind });
   return {
     uid: textOf(request.uid),
     kind: textOf(kind.kind),
@@ -63,6 +67,36 @@ export function readReview(body: unknown): ReviewRequest {
     object: isRecord(request.object) ? request.object : {},
     oldObject: isRecord(request.oldObject) ? request.oldObject : {},
   };
+}
+
+/** No slash, no percent sign, no line break: what any kind of object may be called (the API's path segment names). */
+const segment = /^(?!\.{1,2}$)[^/%\\\p{Cc}]{1,253}$/u;
+const namespaceName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const kindName = /^[A-Za-z][-A-Za-z0-9]{0,62}$/;
+
+/**
+ * What names something in a review, by the grammar of the API. May be left out or empty: a CREATE has no name yet, and
+ * a cluster's own object no namespace.
+ */
+function checkNames(request: Record<string, unknown>): void {
+  check('request.kind.kind', request.kindName, kindName);
+  check('request.kind.group', request.group, segment);
+  check('request.subResource', request.subResource, segment);
+  check('request.name', request.name, segment);
+  check('request.namespace', request.namespace, namespaceName);
+  for (const side of ['object', 'oldObject']) {
+    const object = request[side];
+    const metadata = isRecord(object) && isRecord(object.metadata) ? object.metadata : {};
+    check(`request.${side}.metadata.name`, metadata.name, segment);
+    check(`request.${side}.metadata.generateName`, metadata.generateName, segment);
+    check(`request.${side}.metadata.namespace`, metadata.namespace, namespaceName);
+  }
+}
+
+function check(what: string, value: unknown, grammar: RegExp): void {
+  if (value === undefined || value === null || value === '') return;
+  if (typeof value !== 'string' || !grammar.test(value))
+    throw new MalformedReview(`the AdmissionReview's ${what} is no name that Kubernetes could have given`);
 }
 
 /** Let through as it is. */

@@ -113,7 +113,8 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   const about = { uid, operation, kind, namespace, name, dryRun };
   const given = await answered(request, webhook, ports).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
-    return errored(500, error instanceof Error ? error.message : String(error));
+    // Whoever reaches the port hears no more than that: an error may quote what the caller may not read.
+    return errored(500, `an error of its own, which its log tells under uid ${uid}`);
   });
   const ms = performance.now() - began;
   metrics.reviewed(given.audit, path, ms / 1000, dryRun);

@@ -6,13 +6,16 @@ export class ApiError extends Error {
   reason: string;
   /** From the Retry-After header; undefined when there was none. */
   retryAfterSeconds: number | undefined;
+  /** Method and path. */
+  request: string;
 
-  constructor(status: number, reason: string, message: string, retryAfterSeconds?: number) {
+  constructor(status: number, reason: string, message: string, retryAfterSeconds?: number, request = '') {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     this.reason = reason;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.request = request;
   }
 }
 
@@ -21,7 +24,7 @@ export function errorOf(request: string, status: number, body: string, retryAfte
   const told = statusIn(body);
   const seconds = retryAfter !== undefined && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
   const message = told.message ?? (body.trim().slice(0, 300) || 'no explanation');
-  return new ApiError(status, told.reason ?? '', `${request}: ${status} ${message}`, seconds);
+  return new ApiError(status, told.reason ?? '', `${request}: ${status} ${message}`, seconds, request);
 }
 
 function statusIn(body: string): { reason?: string; message?: string } {
@@ -32,6 +35,16 @@ function statusIn(body: string): { reason?: string; message?: string } {
     // A load balancer in front of the API server answers in HTML or plain text; errorOf quotes it.
     return {};
   }
+}
+
+/**
+ * What may be said of an error to whoever asked for a review, which can be anybody: of an answer of the API server its
+ * status alone, since its text names our account, its rights and what there is.
+ */
+export function withoutItsText(error: unknown): Error {
+  if (!(error instanceof ApiError)) return error instanceof Error ? error : new Error(String(error));
+  const answered = `the API server answered ${[error.status, error.reason].filter(Boolean).join(' ')}`;
+  return new Error(error.request ? `${answered} to ${error.request}` : answered);
 }
 
 /** The object is not there (404). */

@@ -1,6 +1,7 @@
 /** What the webhook looks at, joined from the mirror of the cluster, the database and the registries. */
 import type { Ports } from '../admission/ports.ts';
 import type { Client } from '../cluster/client.ts';
+import { withoutItsText } from '../cluster/errors.ts';
 import type { Mirror } from '../cluster/mirror.ts';
 import { getWorkload } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
@@ -33,17 +34,24 @@ export function admissionPorts(
   return {
     // One that is not mirrored was made this moment, or lost the labels by which it is watched.
     storedWorkload: async (kind, namespace, name) =>
-      fresh().workload(kind, namespace, name) ?? getWorkload(client, kind, namespace, name),
+      fresh().workload(kind, namespace, name) ?? discreet(getWorkload(client, kind, namespace, name)),
     releaseWorkloads: async (namespace, release) => fresh().workloadsOf(namespace, release),
-    database: (workload, container) => databaseOf(client, workload, container, databaseMs),
+    database: (workload, container) => discreet(databaseOf(client, workload, container, databaseMs)),
     run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
     turned: async (namespace, release) => lastTurned(fresh().downgradesIn(namespace), release),
     learnedImages: async () => fresh().learned(),
     registry,
     policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),
-    missingRights,
+    missingRights: (namespace) => discreet(missingRights(namespace)),
     notReady: () => mirror.missing() ?? notReady(),
     now: () => new Date(),
     settings: { repositories: config.airflowRepositories, budgetMs: config.budgetMs },
   };
+}
+
+/** A review's answer goes to anybody: an error of the API server's is told without its text. */
+async function discreet<T>(looking: Promise<T>): Promise<T> {
+  return await looking.catch((error: unknown) => {
+    throw withoutItsText(error);
+  });
 }

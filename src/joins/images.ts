@@ -1,6 +1,7 @@
 /** Images in their registries: which host may be dialled for whom, with whose pull secrets. */
 import { readFileSync } from 'node:fs';
 import type { Client } from '../cluster/client.ts';
+import { withoutItsText } from '../cluster/errors.ts';
 import { pullSecretsOf } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
 import { cachedImages } from '../registry/cache.ts';
@@ -38,7 +39,7 @@ export function registryOf(client: Client, config: Config): AskRegistry {
       const told = await read(image, { credentials, ...limits, signal });
       return 'unknown' in told && faults.length > 0 ? { unknown: `${told.unknown} (${faults.join('; ')})` } : told;
     } catch (error) {
-      return { unknown: `its registry was not asked: ${error instanceof Error ? error.message : String(error)}` };
+      return { unknown: `its registry was not asked: ${withoutItsText(error).message}` };
     }
   };
 }

@@ -112,6 +112,92 @@ describe('a review that is odd', () => {
   });
 });
 
+describe('a name in a review', () => {
+  const named = [
+    ['name'],
+    ['namespace'],
+    ['kind', 'kind'],
+    ['kind', 'group'],
+    ['subResource'],
+    ['object', 'metadata', 'name'],
+    ['object', 'metadata', 'generateName'],
+    ['object', 'metadata', 'namespace'],
+    ['oldObject', 'metadata', 'name'],
+  ];
+  const none = [
+    '..',
+    '.',
+    '../x',
+    '../../api/v1/nodes',
+    'x/y',
+    '/',
+    '%2e%2e%2fx',
+    'x\ny',
+    'x\0',
+    '\\x',
+    'a'.repeat(254),
+    7,
+    {},
+    ['x'],
+  ];
+
+  it.each(named)('%s %s %s: what names nothing is refused, and looked up nowhere', async (...where) => {
+    const ports = makePorts({ stored: makeDeployment() });
+    const asking = buildServer(ports, { logger: undefined });
+    for (const path of paths)
+      for (const name of none) {
+        const review = update();
+        const at = where.filter((part) => part !== undefined);
+        put(review.request as never, at, name);
+        const headers = { 'content-type': 'application/json' };
+        const answer = await asking.inject({ method: 'POST', url: path, payload: JSON.stringify(review), headers });
+        expect([answer.statusCode, answer.body], JSON.stringify(name)).toEqual([
+          400,
+          `the AdmissionReview's request.${at.join('.')} is no name that Kubernetes could have given`,
+        ]);
+      }
+    expect(ports.asked).toEqual([]);
+  });
+
+  it.each([
+    ['a name that is to be made', { name: '', generateName: 'af-run-airflow-migrations-' }],
+    ['the longest', { name: 'a'.repeat(253) }],
+    ['that of a role', { name: 'system:controller:x' }],
+    ['one that the API server will refuse itself', { name: 'My_Airflow 1' }],
+    ['none at all', {}],
+  ])('%s is taken', async (_, { name, generateName }: { name?: string; generateName?: string }) => {
+    for (const path of paths) {
+      const review = update();
+      Object.assign(review.request, { name, operation: 'CREATE', oldObject: null });
+      Object.assign(review.request.object!.metadata, { name, generateName });
+      expect((await post(path, JSON.stringify(review))).statusCode).toBe(200);
+    }
+  });
+});
+
+describe('an error in a port', () => {
+  it('is not told to whoever asked', async () => {
+    const failing = () => {
+      throw new Error('secrets "topsecret" is forbidden: User "system:serviceaccount:downdraft:downdraft" may not');
+    };
+    const app = buildServer(
+      {
+        ...makePorts(),
+        get settings(): never {
+          return failing();
+        },
+      },
+      { logger: undefined },
+    );
+    const headers = { 'content-type': 'application/json' };
+    const answer = await app.inject({ method: 'POST', url: '/mutate', payload: JSON.stringify(update()), headers });
+    expect(answer.json().response.status.message).toBe(
+      `downdraft: could not judge: an error of its own, which its log tells under uid ${update().request.uid}`,
+    );
+    expect(answer.body).not.toContain('topsecret');
+  });
+});
+
 describe('random reviews', () => {
   const wild = fc.jsonValue({ maxDepth: 4 });
   const spot = fc.constantFrom(
@@ -139,7 +225,7 @@ describe('random reviews', () => {
     ['oldObject', 'spec', 'template', 'spec'],
   );
 
-  it('with any parts replaced always get an answer with their uid', async () => {
+  it('with any parts replaced always get an answer with their uid, but for names that are none', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...paths),
@@ -148,6 +234,7 @@ describe('random reviews', () => {
           const review = update();
           for (const [where, value] of changes) put(review.request, where, value);
           const answer = await post(path, JSON.stringify(review));
+          if (answer.statusCode === 400 && / is no name that Kubernetes could have given$/.test(answer.body)) return;
           expect(answer.statusCode).toBe(200);
           const { response } = answer.json();
           expect(response.uid).toBe(review.request.uid);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
+import { errorOf, withoutItsText } from '../../src/cluster/errors.ts';
 import * as paths from '../../src/cluster/paths.ts';
 import { getConfigMap, getSecret, getWorkload, pullSecretsOf } from '../../src/cluster/reads.ts';
 import { makeDeployment } from '../make/workload.ts';
@@ -123,7 +124,9 @@ describe('a name in a path', () => {
   });
 
   it('may be as long as names are', () => {
-    expect(paths.core('a'.repeat(63), 'pods', 'a'.repeat(253))).toHaveLength('/api/v1/namespaces//pods/'.length + 63 + 253);
+    expect(paths.core('a'.repeat(63), 'pods', 'a'.repeat(253))).toHaveLength(
+      '/api/v1/namespaces//pods/'.length + 63 + 253,
+    );
     expect(() => paths.core('a'.repeat(64), 'pods')).toThrow(NoSuchName);
   });
 });
@@ -174,5 +177,20 @@ describe('a name that a review, a chart or a person wrote', () => {
     answer = `{"items":"${'x'.repeat(5 * 1024 * 1024)}"}`;
     await expect(getWorkload(client, 'Deployment', 'air', 'x')).rejects.toThrow('the answer is longer than');
     answer = '{}';
+  });
+});
+
+describe('an answer of the API server that is no yes', () => {
+  it('is told to strangers by its status alone', () => {
+    const said = 'secrets "x" is forbidden: User "system:serviceaccount:downdraft:downdraft" cannot get resource';
+    const error = errorOf(
+      'GET /api/v1/namespaces/air/secrets/x',
+      403,
+      JSON.stringify({ kind: 'Status', reason: 'Forbidden', message: said }),
+    );
+    expect(withoutItsText(error).message).toBe(
+      'the API server answered 403 Forbidden to GET /api/v1/namespaces/air/secrets/x',
+    );
+    expect(withoutItsText(new Error('no answer within 3 s')).message).toBe('no answer within 3 s');
   });
 });
