@@ -46,7 +46,7 @@ export const levels = {
   rules: {
     name: 'rules',
     question: 'is every verdict, plan and phase right?',
-    paths: ['test/release', 'test/controller', 'test/house', 'test/config.test.ts'],
+    paths: ['test/release', 'test/controller', 'test/house', 'test/config.test.ts', 'test/cluster/paths.test.ts'],
     except: ['test/release/heads-stale.test.ts'],
     serial: false,
     node: false,
