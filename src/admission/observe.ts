@@ -45,6 +45,18 @@ export async function storedRelease(
   return stored.map(readWorkload).filter((w): w is Workload => w?.release === release);
 }
 
+/** Whether that is our own account's name. Never throws: who can't be told is anybody. */
+export async function isOwn(username: string, ports: Ports): Promise<boolean> {
+  const { look, done } = looker(ports);
+  try {
+    return username !== '' && (await look('our own account', (signal) => ports.ownAccount(signal))) === username;
+  } catch {
+    return false;
+  } finally {
+    done();
+  }
+}
+
 /** Judges an image for a subject. Never throws: what can't be looked at is a hold, DatabaseUnreadable. */
 export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decision> {
   const { look, done } = looker(ports);

@@ -32,6 +32,8 @@ export interface Ports {
   policy(namespace: string, signal: AbortSignal): Promise<{ mode: Mode; by: string[] }>;
   /** Rights for a downgrade that we lack in a namespace, in words; [] when none is missing. */
   missingRights(namespace: string, signal: AbortSignal): Promise<string[]>;
+  /** The name under which the API server knows downdraft's own writes. */
+  ownAccount(signal: AbortSignal): Promise<string>;
   /** Why this replica can't judge yet, for /readyz; undefined when it can. */
   notReady(): string | undefined;
   now(): Date;

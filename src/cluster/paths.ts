@@ -101,6 +101,7 @@ export const everywhere = {
   statefulsets: pathIn('apps', 'v1', { resource: 'statefulsets' }),
   downgrades: pathIn(ours.group, ours.version, { resource: 'downgrades' }),
   policies: pathIn(ours.group, ours.version, { resource: 'downgradepolicies' }),
+  selfReviews: pathIn('authentication.k8s.io', 'v1', { resource: 'selfsubjectreviews' }),
   accessReviews: pathIn('authorization.k8s.io', 'v1', { resource: 'selfsubjectaccessreviews' }),
 } as const;
 

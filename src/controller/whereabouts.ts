@@ -48,16 +48,16 @@ export async function observeDatabase(
   if (outside.state !== 'read') looks.examined.delete(key);
   if (outside.state === 'read') return { database: outside, sessions: await sessionsOutside(reads, subject) };
   if (!concerned || isElsewhere(workloads)) return { database: outside, sessions: [] };
-  const verified = verifiedState(run);
-  if (verified) return { database: verified, sessions: [] };
+  const established = establishedState(run);
+  if (established) return { database: established, sessions: [] };
   const inside = await fromInside(reads, subject, looks, outside.why);
   return { database: inside.database, sessions: wantsSessions(subject) ? others(inside.sessions ?? [], pods) : [] };
 }
 
-/** Once verified no pod is left that could be asked, until the first one of the target runs. */
-function verifiedState(run: Run | undefined): DatabaseState | undefined {
-  const { verifiedAt, versionTables, plan } = run?.status ?? {};
-  if (!verifiedAt || !versionTables || !plan) return undefined;
+/** Once verified, or back where it was, no pod is left that could be asked, until the first one that may start runs. */
+function establishedState(run: Run | undefined): DatabaseState | undefined {
+  const { verifiedAt, returnedAt, versionTables, plan } = run?.status ?? {};
+  if (!(verifiedAt || returnedAt) || !versionTables || !plan) return undefined;
   return { state: 'read', versionTables, airflowTables: true, identity: plan.identity };
 }
 

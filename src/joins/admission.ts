@@ -1,5 +1,6 @@
 /** What the webhook looks at, joined from the mirror of the cluster, the database and the registries. */
 import type { Ports } from '../admission/ports.ts';
+import { whoAmI } from '../cluster/access.ts';
 import type { Client } from '../cluster/client.ts';
 import { withoutItsText } from '../cluster/errors.ts';
 import type { Mirror } from '../cluster/mirror.ts';
@@ -43,6 +44,7 @@ export function admissionPorts(
     registry,
     policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),
     missingRights: (namespace) => discreet(missingRights(namespace)),
+    ownAccount: accountOf(client),
     notReady: () => mirror.missing() ?? notReady(),
     now: () => new Date(),
     settings: { repositories: config.airflowRepositories, budgetMs: config.budgetMs },
@@ -54,4 +56,16 @@ async function discreet<T>(looking: Promise<T>): Promise<T> {
   return await looking.catch((error: unknown) => {
     throw withoutItsText(error);
   });
+}
+
+/** Asked once: a name does not change while the process runs. What failed is asked again. */
+function accountOf(client: Client): () => Promise<string> {
+  let known: Promise<string> | undefined;
+  return () => {
+    known ??= whoAmI(client);
+    known.catch(() => {
+      known = undefined;
+    });
+    return known;
+  };
 }

@@ -20,6 +20,7 @@ export const reasons = {
   NewDatabase: ['allow', 'the database is empty: nothing could be harmed'],
   Fits: ['allow', 'the database is where the image needs it'],
   Restored: ['allow', 'the image that ran before the hold is wanted again'],
+  Resumed: ['allow', 'downdraft itself takes a hold off: the database is where the image needs it'],
   Upgrade: ['allow', "the database is behind the image: the release's own migration Job takes it forward"],
   DatabaseAhead: ['hold', 'the database is ahead of the image: it is taken back first'],
   ProviderAhead: ['hold', "a provider's schema is ahead of what the image enforces: it is taken back first"],

@@ -79,7 +79,9 @@ function podFits(release: Release, pod: Pod): boolean {
   if (onlyObserves(release)) return true;
   const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
   const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
-  const verdict = judge({ workload, image, database: release.database, run: release.run });
+  // What a workload asks for that is held no longer was let through, also where nobody is left who could be asked.
+  const from = release.workloads.find((w) => !w.hold && w.image === pod.image)?.image;
+  const verdict = judge({ workload, image, database: release.database, run: release.run, from });
   const idle = !release.run && release.workloads.every((w) => !w.hold);
   // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
   if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return true;

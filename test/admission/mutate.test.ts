@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
+import { validate } from '../../src/admission/validate.ts';
 import { holdOf, isStopped, resumePatch } from '../../src/release/hold.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
-import { makePorts, type World } from '../make/ports.ts';
+import { merge } from '../make/merge.ts';
+import { makePorts, ownAccount, type World } from '../make/ports.ts';
 import { makeRun } from '../make/release.ts';
 import { makeReview } from '../make/review.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
@@ -151,6 +153,38 @@ describe('a workload whose own labels were changed before', () => {
     };
     const { audit } = await ask(relabelled(older), relabelled('apache/airflow:3.2.1')).answer;
     expect(audit).toEqual({ verdict, reason: 'DatabaseAhead' });
+  });
+});
+
+describe('a hold that is taken off', () => {
+  const held = [
+    makeDeployment({ image: older, held: true }),
+    makeDeployment({ image: older, held: { before: { paused: true } }, paused: true }),
+    makeStatefulSet({ image: older, held: { before: { partition: 2 } } }),
+    makeStatefulSet({ image: older, held: { before: { gated: true } } }),
+  ];
+  const resumed = (w: WorkloadObject) => merge(w, resumePatch(w.kind!, w)) as WorkloadObject;
+  const unread: World = { database: { state: 'unreadable', why: 'mysql' } };
+  const by = (username: string, object: WorkloadObject, oldObject: WorkloadObject, world: World = unread) =>
+    mutate(readReview(makeReview({ object, oldObject, username })), makePorts({ stored: oldObject, ...world }));
+
+  it.each(held)('by downdraft itself stays off, although the database cannot be read from here (%#)', async (old) => {
+    const object = resumed(old);
+    const answer = await by(ownAccount, object, old);
+    expect(answer).toMatchObject({ allowed: true, patch: [], audit: { verdict: 'allow', reason: 'Resumed' } });
+    expect(validate(readReview(makeReview({ object, oldObject: old, username: ownAccount }))).allowed).toBe(true);
+    for (const other of ['jane', '', 'system:serviceaccount:air:downdraft'])
+      expect((await by(other, object, old)).audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
+  });
+
+  it.each<[string, (w: WorkloadObject) => WorkloadObject, World]>([
+    ['with another image', (w) => makeDeployment({ image: 'acme/airflow:1', name: w.metadata.name }), unread],
+    ['by half', (w) => ({ ...w, spec: { ...w.spec, paused: false } }), unread],
+    ['while our own name is not told', resumed, { ...unread, failing: ['ownAccount'] }],
+    ['while our own name is not told in time', resumed, { ...unread, hanging: ['ownAccount'], budgetMs: 50 }],
+  ])('by downdraft itself, but %s, is judged as anybody does it', async (_, change, world) => {
+    const answer = await by(ownAccount, change(held[0]!), held[0]!, world);
+    expect(answer.audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
   });
 });
 

@@ -65,6 +65,7 @@ export function benchPorts(database?: Ports['database']): Ports {
     registry: async () => undefined,
     policy: async () => policyFor(policies, { stage: 'test' }),
     missingRights: async () => [],
+    ownAccount: async () => 'system:serviceaccount:downdraft:downdraft',
     notReady: () => undefined,
     now: () => new Date(),
     settings: { repositories: ['apache/airflow'], budgetMs: 3000 },

@@ -97,6 +97,23 @@ describe('a change of the connection', () => {
   });
 });
 
+/** Every workload is asked for this image, and held, since nothing can be seen. */
+async function changedTo(world: World, name: string): Promise<void> {
+  expect(await deploy(world, name)).toEqual(Array(4).fill('DatabaseUnreadable'));
+}
+
+async function thoughtBetterOf(world: World): Promise<void> {
+  await changedTo(world, older);
+  await until(world, () => Boolean(record(world).plan));
+  expect(await deploy(world, newer)).toEqual(Array(4).fill('Restored'));
+}
+
+const calledOff = (at: 'drainedAt' | 'schemaStartedAt') => async (world: World) => {
+  await changedTo(world, older);
+  await until(world, () => Boolean(record(world)[at]));
+  world.downgrades[0]!.spec.abort = true;
+};
+
 describe('a database that cannot be read from outside', () => {
   it.each(['Copy', 'OldPod'] as const)('is told of by a pod, through a whole run (%s)', async (runner) => {
     const world = running(newer);
@@ -107,6 +124,22 @@ describe('a database that cannot be read from outside', () => {
     expect(outcomes(world)).toEqual(['Downgraded']);
     expect(world.dialled.some((d) => d.startsWith('pod '))).toBe(true);
     expectClean(world, older);
+  });
+
+  /** What becomes of a release, by what is asked of it: the image that it ends with, and what its runs came to. */
+  it.each<[string, { from: typeof newer | typeof older; course(world: World): Promise<void>; ends: string[] }]>([
+    ['an upgrade', { from: older, course: (w) => changedTo(w, newer), ends: [] }],
+    ['a downgrade', { from: newer, course: (w) => changedTo(w, older), ends: ['Downgraded'] }],
+    ['a downgrade that is thought better of', { from: newer, course: thoughtBetterOf, ends: ['Reverted'] }],
+    ['one that is called off in the drain', { from: newer, course: calledOff('drainedAt'), ends: ['Reverted'] }],
+    ['in the schema step', { from: newer, course: calledOff('schemaStartedAt'), ends: ['Returned'] }],
+  ])('holds nobody for ever: %s', async (_, { from, course, ends }) => {
+    const world = running(from);
+    Object.assign(world, { outside: 'a cloud login is needed', migrates: from === older });
+    await course(world);
+    await goOn(world, 60);
+    expect(outcomes(world)).toEqual(ends);
+    expectClean(world, ends.includes('Downgraded') ? older : newer);
   });
 
   it('also by one controller that remembers what a pod said', async () => {

@@ -1,11 +1,19 @@
-/** The door of a world in memory: a person's or a tool's write goes through the real webhook and is then stored. */
+/**
+ * The door of a world in memory: every write of a workload, whoever's it is, and every new pod goes through the real
+ * webhooks and is then stored. They are asked about more than the API server would ask (no matchConditions here): what
+ * must not be asked about shows on the real one, in test/admission/matchconditions.test.ts.
+ */
 import fastJsonPatch from 'fast-json-patch';
+import { drain, gate } from '../../src/admission/gate.ts';
 import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import { validate } from '../../src/admission/validate.ts';
+import { ApiError } from '../../src/cluster/errors.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { activeRun, lastTurned } from '../../src/release/record.ts';
 import { readWorkload } from '../../src/release/workload.ts';
+import { ownAccount } from './ports.ts';
 import { makeReview } from './review.ts';
 import type { World } from './world.ts';
 import { asStored } from './writes.ts';
@@ -14,16 +22,54 @@ import { asStored } from './writes.ts';
 export async function apply(world: World, object: WorkloadObject): Promise<Answer> {
   const { kind, metadata } = object;
   const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
-  const oldObject = at < 0 ? null : structuredClone(world.workloads[at]!);
+  const before = at < 0 ? undefined : structuredClone(world.workloads[at]!);
   // What a tool does not render stays as it is stored: a three-way merge takes nothing off that it did not put there.
-  const desired = structuredClone(object);
-  const operation = oldObject ? 'UPDATE' : 'CREATE';
-  const answer = await mutate(readReview(makeReview({ operation, object: desired, oldObject })), portsOf(world));
-  if (!answer.allowed) return answer;
-  const patched = fastJsonPatch.applyPatch(desired, answer.patch, false, false).newDocument as WorkloadObject;
-  if (oldObject) world.workloads[at] = asStored(patched, oldObject);
-  else world.workloads.push(asStored(patched, undefined));
+  const { answer, admitted } = await enter(world, structuredClone(object), before, 'jane');
+  if (!admitted) return answer;
+  if (before) world.workloads[at] = asStored(admitted, before);
+  else world.workloads.push(asStored(admitted, undefined));
   return answer;
+}
+
+/** A write of the controller, under our own account. Throws what the API server answers when it is denied. */
+export async function admitOwn(world: World, object: WorkloadObject, before: WorkloadObject): Promise<WorkloadObject> {
+  const { answer, admitted } = await enter(world, object, before, ownAccount);
+  if (admitted) return admitted;
+  const { code, message } = answer.status!;
+  throw new ApiError(code, 'Forbidden', `admission webhook "workloads.downdraft.dev" denied the request: ${message}`);
+}
+
+/** Both halves, as they are called for one request; `admitted` is missing when either refused. */
+async function enter(world: World, object: WorkloadObject, before: WorkloadObject | undefined, username: string) {
+  const review = (of: WorkloadObject) =>
+    readReview(
+      makeReview({ operation: before ? 'UPDATE' : 'CREATE', object: of, oldObject: before ?? null, username }),
+    );
+  const answer = await mutate(review(object), portsOf(world));
+  if (!answer.allowed) return { answer };
+  const patched = patchedBy(object, answer);
+  const last = validate(review(patched));
+  return last.allowed ? { answer, admitted: patched } : { answer: last };
+}
+
+/** A pod of a Job, created: what the webhook of Jobs' pods makes of it. */
+export async function applyPod(world: World, pod: PodObject): Promise<Answer> {
+  const answer = await gate(reviewOf(pod), portsOf(world));
+  world.pods.push(patchedBy(pod, answer));
+  return answer;
+}
+
+/** A new pod of a release that is being drained, as the gate leaves it. */
+export function drained(pod: PodObject): PodObject {
+  return patchedBy(pod, drain(reviewOf(pod)));
+}
+
+function reviewOf(object: PodObject) {
+  return readReview(makeReview({ operation: 'CREATE', object }));
+}
+
+function patchedBy<T>(object: T, { patch }: Answer): T {
+  return fastJsonPatch.applyPatch(object, patch, false, false).newDocument;
 }
 
 function portsOf(world: World): Ports {
@@ -40,6 +86,7 @@ function portsOf(world: World): Ports {
     registry: (image, workload) => reads.registry(image, workload),
     policy: async (namespace) => ({ ...(await reads.policy(namespace)), by: ['platform'] }),
     missingRights: async () => [],
+    ownAccount: async () => ownAccount,
     notReady: () => undefined,
     now: () => world.now,
     settings: { repositories: ['apache/airflow'], budgetMs: 3000 },

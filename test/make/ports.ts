@@ -28,6 +28,9 @@ export interface World {
   budgetMs?: number;
 }
 
+/** As the manifests have it. */
+export const ownAccount = 'system:serviceaccount:downdraft:downdraft';
+
 /** Ports on that world, as it is when they are asked; `asked` lists the calls. */
 export function makePorts(world: World = {}): Ports & { asked: string[] } {
   const asked: string[] = [];
@@ -48,6 +51,7 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     registry: (image) => say('registry', world.registry?.[image]),
     policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),
     missingRights: () => say('missingRights', world.missingRights ?? []),
+    ownAccount: () => say('ownAccount', ownAccount),
     notReady: () => undefined,
     now: () => new Date('2026-11-21T12:00:00Z'),
     settings: { repositories: ['apache/airflow'], budgetMs: world.budgetMs ?? 3000 },

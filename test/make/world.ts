@@ -8,7 +8,7 @@ import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts
 import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
 import type { Outlook } from '../../src/release/places.ts';
 import { backupVolume } from '../../src/release/pods.ts';
-import { gateName, label, recognize } from '../../src/release/profiles.ts';
+import { recognize } from '../../src/release/profiles.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
@@ -27,6 +27,7 @@ import {
   takeUpLog,
   work,
 } from './containers.ts';
+import { admitOwn, drained } from './door.ts';
 import { makeDatabase } from './release.ts';
 import { makeRollouts, ownerName } from './rollouts.ts';
 import { makeWrites } from './writes.ts';
@@ -174,19 +175,11 @@ export function makeWorld(workloads: WorkloadObject[]): World {
 
   const store = (pod: PodObject) => {
     const { namespace } = pod.metadata;
-    const drained = world.gates.has(`${namespace}/${releaseOfPod(pod)}`) && roleOf(pod) === undefined;
-    const gates = [...(pod.spec.schedulingGates ?? []), ...(drained ? [{ name: gateName }] : [])];
+    const gated = world.gates.has(`${namespace}/${releaseOfPod(pod)}`) && roleOf(pod) === undefined;
+    const { metadata, ...rest } = gated ? drained(pod) : pod;
     files.delete(pod.metadata.name);
-    world.pods.push({
-      ...pod,
-      metadata: {
-        ...pod.metadata,
-        uid: `uid-${serial++}`,
-        creationTimestamp: world.now.toISOString(),
-        labels: { ...pod.metadata.labels, ...(drained ? { [label.gated]: 'true' } : {}) },
-      },
-      spec: gates.length > 0 ? { ...pod.spec, schedulingGates: gates } : pod.spec,
-    });
+    const creationTimestamp = world.now.toISOString();
+    world.pods.push({ ...rest, metadata: { ...metadata, uid: `uid-${serial++}`, creationTimestamp } });
   };
   const rollouts = makeRollouts(() => world.pods, store);
 
@@ -323,6 +316,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
         }),
       ),
   };
-  const writes = makeWrites(world, files, store);
+  const admit = (object: WorkloadObject, before: WorkloadObject) => admitOwn(world as World, object, before);
+  const writes = makeWrites(world, files, store, admit);
   return Object.assign(world, { reads, writes, tick });
 }

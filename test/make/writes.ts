@@ -8,12 +8,33 @@ import { type BackupObject, BackupRefused } from '../../src/release/snapshots.ts
 import { merge } from './merge.ts';
 import type { World } from './world.ts';
 
-/** `files` are those of the pods' containers, by pod; `store` stores a new pod. */
+/**
+ * `files` are those of the pods' containers, by pod; `store` stores a new pod; `admit` is the door: it answers what is
+ * stored of a changed workload, or throws.
+ */
 export function makeWrites(
   world: Omit<World, 'reads' | 'writes' | 'tick'>,
   files: Map<string, Map<string, string>>,
   store: (pod: PodObject) => void,
+  admit: (object: WorkloadObject, before: WorkloadObject) => Promise<WorkloadObject>,
 ): Writes {
+  /** Bound to the version that was looked at, as the API server does it: also by what comes in while the door is asked. */
+  const replace = async (
+    { kind, metadata }: WorkloadObject,
+    version: string | undefined,
+    change: (stored: WorkloadObject) => WorkloadObject,
+  ) => {
+    const stands = () => {
+      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
+      if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
+      const stored = world.workloads[at]!;
+      if (version !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
+      return { at, stored };
+    };
+    const { stored } = stands();
+    const admitted = await admit(structuredClone(change(stored)), structuredClone(stored));
+    world.workloads[stands().at] = asStored(admitted, stored);
+  };
   const find = (name: string, uid: string) =>
     world.pods.find((p) => p.metadata.name === name && p.metadata.uid === uid);
   return {
@@ -43,22 +64,17 @@ export function makeWrites(
       const pod = find(name, uid);
       if (pod) pod.metadata.labels = merge(pod.metadata.labels, labels) as Record<string, string>;
     },
-    patchWorkload: async ({ kind, metadata }, patch) => {
-      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
-      if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
-      const stored = world.workloads[at]!;
-      const bound = (patch.metadata as { resourceVersion?: string }).resourceVersion;
-      if (bound !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
-      world.workloads[at] = asStored(merge(stored, patch) as WorkloadObject, stored);
-    },
-    restoreTemplate: async ({ kind, metadata }, template) => {
-      const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
-      const stored = world.workloads[at]!;
-      if (metadata.resourceVersion !== stored.metadata.resourceVersion)
-        throw new Error(`${kind} ${metadata.name} has changed`);
-      const spec = { ...stored.spec, template: structuredClone(template) };
-      world.workloads[at] = asStored({ ...stored, spec }, stored);
-    },
+    patchWorkload: (workload, patch) =>
+      replace(
+        workload,
+        (patch.metadata as { resourceVersion?: string }).resourceVersion,
+        (stored) => merge(stored, patch) as WorkloadObject,
+      ),
+    restoreTemplate: (workload, template) =>
+      replace(workload, workload.metadata.resourceVersion, (stored) => ({
+        ...stored,
+        spec: { ...stored.spec, template },
+      })),
     dropCopy: async (_, __, { name }) => {
       if (world.copyKept !== undefined) throw new CopyKept(world.copyKept);
       delete world.copies[name];

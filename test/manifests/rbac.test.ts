@@ -39,6 +39,7 @@ const everywhere: [resource: string, verbs: string, names: string, who: string][
   ['admissionregistration.k8s.io/mutatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
   ['admissionregistration.k8s.io/validatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
   ['authorization.k8s.io/selfsubjectaccessreviews', 'create', '', 'mayI'],
+  ['authentication.k8s.io/selfsubjectreviews', 'create', '', 'ownAccount'],
 ];
 
 const ownNamespace: typeof everywhere = [
