@@ -4,14 +4,17 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { elect } from '../../src/cluster/lease.ts';
+import { core, mergePatch } from '../../src/cluster/paths.ts';
 import type { Writes } from '../../src/controller/ports.ts';
 import { runController, whileLeading } from '../../src/joins/controller.ts';
+import { holdOf, resumePatch } from '../../src/release/hold.ts';
+import { readWorkload } from '../../src/release/workload.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';
 import { eachWrite, startLife } from './mortal.ts';
 import { type Place, startPlace } from './place.ts';
-import { downgrades, forget, type Installed, install, makeSeed, releaseName, setImage } from './release.ts';
+import { downgrades, forget, type Installed, install, makeSeed, releaseName, setImage, stored } from './release.ts';
 import { ended, settled } from './runs.ts';
 
 let place: Place;
@@ -61,7 +64,7 @@ function stand(name: string, installed: Installed, client: Client, around: (writ
   const candidate: Candidate = { tokens: [], leads: () => leading(), wrote: [], stop: async () => {} };
   const election = elect(client, {
     namespace: 'downdraft',
-    name: `lease-${installed.namespace}`,
+    name: 'downdraft',
     identity: name,
     durationSeconds: 2,
     renewSeconds: 1.3,
@@ -92,7 +95,7 @@ it.each(['createGate', 'deletePod', 'patchWorkload'] as const)(
     const installed = await install(place, `froze-${due.toLowerCase()}`);
     const { namespace } = installed;
     await setImage(place, installed, older);
-    const ice = freezable(connect({ kubeconfig: place.plane.kubeconfig }));
+    const ice = freezable(connect({ kubeconfig: place.kubeconfig }));
     let frozen = false;
     const late: string[] = [];
     const first = stand('first', installed, ice.client, (guarded) => ({
@@ -109,7 +112,7 @@ it.each(['createGate', 'deletePod', 'patchWorkload'] as const)(
       },
     }));
     await waitFor('the first to lead', 10_000, () => first.leads());
-    const second = stand('second', installed, place.client, (writes) => writes);
+    const second = stand('second', installed, place.views.client, (writes) => writes);
     try {
       await waitFor('the second to lead', 60_000, () => frozen && second.leads());
       expect(await ended(place, namespace, () => second.wrote)).toEqual([]);
@@ -148,6 +151,36 @@ it('a hold on a cluster that was quiet for 35 s is answered with a Downgrade wit
     await forget(place, installed);
   }
 }, 120_000);
+
+it("a database that nobody reads from outside: a person's resume is held again, and the leader's lets the release go", async () => {
+  const installed = await install(place, 'unread');
+  const { namespace } = installed;
+  const { client } = place;
+  const heldIn = async () =>
+    (await stored(client, namespace)).flatMap((w) => (holdOf(w) ? [w.metadata.name] : [])).sort();
+  const all = ['af-api-server', 'af-scheduler', 'af-triggerer'];
+  try {
+    await client.request('PATCH', core(namespace, 'secrets', 'af-metadata'), {
+      body: { stringData: { connection: 'mysql://airflow:secret@db.example/airflow' } },
+      contentType: mergePatch,
+    });
+    await setImage(place, installed, older);
+    expect(await heldIn()).toEqual(all);
+    for (const [by, left] of [
+      [client, all],
+      [place.views.client, []],
+    ] as const) {
+      for (const w of await stored(client, namespace)) await place.writes(by).patchWorkload(w, resumePatch(w.kind!, w));
+      expect(await heldIn()).toEqual(left);
+    }
+    // The pods of the other version have their sessions before the database goes.
+    await waitFor('the pods to be replaced', 30_000, async () =>
+      (await stored(client, namespace)).every((w) => readWorkload(w)?.settled),
+    );
+  } finally {
+    await forget(place, installed);
+  }
+}, 60_000);
 
 it('nothing went wrong in the kubelet', () => {
   expect(place.kubelet.faults).toEqual([]);

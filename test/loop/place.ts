@@ -20,13 +20,17 @@ import type { PodObject } from '../../src/release/objects.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
+import { accountKinds, ownKubeconfig } from './account.ts';
 import { type Kubelet, startKubelet } from './kubelet.ts';
 import { nameDatabase } from './names.ts';
 import { makeStandIn, type StandIn } from './standin.ts';
 
 export interface Place {
   plane: ControlPlane;
+  /** The cluster's admin: people, tools, and the stand-ins. */
   client: Client;
+  /** Of downdraft's own service account, by which the webhooks look and the controller works. */
+  kubeconfig: string;
   config: Config;
   /** What the webhooks look at. */
   views: Views;
@@ -65,19 +69,22 @@ export async function startPlace(purpose: string): Promise<Place> {
     const plane = keep(await startControlPlane({ purpose }), (p) => p.stop());
     const postgres = keep(await startPostgres(), (p) => p.stop());
     const client = keep(connect({ kubeconfig: plane.kubeconfig }), (c) => c.close());
-    const config = configOf(plane);
     const url = (namespace: string) => postgres.url(databaseOf(namespace));
     const standIn = makeStandIn(url, (namespace, pod) =>
       client.request<PodObject>('GET', `/api/v1/namespaces/${namespace}/pods/${pod}`),
     );
-    await install(client, plane, ['Namespace', 'CustomResourceDefinition']);
-    const views = await startViews(client, config, stops);
+    await install(client, plane, ['Namespace', 'CustomResourceDefinition', ...accountKinds]);
+    const config = configOf(await ownKubeconfig(client, plane, configOf(plane.kubeconfig)));
+    const kubeconfig = config.kubeconfig!;
+    const own = keep(connect({ kubeconfig }), (c) => c.close());
+    const views = await startViews(own, config, stops);
     const reach = await startWebhooks(views, config, stops);
     await install(client, plane, ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'], reach);
     const kubelet = keep(await startKubelet(client, { database: url, programs: standIn }), (k) => k.stop());
     return {
       plane,
       client,
+      kubeconfig,
       config,
       views,
       postgres,
@@ -98,8 +105,8 @@ export async function startPlace(purpose: string): Promise<Place> {
   }
 }
 
-function configOf(plane: ControlPlane): Config {
-  const env = { DOWNDRAFT_KUBECONFIG: plane.kubeconfig, DOWNDRAFT_POLL_MS: '100', DOWNDRAFT_IDENTITY: 'loop' };
+function configOf(kubeconfig: string): Config {
+  const env = { DOWNDRAFT_KUBECONFIG: kubeconfig, DOWNDRAFT_POLL_MS: '100', DOWNDRAFT_IDENTITY: 'loop' };
   return readConfig({ env, podNamespace: () => 'downdraft', hostname: () => 'loop' });
 }
 
@@ -150,7 +157,7 @@ interface Manifest {
   webhooks?: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
 }
 
-/** Of downdraft's own manifests these kinds; what runs it in pods is left out: here it runs in this process, as the cluster's admin. */
+/** Of downdraft's own manifests these kinds; what runs it in pods is left out: here it runs in this process. */
 async function install(client: Client, plane: ControlPlane, kinds: string[], reach?: Place['reach']): Promise<void> {
   const { stdout } = await run('kubectl', ['kustomize', 'manifests'], { env: plane.env, timeout: 60_000 });
   const items = parseAllDocuments(stdout)

@@ -1,0 +1,30 @@
+/** downdraft's own service account, with the rights that the manifests give it: the controller of these tests is no admin. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from '../../src/cluster/client.ts';
+import { core } from '../../src/cluster/paths.ts';
+import type { Config } from '../../src/config.ts';
+import type { ControlPlane } from '../cluster/controlplane.ts';
+
+/** The kinds of the manifests by which the account gets its rights. */
+export const accountKinds = ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'];
+
+/** Writes a kubeconfig of that account, which must be there; answers its path. */
+export async function ownKubeconfig(admin: Client, plane: ControlPlane, { namespace }: Config): Promise<string> {
+  const path = core(namespace, 'serviceaccounts', 'downdraft', 'token');
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 4 * 3600 } };
+  const { status } = await admin.request<{ status: { token: string } }>('POST', path, { body });
+  const authority = (await readFile(plane.pki.caCert)).toString('base64');
+  const [name, context] = ['downdraft', { cluster: 'downdraft', user: 'downdraft' }];
+  const file = join(plane.dir, 'kubeconfig-own');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster: { server: plane.server, 'certificate-authority-data': authority } }],
+    users: [{ name, user: { token: status.token } }],
+    contexts: [{ name, context }],
+    'current-context': name,
+  };
+  await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+  return file;
+}
