@@ -37,6 +37,12 @@ export interface Client {
   request<T>(method: Method, path: string, options?: RequestOptions): Promise<T>;
   /** GET of something that is not JSON (a log). */
   text(path: string, options?: RequestOptions): Promise<string>;
+  /** GET whose body is read as it comes. `read` begins anew only where nothing has come yet. */
+  read<T>(
+    path: string,
+    read: (body: IncomingMessage, signal: AbortSignal) => Promise<T>,
+    options?: RequestOptions,
+  ): Promise<T>;
   /** GET whose body does not end soon; timeoutMs is for the headers. The body must be read or destroyed. */
   stream(path: string, options?: RequestOptions): Promise<IncomingMessage>;
   /** Address, headers, certificates and agent for a WebSocket; told to onRequest as EXEC. */
@@ -68,8 +74,10 @@ export function connect(options: ConnectOptions = {}): Client {
     server,
     namespace,
     request: async <T>(method: Method, path: string, request?: RequestOptions) =>
-      JSON.parse(await exchange(connection, method, path, request)) as T,
-    text: async (path, request) => await exchange(connection, 'GET', path, { accept: '*/*', ...request }),
+      JSON.parse(await exchange(connection, method, path, asText(request), request)) as T,
+    text: async (path, request) =>
+      await exchange(connection, 'GET', path, asText(request), { accept: '*/*', ...request }),
+    read: async (path, read, request) => await exchange(connection, 'GET', path, read, request),
     stream: async (path, request = {}) => await streamOf(connection, path, request),
     async socket(path, query) {
       const url = urlOf(server, path, query);
@@ -114,15 +122,15 @@ async function open(
   throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
 }
 
-async function exchange(
+async function exchange<T>(
   connection: Connection,
   method: Method,
   path: string,
+  read: (body: IncomingMessage, signal: AbortSignal) => Promise<T>,
   request: RequestOptions = {},
-): Promise<string> {
+): Promise<T> {
   const { signal, clear } = limit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
-  const once = async () =>
-    await textOf(await open(connection, method, path, request, signal), signal, request.maxCharacters);
+  const once = async () => await read(await open(connection, method, path, request, signal), signal);
   try {
     return await (method === 'GET' ? patiently(once, signal) : once());
   } catch (error) {
@@ -130,6 +138,10 @@ async function exchange(
   } finally {
     clear();
   }
+}
+
+function asText({ maxCharacters }: RequestOptions = {}) {
+  return async (body: IncomingMessage, signal: AbortSignal) => await textOf(body, signal, maxCharacters);
 }
 
 async function streamOf(connection: Connection, path: string, request: RequestOptions): Promise<IncomingMessage> {

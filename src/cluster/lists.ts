@@ -1,6 +1,7 @@
 /** What the API server has stored: whole lists, in pages, and single objects. */
 import type { Client } from './client.ts';
 import { expired, notFound } from './errors.ts';
+import { type ListHead, readItems } from './items.ts';
 
 export interface ListOptions {
   labelSelector?: string;
@@ -9,45 +10,73 @@ export interface ListOptions {
   signal?: AbortSignal;
 }
 
-interface Page<T> {
-  apiVersion?: string;
-  kind?: string;
-  metadata: { resourceVersion?: string; continue?: string };
-  items: T[] | null;
-}
-
 const pageSize = 500;
 
 /** Asks for `as=PartialObjectMetadataList`: metadata only, a tenth of the bytes. */
 export const metadataOnly = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
 /**
- * All objects at `path`, as of one resource version. Items carry the apiVersion and kind that lists of built-in kinds
- * leave out. Throws ApiError; a list that took too long (410 between pages) is begun anew once.
+ * What `cut` leaves of all objects at `path`, as of one resource version; undefined leaves nothing. An object is cut before
+ * the next one is looked at, so that a list takes no more memory than what is kept of it. Throws as `each`.
  */
-export async function list<T>(
+export async function list<T, Kept>(
   client: Client,
   path: string,
+  cut: (object: T) => Kept | undefined,
   options: ListOptions = {},
-): Promise<{ items: T[]; resourceVersion: string }> {
+): Promise<Kept[]> {
+  let kept: Kept[] = [];
+  const begin = () => {
+    kept = [];
+  };
+  const take = (object: T) => {
+    const left = cut(object);
+    if (left !== undefined) kept.push(left);
+  };
+  await each(client, path, take, options, begin);
+  return kept;
+}
+
+/**
+ * Tells all objects at `path`, one after the other, as of one resource version, which it answers with. Items carry the
+ * apiVersion and kind that lists of built-in kinds leave out. Throws ApiError; a list that took too long (410 between pages)
+ * is begun anew once, and tells again what it had told.
+ */
+export async function each<T>(
+  client: Client,
+  path: string,
+  take: (object: T) => void,
+  options: ListOptions = {},
+  begin: () => void = () => {},
+): Promise<string> {
   try {
-    return await pages(client, path, options);
+    return await pages(client, path, take, options);
   } catch (error) {
     if (!expired(error)) throw error;
-    return await pages(client, path, options);
+    begin();
+    return await pages(client, path, take, options);
   }
 }
 
-async function pages<T>(client: Client, path: string, { accept, signal, ...selectors }: ListOptions) {
-  const items: T[] = [];
+async function pages<T>(
+  client: Client,
+  path: string,
+  take: (object: T) => void,
+  { accept, signal, ...selectors }: ListOptions,
+): Promise<string> {
+  const withType = (item: unknown, { apiVersion, kind }: ListHead) =>
+    take({ apiVersion, kind: kind?.replace(/List$/, ''), ...(item as T) });
   let next: string | undefined;
   for (;;) {
     const query = { ...selectors, limit: pageSize, continue: next };
-    const page: Page<T> = await client.request<Page<T>>('GET', path, { query, accept, signal, timeoutMs: 30_000 });
-    const type = { apiVersion: page.apiVersion, kind: page.kind?.replace(/List$/, '') };
-    for (const item of page.items ?? []) items.push({ ...type, ...item });
-    next = page.metadata.continue;
-    if (!next) return { items, resourceVersion: page.metadata.resourceVersion ?? '' };
+    const { metadata = {} } = await client.read(path, (body, ending) => readItems(body, withType, ending), {
+      query,
+      accept,
+      signal,
+      timeoutMs: 30_000,
+    });
+    next = metadata.continue;
+    if (!next) return metadata.resourceVersion ?? '';
   }
 }
 

@@ -1,7 +1,8 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
-import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
+import type { Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
-import { gateName, type ProfileName } from '../release/profiles.ts';
+import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
@@ -11,6 +12,7 @@ import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
 import { apps, byUs, configurations, core, downgradesOf, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
+import { sharing } from './sharing.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
 
 export interface ReadsOptions {
@@ -19,6 +21,8 @@ export interface ReadsOptions {
   namespace: string;
 }
 
+/** A list of 10,000 pods is 100 MB that pass through here; more at once only take turns on one processor. */
+const podListsAtOnce = 2;
 const logLines = 2000;
 const logBytes = 1024 * 1024;
 
@@ -27,18 +31,22 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
   return {
     async workloads(namespace: string): Promise<WorkloadObject[]> {
       const kinds = ['deployments', 'statefulsets'].map((resource) =>
-        list<WorkloadObject>(client, apps(namespace, resource)),
+        list(client, apps(namespace, resource), keptWorkload),
       );
-      return (await Promise.all(kinds)).flatMap(({ items }) => items);
+      return (await Promise.all(kinds)).flat();
     },
-    pods: async (namespace: string): Promise<PodObject[]> =>
-      (await list<PodObject>(client, core(namespace, 'pods'))).items,
+    pods: sharing((namespace: string): Promise<PodObject[]> => podsOf(client, namespace), podListsAtOnce),
+    pod: async (namespace: string, name: string): Promise<PodObject | undefined> =>
+      await found<PodObject>(client, core(namespace, 'pods', name)),
     replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
     rollouts: async (namespace: string) => await rolloutsOf(client, namespace),
     templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
       await templatesBefore(client, namespace, workloads),
     downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
-      (await list<DowngradeObject>(client, downgradesOf(namespace))).items,
+      await list<DowngradeObject, DowngradeObject>(client, downgradesOf(namespace), (object) => ({
+        ...object,
+        metadata: withoutNotes(object.metadata),
+      })),
     gateExists: async (namespace: string, release: string): Promise<boolean> =>
       (await found(
         client,
@@ -124,17 +132,25 @@ export async function getConfigMap(
   return map && (map.data ?? {});
 }
 
+/**
+ * Those that have not ended well, and downdraft's own. One after the other: one of ours that ends in between is in both,
+ * not in none.
+ */
+async function podsOf(client: Client, namespace: string): Promise<PodObject[]> {
+  const path = core(namespace, 'pods');
+  const ended = 'status.phase=Succeeded';
+  const others = await list(client, path, keptPod, { fieldSelector: 'status.phase!=Succeeded' });
+  const own = await list(client, path, keptPod, { fieldSelector: ended, labelSelector: label.role });
+  const uids = new Set(own.map(({ metadata }) => metadata.uid));
+  return [...others.filter(({ metadata }) => !uids.has(metadata.uid)), ...own];
+}
+
 async function replicaSetOwners(client: Client, namespace: string): Promise<Record<string, string>> {
-  type Owned = { metadata: { name: string; ownerReferences?: { kind: string; name: string; controller?: boolean }[] } };
-  const { items } = await list<Owned>(client, apps(namespace, 'replicasets'), { accept: metadataOnly });
-  const owners: Record<string, string> = {};
-  for (const { metadata } of items) {
-    const owner = metadata.ownerReferences?.find(
-      (reference) => reference.controller && reference.kind === 'Deployment',
-    );
-    if (owner) owners[metadata.name] = owner.name;
-  }
-  return owners;
+  const ownerOf = ({ metadata: { name, ownerReferences } }: { metadata: Metadata }): [string, string] | undefined => {
+    const owner = ownerReferences?.find((reference) => reference.controller && reference.kind === 'Deployment');
+    return owner && [name, owner.name];
+  };
+  return Object.fromEntries(await list(client, apps(namespace, 'replicasets'), ownerOf, { accept: metadataOnly }));
 }
 
 async function gateInForce(client: Client, namespace: string, release: string, profile: ProfileName): Promise<boolean> {

@@ -18,26 +18,27 @@ interface Revision {
  * workload, its number, when it was made, its images. Throws ApiError when the API server refuses.
  */
 export async function rolloutsOf(client: Client, namespace: string) {
-  const [sets, revisions] = await historyOf(client, namespace);
-  return [...sets, ...revisions].flatMap(({ metadata, spec, data, revision }) => {
+  const [sets, revisions] = await historyOf(client, namespace, ({ metadata, spec, data, revision }) => {
     const owner = metadata.ownerReferences?.find((o) => o.controller && ['Deployment', 'StatefulSet'].includes(o.kind));
     const template = spec?.template ?? data?.spec?.template;
-    if (!owner || !template || !metadata.creationTimestamp) return [];
-    return [
-      {
-        workload: `${owner.kind.toLowerCase()}/${owner.name}`,
-        revision: revision ?? Number(metadata.annotations?.[revisionAnnotation] ?? 0),
-        createdAt: metadata.creationTimestamp,
-        images: template.spec.containers.flatMap(({ image }) => image ?? []),
-      },
-    ];
+    if (!owner || !template || !metadata.creationTimestamp) return undefined;
+    return {
+      workload: `${owner.kind.toLowerCase()}/${owner.name}`,
+      revision: revision ?? Number(metadata.annotations?.[revisionAnnotation] ?? 0),
+      createdAt: metadata.creationTimestamp,
+      images: template.spec.containers.flatMap(({ image }) => image ?? []),
+    };
   });
+  return [...sets, ...revisions];
 }
 
-async function historyOf(client: Client, namespace: string): Promise<[Revision[], Revision[]]> {
-  const lists = ['replicasets', 'controllerrevisions'].map(
-    async (kind) => (await list<Revision>(client, apps(namespace, kind))).items,
-  );
+/** What `cut` leaves of the namespace's ReplicaSets and ControllerRevisions. */
+async function historyOf<Kept>(
+  client: Client,
+  namespace: string,
+  cut: (revision: Revision) => Kept | undefined,
+): Promise<[Kept[], Kept[]]> {
+  const lists = ['replicasets', 'controllerrevisions'].map((kind) => list(client, apps(namespace, kind), cut));
   const [sets = [], revisions = []] = await Promise.all(lists);
   return [sets, revisions];
 }
@@ -55,7 +56,11 @@ export async function templatesBefore(
   namespace: string,
   workloads: readonly WorkloadObject[],
 ): Promise<Record<string, PodTemplate>> {
-  const [sets, revisions] = await historyOf(client, namespace);
+  const uids = new Set(workloads.map(({ metadata }) => metadata.uid));
+  const isTheirs = ({ metadata }: Revision) => metadata.ownerReferences?.some((o) => o.controller && uids.has(o.uid));
+  const [sets, revisions] = await historyOf(client, namespace, (revision) =>
+    isTheirs(revision) ? revision : undefined,
+  );
   const found = workloads.map((object) => {
     const own = (of: Revision) =>
       of.metadata.ownerReferences?.some((o) => o.controller && o.uid === object.metadata.uid);

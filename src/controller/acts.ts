@@ -15,7 +15,7 @@ import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.
 import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
 import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
-import type { Writes } from './ports.ts';
+import type { Reads, Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
 
 export interface ActSettings {
@@ -27,8 +27,15 @@ export interface ActSettings {
   token: number;
 }
 
+/** How an act reaches the world: it writes, and reads whole what it copies. */
+export interface Ways {
+  reads: Pick<Reads, 'pod'>;
+  writes: Writes;
+}
+
 /** Carries out one act. Throws what the API server or the container answers; nothing is retried here. */
-export async function carryOut(act: Act, release: Release, writes: Writes, settings: ActSettings): Promise<void> {
+export async function carryOut(act: Act, release: Release, ways: Ways, settings: ActSettings): Promise<void> {
+  const { writes } = ways;
   const { namespace, name, run } = release;
   switch (act.act) {
     case 'rest':
@@ -70,7 +77,7 @@ export async function carryOut(act: Act, release: Release, writes: Writes, setti
     case 'dropCopy':
       return dropExpired(act.expired, release, writes);
     default:
-      return carryOutForRun(act, release, needed(run), writes, settings);
+      return carryOutForRun(act, release, needed(run), ways, settings);
   }
 }
 
@@ -78,7 +85,7 @@ async function carryOutForRun(
   act: Act,
   release: Release,
   run: Run,
-  writes: Writes,
+  { reads, writes }: Ways,
   settings: ActSettings,
 ): Promise<void> {
   const { namespace } = release;
@@ -97,7 +104,7 @@ async function carryOutForRun(
     case 'restartRunner':
       return each(release.pods, (p) => (p.role === 'runner' ? dismiss(p, namespace, writes) : undefined));
     case 'startRunner':
-      return startRunner(release, run, writes, settings);
+      return startRunner(release, run, { reads, writes }, settings);
     case 'isolateRunner':
       return each(release.pods, async (p) => {
         if (p.role === 'runner') await writes.labelPod(namespace, p.name, p.uid, { component: null });

@@ -38,7 +38,10 @@ export interface StoredRollout {
 export interface Reads {
   /** Deployments and StatefulSets of one namespace, live. */
   workloads(namespace: string): Promise<WorkloadObject[]>;
+  /** As far as they are judged, see release/kept.ts; those that ended and tell nothing any more are left out. */
   pods(namespace: string): Promise<PodObject[]>;
+  /** One pod, whole; undefined when there is none. */
+  pod(namespace: string, name: string): Promise<PodObject | undefined>;
   /** Maps each ReplicaSet of the namespace to the Deployment that owns it. */
   replicaSetOwners(namespace: string): Promise<Record<string, string>>;
   downgrades(namespace: string): Promise<DowngradeObject[]>;

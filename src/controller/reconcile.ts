@@ -52,7 +52,7 @@ export async function reconcile(
     if (act.act === 'rest' || act.act === 'wait') return act;
     settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
     try {
-      await carryOut(act, release, writes, settings);
+      await carryOut(act, release, { reads, writes }, settings);
     } catch (error) {
       // Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota.
       const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';

@@ -3,15 +3,20 @@
  * which has imported Airflow and looked at the database before anything is drained; with OldPod the old pod itself, by a
  * command that outlives its stream.
  */
+import type { PodObject } from '../release/objects.ts';
 import { dumpPlace } from '../release/places.ts';
 import { runLabel, runnerFolder, runnerPod } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
-import type { ActSettings } from './acts.ts';
-import type { Writes } from './ports.ts';
+import type { ActSettings, Ways } from './acts.ts';
 
 /** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left to copy. */
-export async function startRunner(release: Release, run: Run, writes: Writes, settings: ActSettings): Promise<void> {
+export async function startRunner(
+  release: Release,
+  run: Run,
+  { reads, writes }: Ways,
+  settings: ActSettings,
+): Promise<void> {
   const { namespace } = release;
   const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
   const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
@@ -28,7 +33,7 @@ export async function startRunner(release: Release, run: Run, writes: Writes, se
       command: settings.commands.runner,
       dumps: dumpPlace(release.rules, run),
     };
-    return writes.createPod(runnerPod(source.object, wanted));
+    return writes.createPod(runnerPod(await wholePod(reads, namespace, source), wanted));
   }
   // Labelled first: a controller that dies in between finds its choice again.
   if (!standing)
@@ -56,6 +61,13 @@ function sourceOf(release: Release, run: Run, mode: ActSettings['runner']): Pod 
   const serves = (p: Pod) => service.includes(p.component) || release.profile === 'labelled';
   const candidates = old.filter((p) => serves(p) && (mode === 'Copy' || isReady(p) || p.gated));
   return candidates.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];
+}
+
+/** What is copied must be there to its last field. Throws when it went meanwhile: the next look takes another one. */
+async function wholePod(reads: Ways['reads'], namespace: string, { name, uid }: Pod): Promise<PodObject> {
+  const object = await reads.pod(namespace, name);
+  if (object?.metadata.uid !== uid) throw new Error(`pod/${name}, which was to be copied, is gone`);
+  return object;
 }
 
 function isReady(pod: Pod): boolean {

@@ -1,7 +1,5 @@
 /** What is written down: Downgrades, learned images, events; and Secrets, rights, Jobs. On a real control plane. */
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { mayI } from '../../src/cluster/access.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
@@ -10,6 +8,7 @@ import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.t
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { ImageKnowledge } from '../../src/release/release.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { startFront } from './front.ts';
 
 let plane: ControlPlane;
 let client: Client;
@@ -188,25 +187,12 @@ describe('a busy API server', () => {
   /** A front that answers 429 so many times; the real one never does when asked to. */
   async function busy(times: number) {
     const asked: string[] = [];
-    const server = createServer((request, response) => {
+    const front = await startFront((request, response) => {
       asked.push(request.method ?? '');
       const wait = asked.length <= times;
       response.writeHead(wait ? 429 : 200, wait ? { 'Retry-After': '0' } : {}).end(wait ? 'too many' : '{"ok":true}');
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const kubeconfig = `${plane.dir}/busy.kubeconfig`;
-    const cluster = {
-      server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      'insecure-skip-tls-verify': true,
-    };
-    const config = {
-      clusters: [{ name: 'c', cluster }],
-      users: [{ name: 'u', user: {} }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-    };
-
-    await writeFile(kubeconfig, JSON.stringify({ ...config, 'current-context': 'x' }));
-    return { asked, stop: () => server.close(), through: connect({ kubeconfig }) };
+    return { asked, front, through: front.client };
   }
 
   it('is asked again for a read, a bounded number of times, and never for a write', async () => {
@@ -221,9 +207,6 @@ describe('a busy API server', () => {
       retryAfterSeconds: 0,
     });
     expect(never.asked).toHaveLength(5);
-    for (const each of [patient, never]) {
-      each.through.close();
-      each.stop();
-    }
+    for (const { front } of [patient, never]) await front[Symbol.asyncDispose]();
   });
 });

@@ -5,6 +5,7 @@
  * test/loop and test/stories.
  */
 import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts';
+import { keptPod } from '../../src/release/kept.ts';
 import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
 import type { Outlook } from '../../src/release/places.ts';
 import { backupVolume } from '../../src/release/pods.ts';
@@ -273,7 +274,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
   };
   const reads: Reads = {
     workloads: async (namespace) => within(world.workloads, namespace),
-    pods: async (namespace) => within(world.pods, namespace),
+    pods: async (namespace) => within(world.pods, namespace).flatMap((pod) => keptPod(pod) ?? []),
+    pod: async (namespace, name) => within(world.pods, namespace).find((pod) => pod.metadata.name === name),
     replicaSetOwners: async (namespace) =>
       Object.fromEntries(
         within(world.workloads, namespace)

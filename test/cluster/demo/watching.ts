@@ -56,10 +56,10 @@ function rows(): number {
 async function look(client: Client): Promise<Omit<Seen, 'helm'>> {
   const { group, version, plural } = downgradeApi;
   const [pods, downgrades] = await Promise.all([
-    list<PodObject>(client, `/api/v1/namespaces/${namespaces.airflow}/pods`),
-    list<DowngradeObject>(client, `/apis/${group}/${version}/namespaces/${namespaces.airflow}/${plural}`),
+    list(client, `/api/v1/namespaces/${namespaces.airflow}/pods`, (pod: PodObject) => pod),
+    list(client, `/apis/${group}/${version}/namespaces/${namespaces.airflow}/${plural}`, (one: DowngradeObject) => one),
   ]);
-  const own = downgrades.items.filter(({ spec }) => spec.release === release);
+  const own = downgrades.filter(({ spec }) => spec.release === release);
   own.sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''));
-  return { pods: pods.items, downgrade: own.at(-1) };
+  return { pods, downgrade: own.at(-1) };
 }
