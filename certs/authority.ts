@@ -7,7 +7,6 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { generate } from 'selfsigned';
 
 const day = 24 * 3600 * 1000;
 const caDays = 3650;
@@ -103,6 +102,11 @@ async function issueLeaf(ca: Pair, wanted: Names, now: Date): Promise<Pair> {
     ],
   });
   return { cert: made.cert.trim(), key: made.private };
+}
+
+/** Loaded when something is due, once a year: loading it takes some 6 MiB that no replica has for anything else. */
+async function generate(...wanted: Parameters<typeof import('selfsigned')['generate']>) {
+  return await (await import('selfsigned')).generate(...wanted);
 }
 
 /** The algorithm is named because the library's own default is SHA-1. */
