@@ -10,9 +10,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The container's environment: ENV of the image, then the plain values of the manifest. */
 export async function containerEnvironment(): Promise<Record<string, string>> {
   const image = [...(await dockerfile()).matchAll(/^ENV (\w+)=(\S+)$/gm)].map(([, name, value]) => [name, value]);
-  const manifest = parse(await readFile(join(root, 'manifests/deployment.yaml'), 'utf8'));
-  const [container] = manifest.spec.template.spec.containers as { env: { name: string; value?: unknown }[] }[];
-  const plain = container!.env
+  const plain = (await containerOfManifest()).env
     .filter(({ value }) => value !== undefined)
     .map(({ name, value }) => [name, String(value)]);
   const all: Record<string, string> = Object.fromEntries([...image, ...plain]);
@@ -20,12 +18,31 @@ export async function containerEnvironment(): Promise<Record<string, string>> {
   return all;
 }
 
+/** MiB that the container may take before the kernel ends it. */
+export async function memoryLimitMiB(): Promise<number> {
+  const { memory } = (await containerOfManifest()).resources.limits;
+  const [, mebibytes] = /^(\d+)Mi$/.exec(memory) ?? [];
+  if (mebibytes === undefined)
+    throw new Error(`manifests/deployment.yaml limits memory to ${memory}, not to a number of Mi`);
+  return Number(mebibytes);
+}
+
+interface Container {
+  env: { name: string; value?: unknown }[];
+  resources: { limits: { memory: string } };
+}
+
+async function containerOfManifest(): Promise<Container> {
+  const manifest = parse(await readFile(join(root, 'manifests/deployment.yaml'), 'utf8'));
+  return manifest.spec.template.spec.containers[0];
+}
+
 /**
- * The file to start for downdraft.ts, in the form in which the image has src/main: TypeScript, or JavaScript compiled
- * into `folder`. Throws when the Dockerfile's command is neither.
+ * The file to start for a program of the bench, in the form in which the image has src/main: TypeScript, or JavaScript
+ * compiled into `folder`. Throws when the Dockerfile's command is neither.
  */
-export async function containerEntry(folder: string): Promise<string> {
-  const entry = join(root, 'test/bench/downdraft.ts');
+export async function containerEntry(folder: string, program: 'downdraft' | 'inpod'): Promise<string> {
+  const entry = join(root, `test/bench/${program}.ts`);
   const [, form] = /^CMD \[.*main\.(ts|js)"\]$/m.exec(await dockerfile()) ?? [];
   if (form === undefined) throw new Error('the Dockerfile starts neither main.ts nor main.js');
   if (form === 'ts') return entry;
@@ -50,7 +67,7 @@ export async function containerEntry(folder: string): Promise<string> {
     // Compiled before, for another server of the same run.
     if (error.code !== 'EEXIST') throw error;
   });
-  return join(out, 'test/bench/downdraft.js');
+  return join(out, `test/bench/${program}.js`);
 }
 
 async function dockerfile(): Promise<string> {

@@ -43,7 +43,7 @@ export async function makeCertificates(folder: string): Promise<string> {
 /** downdraft as in its container; with the URL of a database, it reads that one for every review. */
 export async function startDowndraft(place: Place, database?: string): Promise<Server> {
   const [port] = (await freePorts(1)) as [number];
-  const entry = await containerEntry(place.folder);
+  const entry = await containerEntry(place.folder, 'downdraft');
   const command = [process.execPath, entry, String(port), place.certificates, ...(database ? [database] : [])];
   return await startServer('downdraft', { command, env: await containerEnvironment(), port, path: '/mutate' }, place);
 }
