@@ -2,8 +2,10 @@
 import { writeFile } from 'node:fs/promises';
 import { help, readArguments } from './arguments.ts';
 import { measureRatios, recordedFile } from './budget.ts';
+import { memoryLimitMiB } from './image.ts';
 import { measureAll } from './measure.ts';
-import { tableOf, targetsOf } from './table.ts';
+import { bigCluster, measureMemory, type Taken } from './memory.ts';
+import { memoryTable, memoryTargets, tableOf, targetsOf, targetTable } from './table.ts';
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.abort());
@@ -26,9 +28,15 @@ async function main(): Promise<void> {
     await writeFile(recordedFile, `${JSON.stringify({ cpuRatioToGo: ratios }, undefined, 2)}\n`);
     return say(`recorded ${JSON.stringify(ratios)}`);
   }
-  const results = await measureAll(asked, say, stopping.signal);
-  const targets = targetsOf(results);
+  const results = asked.memory ? undefined : await measureAll(asked, say, stopping.signal);
+  const taken: Taken[] = [];
+  for (const role of ['follower', 'leader'] as const) {
+    say(`${role} in a big cluster`);
+    taken.push(await measureMemory(bigCluster, role, stopping.signal));
+  }
+  const targets = [...(results ? targetsOf(results) : []), ...memoryTargets(taken, await memoryLimitMiB())];
   if (asked.json !== undefined)
-    await writeFile(asked.json, `${JSON.stringify({ ...results, targets }, undefined, 2)}\n`);
-  process.stdout.write(tableOf(results, targets));
+    await writeFile(asked.json, `${JSON.stringify({ ...results, bigCluster: taken, targets }, undefined, 2)}\n`);
+  const tables = [...(results ? tableOf(results) : []), ...memoryTable(taken), ...targetTable(targets)];
+  process.stdout.write(`${tables.join('\n')}\n`);
 }

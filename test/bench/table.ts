@@ -1,6 +1,7 @@
 /** The figures as plain text, and what they should be. */
 import type { Round } from './load.ts';
 import type { Results } from './measure.ts';
+import { bigCluster, restLimitMiB, type Taken } from './memory.ts';
 
 export interface Target {
   what: string;
@@ -15,18 +16,6 @@ const go = 'controller-runtime';
 /** Each target with what was measured. */
 export function targetsOf({ figures, memory }: Results): Target[] {
   const of = (name: string, server = ours) => figures[name]![server]!;
-  const atLeast = (what: string, measured: number, wanted: number): Target => ({
-    what,
-    wanted: `at least ${wanted}`,
-    measured,
-    met: measured >= wanted,
-  });
-  const below = (what: string, measured: number, wanted: number): Target => ({
-    what,
-    wanted: `at most ${Number(wanted.toFixed(2))}`,
-    measured,
-    met: measured <= wanted,
-  });
   const sizes = ['8 KB', '1 MB'] as const;
   return [
     ...sizes.flatMap((size) => [
@@ -39,8 +28,50 @@ export function targetsOf({ figures, memory }: Results): Target[] {
   ];
 }
 
-/** The whole report. */
-export function tableOf(results: Results, targets: Target[]): string {
+function atLeast(what: string, measured: number, wanted: number): Target {
+  return { what, wanted: `at least ${wanted}`, measured, met: measured >= wanted };
+}
+
+function below(what: string, measured: number, wanted: number): Target {
+  return { what, wanted: `at most ${Number(wanted.toFixed(2))}`, measured, met: measured <= wanted };
+}
+
+/** The targets of a big cluster. */
+export function memoryTargets(taken: Taken[], limitMiB: number): Target[] {
+  return taken.flatMap(({ role, rest, peak }) => [
+    below(`MiB resident of a ${role} at rest in a big cluster`, rest, restLimitMiB),
+    below(`MiB resident of a ${role} at most in a big cluster`, peak, limitMiB),
+  ]);
+}
+
+/** What each role took in the big cluster. */
+export function memoryTable(taken: Taken[]): string[] {
+  const { releases, pods, crowded, foreign } = bigCluster;
+  const rows = taken.map(({ role, rest, peak, readySeconds, quietSeconds }) => [
+    role,
+    ...[rest, peak, readySeconds, quietSeconds].map((figure) => figure.toFixed(0)),
+  ]);
+  return [
+    `a big cluster: ${releases} releases, ${pods} pods (${crowded} in one namespace), ${foreign} Deployments of others`,
+    '',
+    ...aligned([['resident MiB', 'at rest', 'most ever', 's to ready', 's to quiet'], ...rows], 1),
+    '',
+  ];
+}
+
+/** Each target, met or missed. */
+export function targetTable(targets: Target[]): string[] {
+  const rows = targets.map(({ what, wanted, measured, met }) => [
+    met ? 'met' : 'MISSED',
+    what,
+    round(measured),
+    wanted,
+  ]);
+  return [...aligned([['', 'target', 'measured', 'wanted'], ...rows], 2), ''];
+}
+
+/** What was measured beside others. */
+export function tableOf(results: Results): string[] {
   const { machine, releases, rounds, seconds, figures, memory } = results;
   const rows = Object.entries(figures).flatMap(([name, servers]) =>
     Object.entries(servers).map(([server, round]) => rowOf(name, server, round, servers[go])),
@@ -52,12 +83,6 @@ export function tableOf(results: Results, targets: Target[]): string {
     afterLarge.toFixed(0),
     peak.toFixed(0),
   ]);
-  const targetRows = targets.map(({ what, wanted, measured, met }) => [
-    met ? 'met' : 'MISSED',
-    what,
-    round(measured),
-    wanted,
-  ]);
   return [
     `${machine.cores} cores, ${machine.model.trim()}, Node ${machine.node}; ${releases} releases of 6 workloads loaded`,
     `TLS, keep-alive, 4 connections; medians of ${rounds} interleaved rounds of ${seconds} s; Go is 1`,
@@ -66,9 +91,7 @@ export function tableOf(results: Results, targets: Target[]): string {
     '',
     ...aligned([['resident MiB', 'at rest', 'after 1 MB', 'most ever'], ...memoryRows], 1),
     '',
-    ...aligned([['', 'target', 'measured', 'wanted'], ...targetRows], 2),
-    '',
-  ].join('\n');
+  ];
 }
 
 function rowOf(name: string, server: string, r: Round, beside: Round | undefined): string[] {
