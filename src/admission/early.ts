@@ -5,14 +5,14 @@
  * It only says earlier what /mutate would say, and never holds: what is not certain is let through, since the workloads'
  * own webhook is the guard. So nothing here may throw: an answer "could not judge" would refuse the upgrade.
  */
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { nameOf } from '../release/reasons.ts';
 import type { Workload } from '../release/release.ts';
 import type { Verdict } from '../release/verdict.ts';
 import { connectionFingerprint, readWorkload } from '../release/workload.ts';
-import { decodeHelmRelease, type HookJob, hookJobsOf, recordLimits, workloadsOf } from './helmrelease.ts';
+import type { HookJob } from './helmrelease.ts';
 import { judgeWithin } from './observe.ts';
 import type { Ports } from './ports.ts';
+import { readRecord } from './recordreader.ts';
 import { type Answer, allowed, denied, type ReviewRequest } from './review.ts';
 
 /** Status of a record that is about to change workloads → the hooks that Helm waits for first. */
@@ -71,28 +71,24 @@ function pendingOf({ operation, kind, group, subResource, object }: ReviewReques
 type Pending = (typeof pending)[string];
 
 async function judgeRecord(request: ReviewRequest, about: Pending, signal: AbortSignal, ports: Ports): Promise<Answer> {
-  const release = decodeHelmRelease({ ...request.object, kind: request.kind }, recordLimits);
-  if (!release || release.namespace !== request.namespace) return notJudged;
-  const workloads = await gather(workloadsOf(release, recordLimits), signal);
+  const { namespace } = request;
+  // Half of the time; the rest is for judging.
+  const question = { object: recordOf(request), namespace, event: about.event };
+  const read = await readRecord(question, ports.settings.budgetMs / 2);
+  if (!read) return notJudged;
+  const { workloads, jobs } = read;
   if (workloads.length === 0) return allowed('NotAirflow');
   const wishes = await wishesOf(workloads.slice(0, mostWorkloads), signal, ports);
   const judged = await Promise.all(wishes.map(async (wish) => ({ wish, verdict: await judgeWish(wish, ports) })));
   for (const { wish, verdict } of judged)
     if (verdict.verdict === 'deny') return denied(verdict.reason, withOthers(verdict.message, wish));
-  const jobs = judged.some(({ verdict }) => isAhead(verdict))
-    ? await gather(hookJobsOf(release, about.event, recordLimits), signal)
-    : [];
   return deadlock(judged, jobs, about) ?? allowed(judged[0]?.verdict.reason ?? 'SameImage');
 }
 
-/** Takes all that a generator finds, letting other reviews be answered in between. */
-async function gather<T>(found: Iterable<T | undefined>, signal: AbortSignal): Promise<T[]> {
-  const all: T[] = [];
-  for (const one of found) {
-    if (one !== undefined) all.push(one);
-    await yieldToOthers(undefined, { signal });
-  }
-  return all;
+/** Only what is read of it: the whole object would be copied into the thread. */
+function recordOf({ kind, object }: ReviewRequest) {
+  const { release } = (object.data ?? {}) as { release?: unknown };
+  return { kind, data: typeof release === 'string' ? { release } : {} };
 }
 
 /** The changes of image to what is stored. Workloads of one release that wish the same are one wish: they share a database. */

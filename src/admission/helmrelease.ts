@@ -1,8 +1,8 @@
 /**
  * Helm's release record, which Helm writes before anything else: what workloads and hook Jobs are in it.
  *
- * Pure. Whoever may write a Secret can make one up, and every review of the guard waits while one is read: so each step is
- * bounded and linear, the large rest of a record (chart, values) is stepped over and never parsed, and whatever is odd is
+ * Pure. Whoever may write a Secret can make one up: so each step is bounded, and linear but for the YAML parser (why it runs
+ * in a thread of its own); the large rest of a record (chart, values) is stepped over and never parsed, and whatever is odd is
  * "nothing", never an error that would quote what stands in it. Values hold passwords: nothing of a record may be logged.
  */
 import { gunzipSync } from 'node:zlib';
@@ -47,8 +47,8 @@ const MiB = 1024 * KiB;
 /** Several times what the largest charts need. */
 export const recordLimits: Limits = {
   encoded: 2 * MiB,
-  decoded: 16 * MiB,
-  manifest: 8 * MiB,
+  decoded: 8 * MiB,
+  manifest: 4 * MiB,
   hooks: 512 * KiB,
   document: 64 * KiB,
   parsed: 384 * KiB,

@@ -204,6 +204,25 @@ describe('what cannot be judged is let through, never refused', () => {
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
+  it('of two at once, the second: only one is read at a time', async () => {
+    const both = await Promise.all([ask({ objects: to(ancient) }), ask({ objects: to(ancient) })]);
+    expect(both.map(({ answer }) => answer.audit.reason)).toEqual(['TargetTooOld', 'NotJudged']);
+  });
+
+  it('that takes the YAML parser too long; the next one is judged', async () => {
+    const endless = `apiVersion: apps/v1\nkind: Deployment\n# airflow\na:\n  ${'? '.repeat(20_000)}`;
+    const { answer } = await ask({ manifest: endless }, { budgetMs: 300 });
+    expect(answer.audit).toEqual({ verdict: 'allow', reason: 'NotJudged' });
+    expect((await ask({ objects: to(ancient) })).answer.audit.verdict).toBe('deny');
+  });
+
+  it('that takes too much memory; the next one is judged', async () => {
+    const objects = Array.from({ length: 6 }, () => `a: [${'{},'.repeat(20_000)}]`);
+    const manifest = objects.map((a) => `---\napiVersion: apps/v1\nkind: Deployment\n# airflow\n${a}\n`).join('');
+    expect((await ask({ manifest })).answer.audit.verdict).toBe('allow');
+    expect((await ask({ objects: to(ancient) })).answer.audit.verdict).toBe('deny');
+  });
+
   it('asks for no more workloads than a release has', async () => {
     const objects = Array.from({ length: 200 }, (_, i) => makeDeployment({ name: `a${i}`, image: ancient }));
     const { asked } = await ask({ objects }, { budgetMs: 60_000 });

@@ -190,9 +190,9 @@ describe('the workloads of a manifest', () => {
 
   const kind = 'apiVersion: apps/v1\nkind: Deployment\n# airflow\n';
   it.each([
-    ['separators', '---\n'.repeat(MiB)],
-    ['dashes', '-'.repeat(7 * MiB)],
-    ['kinds', 'kind:'.repeat(MiB)],
+    ['separators', '---\n'.repeat(MiB / 2)],
+    ['dashes', '-'.repeat(3 * MiB)],
+    ['kinds', 'kind:'.repeat(MiB / 2)],
     ['commas and spaces', `{${', '.repeat(MiB)}`],
     ['keys', `---\n${kind}${Array.from({ length: 6000 }, (_, k) => `k${k}: 1\n`).join('')}`],
     ['brackets', Array.from({ length: 10 }, () => `---\n${kind}a: ${'['.repeat(60_000)}\n`).join('')],

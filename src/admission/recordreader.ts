@@ -1,0 +1,58 @@
+/**
+ * Reads Helm's release records in a thread of its own: for some texts a YAML parser takes seconds, and every review of the
+ * guard would wait. One at a time, with its own limit of memory, and ended when it takes too long.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Question, RecordRead } from './recordthread.ts';
+
+/** Several times what the largest charts need. When it is not enough, the thread ends and the process does not. */
+const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 2 };
+
+/** A deploy of several releases shares one thread; after it the memory is given back. */
+const idleMs = 10_000;
+
+// As this file: TypeScript, or what was made of it.
+const file = new URL(import.meta.url.endsWith('.ts') ? './recordthread.ts' : './recordthread.js', import.meta.url);
+
+let thread: Worker | undefined;
+let busy = false;
+let leaving: NodeJS.Timeout | undefined;
+
+/** What is in a record; undefined when it is none, when another is being read, or when it was not read in time. */
+export async function readRecord(question: Question, timeoutMs: number): Promise<RecordRead | undefined> {
+  if (busy) return undefined;
+  busy = true;
+  clearTimeout(leaving);
+  const { promise, resolve } = Promise.withResolvers<RecordRead | undefined>();
+  thread ??= started();
+  const worker = thread;
+  const giveUp = () => {
+    end(worker);
+    resolve(undefined);
+  };
+  const late = setTimeout(giveUp, timeoutMs);
+  // Out of memory is an error of the thread.
+  worker.once('message', resolve).once('error', giveUp).once('exit', giveUp);
+  try {
+    worker.postMessage(question);
+    return await promise;
+  } finally {
+    clearTimeout(late);
+    worker.off('message', resolve).off('error', giveUp).off('exit', giveUp);
+    leaving = setTimeout(() => end(worker), idleMs).unref();
+    busy = false;
+  }
+}
+
+function started(): Worker {
+  const worker = new Worker(file, { resourceLimits, env: {}, execArgv: [] });
+  // Also when nobody is waiting for an answer.
+  worker.on('error', () => end(worker));
+  worker.unref();
+  return worker;
+}
+
+function end(worker: Worker): void {
+  if (thread === worker) thread = undefined;
+  void worker.terminate();
+}
