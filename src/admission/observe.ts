@@ -67,9 +67,19 @@ export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decis
   }
 }
 
+/** What came to be known on the way to a verdict. */
+interface Seen {
+  mode?: Mode;
+  by?: string[];
+  /** Something of the release is held or under way. */
+  concerned?: boolean;
+  /** Something of the release is stored. */
+  stored?: boolean;
+}
+
 async function decided(subject: Subject, ports: Ports, look: Look): Promise<Decision> {
   const { workload } = subject;
-  const seen: { mode?: Mode; by?: string[]; concerned?: boolean } = {};
+  const seen: Seen = {};
   const verdict = await judged(subject, ports, look, seen).catch((error) => notObserved(subject, error));
   const circumstances = {
     workload,
@@ -78,7 +88,8 @@ async function decided(subject: Subject, ports: Ports, look: Look): Promise<Deci
     fresh: subject.lenient === true && seen.concerned !== true,
   };
   const decision = decide(verdict, { ...circumstances, missingRights: [] });
-  if (decision.verdict !== 'hold' || subject.onlyRefused) return decision;
+  // Of what is not stored anyone could make up any number, each a dozen questions to the API server.
+  if (decision.verdict !== 'hold' || subject.onlyRefused || !seen.stored) return decision;
   try {
     const missingRights = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
     return decide(verdict, { ...circumstances, missingRights });
@@ -87,12 +98,7 @@ async function decided(subject: Subject, ports: Ports, look: Look): Promise<Deci
   }
 }
 
-async function judged(
-  subject: Subject,
-  ports: Ports,
-  look: Look,
-  seen: { mode?: Mode; by?: string[]; concerned?: boolean },
-): Promise<Verdict> {
+async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): Promise<Verdict> {
   const { workload, image, others = [], from, connectionChanged = false } = subject;
   // On its own and first: whatever fails after it, a policy that only observes must not hold.
   Object.assign(seen, await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)));
@@ -102,6 +108,7 @@ async function judged(
     look('whether one was turned round', (signal) => ports.turned(workload.namespace, workload.release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(signal)),
   ]);
+  seen.stored = stored !== undefined || run !== undefined;
   seen.concerned = run !== undefined || (stored !== undefined && holdOf(stored) !== undefined);
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
   const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
