@@ -1,46 +1,84 @@
 /**
- * The body of a review: bytes → text, without what no webhook reads. Managed fields and kubectl's copy of the object are
+ * The body of a review: bytes in, without what no webhook reads. Managed fields and kubectl's copy of the object are
  * most of a large object and the dearest part to parse. They read as [] and "", and stay in the object as they are, since
  * the answer is a patch. Only the compact form that API servers send is cut; of any other, everything is kept.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Inflow } from './inflow.ts';
 import { afterBody } from './quiet.ts';
-
-/** More bytes than a review can have; `statusCode` is what fastify answers. */
-export class BodyTooLarge extends Error {
-  code = 'FST_ERR_CTP_BODY_TOO_LARGE';
-  statusCode = 413;
-}
+import { Aborted, Busy, TooLarge } from './refusals.ts';
 
 /** Buffers to use again: V8 counts a fresh one against the heap, and would collect all of it every few large bodies. */
 const idle: Buffer[] = [];
 const [mostIdle, largestIdle, smallest] = [4, 2 * 1024 * 1024, 64 * 1024];
 
-/** Reads a body of at most `most` bytes. Rejects with BodyTooLarge, or with what the connection died of. */
-export function receiveText(body: IncomingMessage, most: number): Promise<string> {
-  const length = Number(body.headers['content-length'] ?? 0);
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  if (length > most) reject(new BodyTooLarge());
-  let buffer = idle.pop() ?? Buffer.allocUnsafeSlow(smallest);
+/** A body in a buffer that is used again after `release`. */
+export interface Received {
+  bytes: Buffer;
+  release(): void;
+}
+
+/** Reads a body of at most `most` bytes. Throws TooLarge, Busy when there is no room, or Aborted. */
+export function receive(body: IncomingMessage, most: number, inflow: Inflow): Promise<Received> {
+  const announced = Number(body.headers['content-length'] ?? 0);
+  const { promise, resolve, reject } = Promise.withResolvers<Received>();
+  let buffer: Buffer | undefined;
   let end = 0;
-  body.on('data', (chunk: Buffer) => {
-    if (end + chunk.length > most) return reject(new BodyTooLarge());
-    if (end + chunk.length > buffer.length)
-      buffer = grown(buffer, end, Math.max(Math.min(length, most), end + chunk.length));
-    end += chunk.copy(buffer, end);
-  });
-  body.once('error', reject);
-  body.once('end', () => {
-    resolve(readText(buffer.subarray(0, end)));
+  let settled = false;
+  const release = () => {
+    inflow.leave(reception);
+    if (!buffer) return;
     if (idle.length < mostIdle && buffer.length <= largestIdle) idle.push(buffer);
+    buffer = undefined;
     afterBody(end);
+  };
+  const refuse = (why: Error) => {
+    if (settled) return;
+    settled = true;
+    release();
+    body.off('data', take).resume();
+    reject(why);
+  };
+  const reception = { cut: () => refuse(new Busy()) };
+  const take = (chunk: Buffer) => {
+    const wanted = end + chunk.length;
+    if (wanted > most) return refuse(tooLarge(most));
+    if (!buffer || wanted > buffer.length) {
+      const size = sizeFor(wanted, announced, most);
+      if (!inflow.take(reception, size - (buffer?.length ?? 0))) return refuse(new Busy());
+      buffer = grown(buffer, end, size);
+    }
+    end += chunk.copy(buffer, end);
+  };
+  if (announced > most) refuse(tooLarge(most));
+  else body.on('data', take);
+  body.once('error', () => refuse(new Aborted('the body was cut')));
+  body.once('close', () => refuse(new Aborted('the body was cut')));
+  body.once('end', () => {
+    if (settled) return;
+    settled = true;
+    resolve({ bytes: (buffer ?? Buffer.alloc(0)).subarray(0, end), release });
   });
   return promise;
 }
 
-function grown(buffer: Buffer, end: number, wanted: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * buffer.length));
-  buffer.copy(larger, 0, 0, end);
+function tooLarge(most: number): TooLarge {
+  return new TooLarge(`the body is larger than ${most} bytes, more than an AdmissionReview can have`);
+}
+
+/** Not simply what is announced: whoever announces much and sends little would take all the room. */
+function sizeFor(wanted: number, announced: number, most: number): number {
+  if (wanted <= smallest) return smallest;
+  const doubled = Math.min(most, 2 ** Math.ceil(Math.log2(wanted)));
+  return announced <= largestIdle ? Math.max(wanted, announced) : doubled;
+}
+
+function grown(old: Buffer | undefined, end: number, size: number): Buffer {
+  const at = idle.findIndex((buffer) => buffer.length >= size);
+  const larger = at < 0 ? Buffer.allocUnsafeSlow(size) : idle.splice(at, 1)[0]!;
+  if (!old) return larger;
+  old.copy(larger, 0, 0, end);
+  if (idle.length < mostIdle && old.length <= largestIdle) idle.push(old);
   return larger;
 }
 
@@ -48,8 +86,8 @@ function grown(buffer: Buffer, end: number, wanted: number): Buffer {
 const fieldsKey = 'managedFields":[';
 const copyKey = 'kubectl.kubernetes.io/last-applied-configuration":"';
 
-/** The text of a body, of which the unread parts are left out; they need not be well-formed. Overwrites the body. */
-export function readText(body: Buffer): string {
+/** A body of which the unread parts are left out; they need not be well-formed. Overwrites the body. */
+export function withoutUnread(body: Buffer): Buffer {
   let end = 0;
   let kept = 0;
   let fields = placeOf(body, fieldsKey, 0);
@@ -62,7 +100,7 @@ export function readText(body: Buffer): string {
     if (copy <= kept) copy = placeOf(body, copyKey, kept);
   }
   end += body.copy(body, end, kept);
-  return body.toString('utf8', 0, end);
+  return body.subarray(0, end);
 }
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];

@@ -2,23 +2,16 @@
  * The HTTPS server of the webhooks: bytes ↔ AdmissionReview, limits, logging. What is decided stands in the four files
  * beside it. The object of a review is never checked against a schema, since such a check may change it.
  */
-import type { IncomingMessage } from 'node:http';
 import type { ServerOptions } from 'node:https';
-import { promisify } from 'node:util';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
-import { receiveText } from './body.ts';
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import { isNext, limitConnections } from './connections.ts';
 import { early } from './early.ts';
 import { ephemeral } from './ephemeral.ts';
 import { drain, gate } from './gate.ts';
 import { type AdmissionMetrics, admissionMetrics } from './metrics.ts';
 import { mutate } from './mutate.ts';
 import type { Ports } from './ports.ts';
+import { makeReader } from './reading.ts';
 import { type Answer, errored, MalformedReview, type ReviewRequest, readReview, respond } from './review.ts';
 import { validate } from './validate.ts';
 
@@ -33,13 +26,11 @@ export const webhooks = {
 } as const;
 
 /**
- * API servers take objects of up to 3 MiB; a review carries the object and the old object, and 1 MiB is left for who asks
- * and for the options: 2 × 3 + 1. fastify's own limit of 1 MiB would refuse ordinary large objects.
+ * API servers send a review within milliseconds and give up after timeoutSeconds, 10; kubelets and Prometheus send a line.
+ * Who is slower is cut.
  */
-const bodyLimit = 7 * 1024 * 1024;
-
-/** From the first byte to the last; the API server itself gives up after timeoutSeconds, at most 30. */
-const requestTimeout = 30_000;
+const times = { handshakeTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+const requestTimeout = 10_000;
 
 /** Longer than any review takes: what is still open this long after the server began to close is cut. */
 const farewellMs = 5_000;
@@ -54,27 +45,20 @@ export function buildServer(
   { logger, tls }: { logger: FastifyBaseLogger | undefined; tls?: ServerOptions },
 ): AdmissionServer {
   const app = Fastify({
-    bodyLimit,
     requestTimeout,
     keepAliveTimeout: 90_000,
     logController: new LogController({ disableRequestLogging: true }),
-    // A key "__proto__" in a body is dropped while parsing; the patch is made of the rest and leaves it as it was.
-    onProtoPoisoning: 'remove',
-    onConstructorPoisoning: 'ignore',
     ...(logger ? { loggerInstance: logger } : {}),
-    https: tls ? { minVersion: 'TLSv1.2', ...tls } : null,
+    ...(tls ? { https: { minVersion: 'TLSv1.2', ...times, ...tls } } : { http: times }),
   });
-  const careful = app.getDefaultJsonParser('remove', 'ignore');
-  app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
-    const text = await receiveText(body, bodyLimit);
-    // A key "__proto__", also a masked one, is rare; the slower parser drops it.
-    if (/__proto__|\\u00(?:5f|6f|7[024])/i.test(text)) return promisify(careful)(request, text);
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw new MalformedReview('the body is no JSON');
-    }
+  limitConnections(app.server);
+  app.addHook('onRequest', async (request, reply) => {
+    if (!isNext(request.raw, reply.raw)) reply.hijack();
   });
+  // A body is read by the webhooks alone, within their limits; no other parser may take one in.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', (_request, _body, done) => done(null));
+  const read = makeReader(app.getDefaultJsonParser('remove', 'ignore'));
   // Once it closes, Node no longer times out a connection on which nothing was asked yet, and would wait for it for ever.
   app.addHook('preClose', async () => void setTimeout(() => app.server.closeAllConnections(), farewellMs).unref());
   app.get('/healthz', async () => 'ok');
@@ -85,14 +69,21 @@ export function buildServer(
   const metrics = admissionMetrics(Object.keys(webhooks));
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   for (const [path, webhook] of Object.entries(webhooks))
-    app.post(path, async ({ body, log }) => {
-      const request = readReview(body);
-      return respond(request.uid, await answer(request, { path, webhook, ports, log, metrics }));
+    app.post(path, async ({ raw, log }) => {
+      const { body, leave } = await read(raw);
+      try {
+        const request = readReview(body);
+        return respond(request.uid, await answer(request, { path, webhook, ports, log, metrics }));
+      } finally {
+        leave();
+      }
     });
   app.setErrorHandler<FastifyError | MalformedReview>((error, request, reply) => {
     const { code, text } = refusal(error);
     request.log.warn({ code, path: request.url, error: error.message }, 'request refused');
-    return reply.code(code).type('text/plain').send(text);
+    if (code === 503) reply.header('retry-after', '1');
+    // What is left of the body is not waited for.
+    return reply.code(code).header('connection', 'close').type('text/plain').send(text);
   });
   return app as unknown as AdmissionServer;
 }
@@ -132,8 +123,7 @@ async function answered(request: ReviewRequest, webhook: Webhook, ports: Ports):
 /** What is said to a client whose request has no uid to answer to. */
 function refusal(error: FastifyError | MalformedReview): { code: number; text: string } {
   if (error instanceof MalformedReview) return { code: 400, text: error.message };
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return { code: 413, text: `the body is larger than ${bodyLimit} bytes, more than an AdmissionReview can have` };
-  if (error.statusCode && error.statusCode < 500) return { code: error.statusCode, text: error.message };
+  if (error.statusCode && (error.statusCode < 500 || error.statusCode === 503))
+    return { code: error.statusCode, text: error.message };
   return { code: 500, text: 'the request could not be read' };
 }

@@ -62,12 +62,23 @@ describe('a review that is odd', () => {
     expect(answer.patch.length).toBeLessThan(1000);
   });
 
-  it.each([10, 1000, 200_000])('nested %i deep is answered', async (depth) => {
+  const nested = (depth: number) => {
     const deep = `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
-    const body = JSON.stringify(update()).replace('"heritage":"Helm"', `"heritage":"Helm","deep":${deep}`);
-    const { response } = (await post('/mutate', body)).json();
-    expect(response.uid).toBe(update().request.uid);
-    expect(['hold', 'error']).toContain(response.auditAnnotations.verdict);
+    return JSON.stringify(update()).replace('"heritage":"Helm"', `"heritage":"Helm","deep":${deep}`);
+  };
+
+  it.each([10, 900])('nested %i deep is judged', async (depth) => {
+    const { response } = (await post('/mutate', nested(depth))).json();
+    expect(response).toMatchObject({ uid: update().request.uid, auditAnnotations: { verdict: 'hold' } });
+  });
+
+  it.each([
+    ['nested deeper than any object', nested(1100), 'nested'],
+    ['of more values than any object has', JSON.stringify({ ...update(), more: Array(200_000).fill(0) }), 'values'],
+  ])('%s is refused unparsed, with a sentence', async (_, body, why) => {
+    const answer = await post('/mutate', body);
+    expect(answer.statusCode).toBe(413);
+    expect(answer.body).toContain(why);
   });
 
   it('with __proto__ everywhere is judged as without, and the patch names none of it', async () => {

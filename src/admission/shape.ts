@@ -1,0 +1,45 @@
+/**
+ * How much a JSON text will be once it is parsed, told from its bytes. 7 MiB of `{},{},…` become some 150 MB of objects,
+ * more than the whole heap, so what no review can be is refused before anything is made of it.
+ */
+
+/** Values are counted by what stands before or between them: brackets, commas, colons. */
+export interface Shape {
+  values: number;
+  depth: number;
+}
+
+/** Some 20,000 environment variables, in the object and in the old one: more than a process can be started with. */
+export const mostValues = 200_000;
+
+/** A pod template is some 12 deep; a schema that nests itself is in no workload. */
+export const mostDepth = 1_000;
+
+/** Of what V8 makes of a text: a value of the dearest kind (an object with a key of its own), and a character of it twice. */
+const [bytesOfValue, bytesOfCharacter] = [80, 2];
+
+const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
+const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/** Counts; the text need not be well-formed. */
+export function shapeOf(text: Buffer): Shape {
+  const end = text.length;
+  let [values, depth, deepest] = [0, 0, 0];
+  for (let at = 0; at < end; at++) {
+    const byte = text[at];
+    if (byte === quote) {
+      at++;
+      while (at < end && text[at] !== quote) at += text[at] === backslash ? 2 : 1;
+    } else if (byte === comma || byte === colon) values++;
+    else if (byte === openArray || byte === openObject) {
+      values++;
+      if (++depth > deepest) deepest = depth;
+    } else if (byte === closeArray || byte === closeObject) depth--;
+  }
+  return { values, depth: deepest };
+}
+
+/** Bytes of memory that the parsed text takes at most. */
+export function weightOf(bytes: number, { values }: Shape): number {
+  return bytes * bytesOfCharacter + values * bytesOfValue;
+}
