@@ -1,16 +1,17 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
 import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
-import type { Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
+import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
 import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
-import { gateConfigurationName, gateTrialPod } from './gate.ts';
+import { gateOf } from './deletions.ts';
+import { gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
-import { apps, byUs, configurations, core, downgradesOf, isObjectName, workloadPath } from './paths.ts';
+import { apps, batch, byUs, core, downgradesOf, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { sharing } from './sharing.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
@@ -48,10 +49,10 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
         metadata: withoutNotes(object.metadata),
       })),
     gateExists: async (namespace: string, release: string): Promise<boolean> =>
-      (await found(
-        client,
-        configurations('MutatingWebhookConfiguration', gateConfigurationName(namespace, release)),
-      )) !== undefined,
+      (await gateOf(client, namespace, release)) !== undefined,
+    /** Undefined when there is none of that name, as there is none of what is no name. */
+    job: async (namespace: string, name: string): Promise<JobObject | undefined> =>
+      isObjectName(name) ? await found<JobObject>(client, batch(namespace, 'jobs', name)) : undefined,
     gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
       await gateInForce(client, namespace, release, profile),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */

@@ -6,6 +6,7 @@ import type { ImageKnowledge } from '../release/release.ts';
 import type { BackupObject } from '../release/snapshots.ts';
 import { createBackup } from './backups.ts';
 import type { Client } from './client.ts';
+import { gateOf, remove, removeGate } from './deletions.ts';
 import { ApiError, conflict, notFound } from './errors.ts';
 import { type EventWords, eventOf } from './events.ts';
 import { startDetached, writeFile } from './files.ts';
@@ -37,7 +38,6 @@ export interface WritesOptions {
 
 /** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
 export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
-  const gates = (...named: [name?: string]) => configurations('MutatingWebhookConfiguration', ...named);
   return {
     createDowngrade: async (object: DowngradeObject): Promise<void> =>
       await create(client, downgradesOf(object.metadata.namespace), object),
@@ -49,11 +49,8 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
         kind: 'Pod',
         ...pod,
       }),
-    deletePod: async (namespace: string, name: string, uid: string): Promise<void> => {
-      // 409: another pod has that name by now.
-      const goneOrOther = (error: unknown) => notFound(error) || conflict(error);
-      await remove(client, core(namespace, 'pods', name), { preconditions: { uid } }, goneOrOther);
-    },
+    deletePod: async (namespace: string, name: string, uid: string): Promise<void> =>
+      await remove(client, core(namespace, 'pods', name), uid),
     ungatePod: async (namespace: string, name: string, uid: string) => await ungatePod(client, namespace, name, uid),
     labelPod: async (
       namespace: string,
@@ -66,12 +63,12 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     restoreTemplate: async (workload: WorkloadObject, template: PodTemplate): Promise<void> =>
       await restoreTemplate(client, workload, template),
     createGate: async (namespace: string, release: string, profile: ProfileName): Promise<void> =>
-      await create(client, gates(), gateConfiguration(namespace, release, gateReach(), profile)),
+      await createGate(client, namespace, release, gateConfiguration(namespace, release, gateReach(), profile)),
     deleteGate: async (namespace: string, release: string): Promise<void> =>
-      await remove(client, gates(gateConfigurationName(namespace, release)), {}, notFound),
+      await removeGate(client, namespace, release),
     /** With its pods, which the garbage collector takes. */
-    deleteJob: async (namespace: string, name: string): Promise<void> =>
-      await remove(client, batch(namespace, 'jobs', name), { propagationPolicy: 'Background' }, notFound),
+    deleteJob: async (namespace: string, name: string, uid: string): Promise<void> =>
+      await remove(client, batch(namespace, 'jobs', name), uid, { propagationPolicy: 'Background' }),
     writeFile: async (namespace: string, pod: string, container: string, path: string, text: string): Promise<void> =>
       await writeFile(client, namespace, pod, container, path, text),
     startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
@@ -118,17 +115,13 @@ async function patchPod(client: Client, namespace: string, name: string, body: u
   }
 }
 
-async function remove(
-  client: Client,
-  path: string,
-  body: Record<string, unknown>,
-  fine: (error: unknown) => boolean,
-): Promise<void> {
-  try {
-    await client.request('DELETE', path, { body: { apiVersion: 'v1', kind: 'DeleteOptions', ...body } });
-  } catch (error) {
-    if (!fine(error)) throw error;
-  }
+/** There already is fine, if it is that gate: a release is never drained behind a configuration of others. */
+async function createGate(client: Client, namespace: string, release: string, body: object): Promise<void> {
+  await create(client, configurations('MutatingWebhookConfiguration'), body);
+  if ((await gateOf(client, namespace, release)) !== undefined) return;
+  throw new Error(
+    `MutatingWebhookConfiguration ${gateConfigurationName(namespace, release)} is there and does not say that it is downdraft's gate of release ${release} in namespace ${namespace}; nothing is drained until it is deleted`,
+  );
 }
 
 const ungateTries = 3;

@@ -4,6 +4,7 @@
  */
 import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
+import { jobOf } from '../release/misfits.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
@@ -71,7 +72,7 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
     case 'ungate':
       return each(act.pods, (pod) => writes.ungatePod(namespace, pod.name, pod.uid));
     case 'endMisfits':
-      return each(act.pods, (pod) => endMisfit(pod, namespace, writes));
+      return each(act.pods, (pod) => endMisfit(release, pod, writes));
     case 'dismissHelpers':
       return each(release.pods, (pod) => dismiss(pod, namespace, writes));
     case 'dropCopy':
@@ -230,9 +231,11 @@ async function dropExpired(expired: Expired, release: Release, writes: Writes): 
   }
 }
 
-async function endMisfit(pod: Pod, namespace: string, writes: Writes): Promise<void> {
-  if (pod.owner?.kind === 'Job') return writes.deleteJob(namespace, pod.owner.name);
-  return writes.deletePod(namespace, pod.name, pod.uid);
+/** The pod of a Job would only come back. */
+async function endMisfit(release: Release, pod: Pod, writes: Writes): Promise<void> {
+  const job = jobOf(release, pod);
+  if (job) return writes.deleteJob(release.namespace, job.name, job.uid);
+  return writes.deletePod(release.namespace, pod.name, pod.uid);
 }
 
 async function each(pods: Pod[], act: (pod: Pod) => unknown): Promise<void> {

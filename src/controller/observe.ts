@@ -4,6 +4,7 @@
  */
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
+import { jobsToRead } from '../release/misfits.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
@@ -28,7 +29,7 @@ export async function observe(
   { namespace, name }: { namespace: string; name: string },
   settings: ObserveSettings,
 ): Promise<Release> {
-  const [objects, podObjects, owners, downgrades, gateExists, learned, policy] = await Promise.all([
+  const [objects, podObjects, owners, downgrades, gateExists, learned, { mode, rules }] = await Promise.all([
     reads.workloads(namespace),
     reads.pods(namespace),
     reads.replicaSetOwners(namespace),
@@ -55,7 +56,7 @@ export async function observe(
     { namespace, name, workloads, pods, run, runner },
     settings,
   );
-  const { mode, rules } = policy;
+  const images = await knowImages(reads, { workloads, pods, run, learned, digests }, settings);
   const release: Release = {
     namespace,
     name,
@@ -65,7 +66,7 @@ export async function observe(
     workloads,
     pods,
     database,
-    images: await knowImages(reads, { workloads, pods, run, learned, digests }, settings),
+    images,
     moved,
     run,
     gate,
@@ -75,6 +76,7 @@ export async function observe(
     sessions,
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
+    jobs: await jobsFor(reads, { namespace, name, images, database, pods, run }),
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
@@ -97,6 +99,12 @@ async function templatesFor(
     namespace,
     workloads.filter((w) => w.hold).map((w) => w.object),
   );
+}
+
+/** An ownerReference is its writer's word: what it names is read before anything is done to it. */
+async function jobsFor(reads: Reads, release: Parameters<typeof jobsToRead>[0]): Promise<Release['jobs']> {
+  const read = jobsToRead(release).map(async (name) => [name, await reads.job(release.namespace, name)] as const);
+  return Object.fromEntries((await Promise.all(read)).flatMap(([name, job]) => (job ? [[name, job]] : [])));
 }
 
 /** Read until the record says since when a newer version has run. */

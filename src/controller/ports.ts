@@ -3,7 +3,7 @@
  * so a test that wraps every one of them has found every write there is.
  */
 import type { RegistryAnswer } from '../release/images.ts';
-import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
+import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
 import type { ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
@@ -45,7 +45,9 @@ export interface Reads {
   /** Maps each ReplicaSet of the namespace to the Deployment that owns it. */
   replicaSetOwners(namespace: string): Promise<Record<string, string>>;
   downgrades(namespace: string): Promise<DowngradeObject[]>;
-  /** Whether the gate's webhook configuration exists for this release. */
+  /** A Job; undefined when there is none. */
+  job(namespace: string, name: string): Promise<JobObject | undefined>;
+  /** Whether the gate's webhook configuration exists for this release, and says that it is that. */
   gateExists(namespace: string, release: string): Promise<boolean>;
   /** A dry-run CREATE of a pod of the release: does it come back gated? */
   gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
@@ -93,8 +95,10 @@ export interface Writes {
   /** Puts a whole pod template back; a change in between is a conflict. */
   restoreTemplate(workload: WorkloadObject, template: PodTemplate): Promise<void>;
   createGate(namespace: string, release: string, profile: ProfileName): Promise<void>;
+  /** Leaves a configuration that does not say that it is this release's gate. */
   deleteGate(namespace: string, release: string): Promise<void>;
-  deleteJob(namespace: string, name: string): Promise<void>;
+  /** Deletes by uid, with its pods. Gone already is fine. */
+  deleteJob(namespace: string, name: string, uid: string): Promise<void>;
   /** Writes a file in a container, whole or not at all. */
   writeFile(namespace: string, pod: string, container: string, path: string, text: string): Promise<void>;
   /** Starts a command in a container that outlives the stream. */

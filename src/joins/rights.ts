@@ -10,7 +10,7 @@ const needed: Omit<Right, 'namespace'>[] = [
   { verb: 'get', group: '', resource: 'pods', subresource: 'log' },
   { verb: 'list', group: 'apps', resource: 'replicasets' },
   { verb: 'list', group: 'apps', resource: 'controllerrevisions' },
-  { verb: 'delete', group: 'batch', resource: 'jobs' },
+  ...['get', 'delete'].map((verb) => ({ verb, group: 'batch', resource: 'jobs' })),
   { verb: 'create', group: 'downdraft.dev', resource: 'downgrades' },
   { verb: 'patch', group: 'downdraft.dev', resource: 'downgrades', subresource: 'status' },
 ];

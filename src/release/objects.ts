@@ -61,6 +61,12 @@ export interface PodTemplate {
   spec: PodSpec;
 }
 
+/** Of a Job that somebody else made, only what tells whose it is. */
+export interface JobObject {
+  metadata: Partial<Metadata>;
+  spec?: { template?: PodTemplate };
+}
+
 export interface WorkloadObject {
   apiVersion?: string;
   kind?: string;

@@ -5,7 +5,7 @@
  */
 import type { Rollout } from './age.ts';
 import type { Inspection, Progress } from './inspection.ts';
-import type { PodObject, PodTemplate, WorkloadObject } from './objects.ts';
+import type { JobObject, PodObject, PodTemplate, WorkloadObject } from './objects.ts';
 import type { Patience, ServerActivity } from './pace.ts';
 import type { Outlook } from './places.ts';
 import type { ProfileName } from './profiles.ts';
@@ -112,7 +112,7 @@ export interface Pod {
   name: string;
   uid: string;
   /** What made it: the workload, Job or nothing. */
-  owner: { kind: string; name: string } | undefined;
+  owner: { kind: string; name: string; uid?: string } | undefined;
   component: string;
   image: string;
   gated: boolean;
@@ -152,6 +152,8 @@ export interface Release {
   rollouts: Rollout[];
   /** The end of what pods of the target printed that don't get Ready, by pod; only read while resuming. */
   lastLogs: Record<string, LastLog>;
+  /** Jobs by name, of gated pods that do not fit; only read while the gate opens. */
+  jobs: Record<string, JobObject>;
   /** What is known to stand in the way of backups that others make; only asked while a plan is made. */
   outlook: Outlook;
   /** The backup that was asked of others in this drain, as it is stored; undefined when there is none. */

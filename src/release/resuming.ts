@@ -4,6 +4,7 @@
  */
 import { awaiting } from './awaiting.ts';
 import { uncertain } from './decide.ts';
+import { mayEnd } from './misfits.ts';
 import { type Act, onlyObserves } from './next.ts';
 import type { Pod, Release, Run } from './release.ts';
 import { judge } from './verdict.ts';
@@ -43,7 +44,8 @@ export function dismiss({ pods }: Release): Act | undefined {
 
 /**
  * Gated pods: those that fit go; misfits of StatefulSets and Jobs are deleted (a StatefulSet waits for its gated pod for
- * ever); misfits of a ReplicaSet stay, because the rollout itself replaces them and deleting one would only bring another.
+ * ever) where it is certain what they are; misfits of a ReplicaSet stay, because the rollout itself replaces them and
+ * deleting one would only bring another.
  */
 function letGo(release: Release): Act | undefined {
   const gated = release.pods.filter((p) => p.gated && !p.terminating);
@@ -51,7 +53,7 @@ function letGo(release: Release): Act | undefined {
   const fitting = gated.filter((p) => podFits(release, p) && observed(release, p) && !isOutdated(release, p));
   if (fitting.length > 0) return { act: 'ungate', pods: fitting };
   const misfits = gated.filter((p) => p.owner?.kind !== 'Deployment' && p.owner?.kind !== 'ReplicaSet');
-  const due = misfits.filter((p) => observed(release, p));
+  const due = misfits.filter((p) => observed(release, p) && mayEnd(release, p));
   return due.length > 0 ? { act: 'endMisfits', pods: due } : undefined;
 }
 

@@ -88,7 +88,9 @@ export function readPod(object: PodObject, replicaSetOwners: Readonly<Record<str
   return {
     name: metadata.name,
     uid: metadata.uid ?? '',
-    owner: deployment ? { kind: 'Deployment', name: deployment } : owner && { kind: owner.kind, name: owner.name },
+    owner: deployment
+      ? { kind: 'Deployment', name: deployment }
+      : owner && { kind: owner.kind, name: owner.name, uid: owner.uid },
     component: recognized?.component ?? metadata.labels?.component ?? '',
     image: imageOf(spec.containers, recognized?.container ?? spec.containers[0]?.name ?? ''),
     gated: (spec.schedulingGates ?? []).some((g) => g.name === gateName),

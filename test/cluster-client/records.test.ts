@@ -177,8 +177,11 @@ describe('Jobs', () => {
     const body = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'cleanup' }, spec: { template } };
     await client.request('POST', '/apis/batch/v1/namespaces/default/jobs', { body });
     await vi.waitFor(async () => expect(await reads.pods('default')).toHaveLength(1), { timeout: 10_000 });
-    await writes.deleteJob('default', 'cleanup');
-    await writes.deleteJob('default', 'cleanup');
+    const { uid } = (await reads.job('default', 'cleanup'))!.metadata;
+    await writes.deleteJob('default', 'cleanup', '11111111-1111-1111-1111-111111111111');
+    expect((await reads.job('default', 'cleanup'))?.metadata.deletionTimestamp).toBeUndefined();
+    await writes.deleteJob('default', 'cleanup', uid!);
+    await writes.deleteJob('default', 'cleanup', uid!);
     await vi.waitFor(async () => expect(await reads.pods('default')).toEqual([]), { timeout: 15_000 });
   });
 });

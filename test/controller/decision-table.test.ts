@@ -432,6 +432,23 @@ describe('the drain', () => {
     expect(world.harm).toEqual([]);
   });
 
+  it('decision table: others: Jobs and task pods of an image that nobody knows are gated by the drain, deleted by nobody, and let go at its end', async () => {
+    const world = await held(hasBegun);
+    world.contents['acme/etl:7'] = '3.1.8';
+    const waiting = ['etl-1', 'task-1'];
+    const owners = [
+      { kind: 'Job', name: 'nightly-backfill' },
+      { kind: 'SparkApplication', name: 'x' },
+    ];
+    for (const [at, name] of waiting.entries())
+      world.pods.push(makePod({ component: 'worker', name, image: 'acme/etl:7', gated: true, owner: owners[at]! }));
+    await until(world, isDone(world));
+    await goOn(world, 6);
+    const left = world.pods.filter((p) => waiting.includes(p.metadata.name));
+    expect(left.map((p) => p.spec.schedulingGates)).toEqual([[], []]);
+    expect(world.harm).toEqual([]);
+  });
+
   it('decision table: others: a client that is still on the database is named, and after 30 s the run goes on', async () => {
     const world = await held(isDraining);
     world.sessions = [{ pid: 1, user: 'bi', application: 'exporter', client: '10.0.0.9', state: 'idle' }];

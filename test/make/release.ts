@@ -120,6 +120,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     triggers: { state: 'absent' },
     runner: { state: 'absent' },
     sessions: [],
+    jobs: {},
     templates: {},
     lastLogs: {},
     rollouts: [],

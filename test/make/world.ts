@@ -283,6 +283,15 @@ export function makeWorld(workloads: WorkloadObject[]): World {
           .map((w) => [ownerName(w), w.metadata.name]),
       ),
     downgrades: async (namespace) => within(world.downgrades, namespace),
+    job: async (namespace, name) => {
+      const made = within(world.pods, namespace).find((p) => p.metadata.ownerReferences?.[0]?.name === name);
+      if (!made) return undefined;
+      const { uid } = made.metadata.ownerReferences![0]!;
+      return {
+        metadata: { name, namespace, uid },
+        spec: { template: { metadata: { labels: made.metadata.labels! }, spec: made.spec } },
+      };
+    },
     gateExists: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
     gateInForce: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
     podLog: async (_, name) => {

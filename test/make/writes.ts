@@ -81,8 +81,9 @@ export function makeWrites(
     },
     createGate: async (namespace, release) => void world.gates.add(`${namespace}/${release}`),
     deleteGate: async (namespace, release) => void world.gates.delete(`${namespace}/${release}`),
-    deleteJob: async (_, name) => {
-      world.pods = world.pods.filter((p) => p.metadata.ownerReferences?.[0]?.name !== name);
+    deleteJob: async (_, name, uid) => {
+      const is = (p: PodObject) => p.metadata.ownerReferences?.some((o) => o.name === name && o.uid === uid);
+      world.pods = world.pods.filter((p) => !is(p));
     },
     writeFile: async (_, pod, __, path, text) => {
       const dir = files.get(pod) ?? new Map<string, string>();

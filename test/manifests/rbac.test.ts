@@ -26,7 +26,7 @@ const everywhere: [resource: string, verbs: string, names: string, who: string][
   ['postgresql.cnpg.io/backups', 'create get', '', 'createBackup; backupObject'],
   ['/persistentvolumeclaims', 'get', '', 'obstacles'],
   ['postgresql.cnpg.io/clusters', 'get', '', 'obstacles'],
-  ['batch/jobs', 'delete', '', 'deleteJob'],
+  ['batch/jobs', 'delete get', '', 'deleteJob; job'],
   ['events.k8s.io/events', 'create', '', 'event'],
   ['downdraft.dev/downgrades', 'create get list watch', '', 'createDowngrade; run; downgrades; watch'],
   ['downdraft.dev/downgrades/status', 'patch', '', 'patchDowngradeStatus'],

@@ -204,7 +204,11 @@ describe('a pod', () => {
 
   it('has its Deployment as owner, not its ReplicaSet', () => {
     expect(pod.owner).toEqual({ kind: 'Deployment', name: 'af-scheduler' });
-    expect(readPod(makePod(), {}).owner).toEqual({ kind: 'ReplicaSet', name: 'af-scheduler-rs' });
+    expect(readPod(makePod(), {}).owner).toEqual({
+      kind: 'ReplicaSet',
+      name: 'af-scheduler-rs',
+      uid: 'uid-af-scheduler-rs',
+    });
   });
 
   it('is gated by our gate alone', () => {
