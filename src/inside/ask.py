@@ -1,6 +1,6 @@
 """Asks a running container's own Airflow where its metadata database is and what stands in it.
 
-Put after chain.py and database.py. Prints one line, `DOWNDRAFT-DATABASE {json}`, as in src/inside/README.md; exit 0, or
+Put after chain.py, database.py and environment.py. Prints one line, `DOWNDRAFT-DATABASE {json}`, as in src/inside/README.md; exit 0, or
 another with `error` and `kind`. Reads only, makes nothing, ends by itself after DOWNDRAFT_ASK_SECONDS.
 
 1. The environment of the Airflow that runs here is taken, for an entry point may have added to the container's.
@@ -73,31 +73,6 @@ def end_in_time(answer):
     signal.setitimer(signal.ITIMER_REAL, SECONDS + 1)
 
 
-def adopt_environment():
-    """Takes over the environment of the running Airflow; answers whether one was found.
-
-    An exec gets what the pod's spec says. An entry point that sources a file (Vault's injector) has told only Airflow.
-    """
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                words = file.read().split(b"\0")[:2]
-            if b"airflow" not in map(os.path.basename, words):
-                continue
-            with open("/proc/%d/environ" % pid, "rb") as file:
-                pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
-                found = {name: value for name, _, value in pairs}
-        except OSError:  # It has ended, or is another user's.
-            continue
-        # Without PATH it is no environment (setproctitle writes over it); with another home it is another Airflow.
-        if "PATH" in found and found.get("AIRFLOW_HOME") == os.environ.get("AIRFLOW_HOME"):
-            os.environ.clear()
-            os.environ.update(found)
-            sys.path[:0] = [entry for entry in found.get("PYTHONPATH", "").split(":") if entry not in sys.path + [""]]
-            return True
-    return False
-
-
 def resolve():
     """Airflow's own engine, made as Airflow makes it. 2.x can't do it in part, and is as fast as a whole."""
     os.environ["_AIRFLOW__AS_LIBRARY"] = "1"
@@ -115,24 +90,14 @@ def resolve():
 
 
 def readable(resolved, confirmed):
-    """The engine to read with. SQLite's is made anew: Airflow's would make the file, and switches its journal mode.
-
-    SQLite in AIRFLOW_HOME is also where Airflow looks when it was told nothing: that counts only if it runs so.
-    """
-    if resolved.dialect.name != "sqlite":
+    """The engine to read with. SQLite's is made anew: Airflow's would make the file, and switches its journal mode."""
+    file = named_file(resolved, confirmed)
+    if file is None:
         return resolved
     import sqlite3
-    from pathlib import Path
 
-    from airflow.configuration import AIRFLOW_HOME
     from sqlalchemy import create_engine
 
-    file = Path(resolved.url.database or "").absolute()
-    told = confirmed or any("SQL_ALCHEMY_CONN" in name for name in os.environ)
-    if not told and file == Path(AIRFLOW_HOME, "airflow.db"):
-        raise LookupError("no database is named in this container, and no Airflow runs here on its default, %s" % file)
-    if not file.is_file():
-        raise FileNotFoundError("the SQLite file %s does not exist" % file)
     return create_engine("sqlite://", creator=lambda: sqlite3.connect(file.as_uri() + "?mode=ro", uri=True, timeout=2))
 
 

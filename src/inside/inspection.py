@@ -7,8 +7,9 @@ import datetime
 INSPECT_TIMEOUT_SECONDS = int(os.environ.get("DOWNDRAFT_INSPECT_TIMEOUT_SECONDS", "300"))
 
 
-def inspect_all():
+def inspect_all(confirmed):
     """inspect.json and the managers by class path. One read-only transaction, ended and closed."""
+    named_file(engine(), confirmed)  # Airflow's default would be made here, and taken for the release's.
     enforced = enforced_managers()
     core = core_scripts()
     chain = chain_of(core)

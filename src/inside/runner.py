@@ -15,7 +15,7 @@ IDLE_SECONDS = float(os.environ.get("DOWNDRAFT_IDLE_SECONDS", "3600"))
 POLL_SECONDS = 0.1
 
 
-def inspect_or_end(mark=None):
+def inspect_or_end(confirmed, mark=None):
     """Writes inspect.json, with the mark of whoever asked for it, and answers the managers; on failure writes the
     error there and ends with 1."""
     begun = time.monotonic()
@@ -23,7 +23,7 @@ def inspect_or_end(mark=None):
         import airflow  # noqa: F401
 
         imported = time.monotonic()
-        told, managers = inspect_all()
+        told, managers = inspect_all(confirmed)
         told["look"] = mark
         told["seconds"] = {"import": imported - begun, "inspect": time.monotonic() - imported}
     except (Exception, SystemExit) as error:
@@ -92,15 +92,16 @@ def end_on_sigterm():
 def main():
     end_on_sigterm()
     owner = claim()  # noqa: F841 the lock lives as long as this file is open
+    confirmed = adopt_environment()
     os.environ["PGAPPNAME"] = "downdraft-runner"
     os.environ.setdefault("PGCONNECT_TIMEOUT", "15")
-    managers = inspect_or_end()
+    managers = inspect_or_end(confirmed)
     warm_up()
     guard, authority = Guard(engine()), Authority()
     deadline = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < deadline and not os.path.exists(path("stop")):
         if os.path.exists(path("look")):
-            managers = inspect_or_end(take("look"))
+            managers = inspect_or_end(confirmed, take("look"))
         orders = authority.next()
         if orders:
             obey(orders, authority, managers, guard)

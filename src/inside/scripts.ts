@@ -20,12 +20,12 @@ export function takeUpScript(): string {
 
 /** The program that asks a running container for its database (ask.py). Read once. Throws when a file of ours is missing. */
 export function askScript(): string {
-  return join('chain.py', 'database.py', 'ask.py');
+  return join('chain.py', 'database.py', 'environment.py', 'ask.py');
 }
 
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
-  const looking = ['chain.py', 'database.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py'];
+  const looking = ['chain.py', 'database.py', 'environment.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py'];
   const guarding = ['guard.py', 'unfinished.py'];
   const stepping = ['blockers.py', 'activity.py', 'progress.py', 'steps.py', 'schema.py'];
   const copying = ['server.py', 'marks.py', 'copyable.py', 'copy.py', 'takeback.py'];

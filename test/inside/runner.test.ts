@@ -110,6 +110,16 @@ describe('runner', () => {
     await run(join(older, 'airflow'), ['db', 'check-migrations', '--migration-wait-timeout', '5'], { env });
   }, 180_000);
 
+  it("told of no database it makes none of its own: what Airflow takes by default is nobody's", async () => {
+    const { inspected } = await scene({ AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: undefined });
+    const { runner, inspection } = await inspected();
+    expect(inspection.error).toMatch(
+      /^no database is named in this container, and no Airflow runs here on its default/,
+    );
+    expect(await runner.ended()).toBe(1);
+    expect(existsSync(join(folder, 'airflow.db'))).toBe(false);
+  });
+
   it('answers the same orders once, and ignores a lower token', async () => {
     const { inspected, heads } = await scene();
     const { runner, inspection } = await inspected();

@@ -1,0 +1,51 @@
+"""What the Airflow that runs in this container was told, and whether it was told of a database at all.
+
+Put after database.py.
+"""
+
+
+def adopt_environment():
+    """Takes over the environment of the running Airflow; answers whether one was found.
+
+    An exec gets what the pod's spec says. An entry point that sources a file (Vault's injector) has told only Airflow.
+    """
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                words = file.read().split(b"\0")[:2]
+            if b"airflow" not in map(os.path.basename, words):
+                continue
+            with open("/proc/%d/environ" % pid, "rb") as file:
+                pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
+                found = {name: value for name, _, value in pairs}
+        except OSError:  # It has ended, or is another user's.
+            continue
+        # Without PATH it is no environment (setproctitle writes over it); with another home it is another Airflow.
+        if "PATH" in found and found.get("AIRFLOW_HOME") == os.environ.get("AIRFLOW_HOME"):
+            ours = {name: value for name, value in os.environ.items() if name.startswith("DOWNDRAFT_")}
+            os.environ.clear()
+            os.environ.update(found, **ours)
+            sys.path[:0] = [entry for entry in found.get("PYTHONPATH", "").split(":") if entry not in sys.path + [""]]
+            return True
+    return False
+
+
+def named_file(resolved, confirmed=False):
+    """The file of an SQLite engine; None for other databases. Throws, before anything makes a file, where it is not there.
+
+    SQLite in AIRFLOW_HOME is also where Airflow looks when it was told nothing: that counts only if it is `confirmed`, by
+    an Airflow that runs on it.
+    """
+    if resolved.dialect.name != "sqlite":
+        return None
+    from pathlib import Path
+
+    from airflow.configuration import AIRFLOW_HOME
+
+    file = Path(resolved.url.database or "").absolute()
+    told = confirmed or any("SQL_ALCHEMY_CONN" in name for name in os.environ)
+    if not told and file == Path(AIRFLOW_HOME, "airflow.db").absolute():
+        raise LookupError("no database is named in this container, and no Airflow runs here on its default, %s" % file)
+    if not file.is_file():
+        raise FileNotFoundError("the SQLite file %s does not exist" % file)
+    return file
