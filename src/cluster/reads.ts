@@ -8,6 +8,7 @@ import type { ImageKnowledge } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
 import { gateOf } from './deletions.ts';
+import { ApiError } from './errors.ts';
 import { gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
@@ -60,6 +61,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
       await client.text(core(namespace, 'pods', pod, 'log'), {
         query: { container, tailLines: logLines, limitBytes: logBytes, ...(previous ? { previous: 'true' } : {}) },
       }),
+    podWarning: async (namespace: string, uid: string) => await podWarning(client, namespace, uid),
+    claimModes: async (namespace: string, claims: readonly string[]) => await claimModes(client, namespace, claims),
     runnerFiles: async (namespace: string, pod: string, container: string, paths: string[]) =>
       await runnerFiles(client, namespace, pod, container, paths),
     obstacles: obstaclesOf(client),
@@ -152,6 +155,43 @@ async function replicaSetOwners(client: Client, namespace: string): Promise<Reco
     return owner && [name, owner.name];
   };
   return Object.fromEntries(await list(client, apps(namespace, 'replicasets'), ownerOf, { accept: metadataOnly }));
+}
+
+/** Events are many where something is wrong: one page is enough, and the newest of it counts. */
+const mostEvents = 100;
+
+async function podWarning(client: Client, namespace: string, uid: string): Promise<string | undefined> {
+  type Warning = {
+    reason?: string;
+    message?: string;
+    lastTimestamp?: string;
+    eventTime?: string;
+    metadata: { creationTimestamp?: string };
+  };
+  const query = { fieldSelector: `involvedObject.uid=${uid},type=Warning`, limit: mostEvents };
+  const { items } = await client.request<{ items: Warning[] | null }>('GET', core(namespace, 'events'), { query });
+  const at = (e: Warning) => Date.parse(e.lastTimestamp ?? e.eventTime ?? e.metadata.creationTimestamp ?? '') || 0;
+  const newest = (items ?? []).sort((a, b) => at(b) - at(a))[0];
+  return newest && `${newest.reason ?? 'Warning'}: ${newest.message ?? ''}`;
+}
+
+/** What is missing here is not known: it is nobody's fault that stops a run. */
+async function claimModes(
+  client: Client,
+  namespace: string,
+  claims: readonly string[],
+): Promise<Record<string, string[]>> {
+  type Claim = { spec?: { accessModes?: string[] } };
+  const read = claims.map(async (name): Promise<[string, string[]][]> => {
+    try {
+      const claim = await found<Claim>(client, core(namespace, `persistentvolumeclaims/${encodeURIComponent(name)}`));
+      return claim?.spec?.accessModes ? [[name, claim.spec.accessModes]] : [];
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 403) return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries((await Promise.all(read)).flat());
 }
 
 async function gateInForce(client: Client, namespace: string, release: string, profile: ProfileName): Promise<boolean> {

@@ -4,6 +4,7 @@
  */
 import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
+import { mainContainerOf } from '../release/maincontainer.ts';
 import { jobOf } from '../release/misfits.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
@@ -208,7 +209,7 @@ async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<voi
   if (pod.role === 'airflow' || pod.terminating) return;
   const serving = pod.object.metadata.labels?.component !== undefined;
   if (isCopy(pod) || !serving) return writes.deletePod(namespace, pod.name, pod.uid);
-  const container = pod.object.spec.containers[0]!.name;
+  const container = mainContainerOf(pod.object);
   await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
   await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
 }

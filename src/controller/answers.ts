@@ -1,7 +1,8 @@
 /** What the probe and the runner have told so far, read from their pods. */
 import { explained, lastWordsInWords } from '../release/lastwords.ts';
+import { mainStatusOf } from '../release/maincontainer.ts';
 import type { ContainerStatus } from '../release/objects.ts';
-import { backupVolume, isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
+import { isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -16,23 +17,20 @@ import type {
 } from '../release/release.ts';
 import type { TakeUp } from '../release/triggers.ts';
 import type { Reads } from './ports.ts';
-
-/** Reasons with which kubelet says that a container will not start as things are; it goes on trying by itself. */
-const stuck = [
-  'ErrImagePull',
-  'ImagePullBackOff',
-  'InvalidImageName',
-  'ErrImageNeverPull',
-  'CreateContainerConfigError',
-  'CreateContainerError',
-  'RunContainerError',
-];
+import { endedAt, endReason, logOf, notRunning, tooLong, withClaim, wordsOf } from './standing.ts';
 
 /** Asked once: what the probe told is in the record from then on, and the way to its log may be gone. */
 export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<ProbeState> {
   const pod = run && pods.find((p) => p.role === 'probe' && p.name === probeName(run.name) && !p.terminating);
   if (!pod || run.status.target) return { state: 'absent' };
-  if (!pod.ended) return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is asking ${run.to}` };
+  if (!pod.ended)
+    return (
+      notRunning(pod, now) ??
+      (await tooLong(reads, pod, now, `has not answered for ${run.to}: does its import of Airflow hang?`)) ?? {
+        state: 'starting',
+        message: `pod/${pod.name} is asking ${run.to}`,
+      }
+    );
   return readProbe(await logOf(reads, pod), run.to, pod, endedAt(pod) ?? now.toISOString());
 }
 
@@ -57,7 +55,7 @@ function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState
   const told = JSON.parse(line) as ProbeLine;
   if (told.error)
     return { state: 'failed', at, message: `${image} started but can't be asked: ${explained(told.error)}` };
-  const status = pod.object.status?.containerStatuses?.[0];
+  const status = mainStatusOf(pod.object);
   const knowledge: ImageKnowledge = {
     image,
     source: 'probe',
@@ -93,10 +91,6 @@ export async function observeTriggers(
   return { state: 'told', takeUps: told.triggers };
 }
 
-async function logOf(reads: Reads, { name, object }: Pod): Promise<string> {
-  return reads.podLog(object.metadata.namespace!, name, object.spec.containers[0]!.name);
-}
-
 /** What stands after the mark in the last line that begins with it. */
 function answerIn(log: string, mark: string): string | undefined {
   return log
@@ -114,10 +108,19 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
     const message = `pod/${pod.name} ended: ${endReason(pod)}${said ? `; ${said}` : ''}`;
     return { state: 'failed', message, at: endedAt(pod) ?? now.toISOString() };
   }
-  const status = mainStatus(pod);
+  const status = mainStatusOf(pod.object);
+  // In the outage nobody is to do anything else but wait: it is not called failed for being slow.
+  const late = async (what: string) => (run.status.drainStartedAt ? undefined : tooLong(reads, pod, now, what));
   if (!status?.state?.running)
-    return notRunning(pod, now) ?? { state: 'starting', message: `pod/${pod.name} is starting${withClaim(pod)}` };
-  return readRunner(reads, pod, status, now);
+    return (
+      notRunning(pod, now) ??
+      (await late('does not start')) ?? {
+        state: 'starting',
+        message: `pod/${pod.name} is starting${withClaim(pod)}`,
+      }
+    );
+  const told = await readRunner(reads, pod, status, now);
+  return told.state === 'starting' ? ((await late(told.message)) ?? told) : told;
 }
 
 async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: Date): Promise<RunnerState> {
@@ -152,57 +155,4 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
 
 function belongs(pod: Pod, run: Run): boolean {
   return pod.object.metadata.labels?.[runLabel] === run.name;
-}
-
-function mainStatus(pod: Pod): ContainerStatus | undefined {
-  const statuses = pod.object.status?.containerStatuses ?? [];
-  const main = pod.object.spec.containers[0]?.name;
-  return statuses.find((s) => s.name === main) ?? statuses[0];
-}
-
-/** A pod that kubelet or the scheduler can't bring up says so; both go on trying. */
-function notRunning(pod: Pod, now: Date): { state: 'failed'; message: string; at: string } | undefined {
-  const { status } = pod.object;
-  for (const s of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
-    const waiting = s.state?.waiting;
-    if (waiting?.reason && stuck.includes(waiting.reason))
-      return {
-        state: 'failed',
-        at: now.toISOString(),
-        message: `pod/${pod.name}: ${waiting.reason}: ${waiting.message ?? ''}`,
-      };
-  }
-  const unscheduled = status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
-  if (unscheduled?.reason === 'Unschedulable')
-    return {
-      state: 'failed',
-      at: now.toISOString(),
-      message: `pod/${pod.name} can't be scheduled${withClaim(pod)}: ${unscheduled.message}`,
-    };
-  return undefined;
-}
-
-/** A volume that does not come keeps a pod for ever, and the scheduler does not always name it. */
-function withClaim(pod: Pod): string {
-  const volume = backupVolume(pod.object);
-  return volume ? ` with volume claim ${volume.claim} of the policy's backup.dump` : '';
-}
-
-function endReason(pod: Pod): string {
-  const ended = mainStatus(pod)?.state?.terminated;
-  if (ended)
-    return `${ended.reason ?? 'ended'} with exit code ${ended.exitCode}${ended.message ? `: ${ended.message}` : ''}`;
-  return pod.object.status?.message ?? pod.object.status?.reason ?? 'no reason given';
-}
-
-function endedAt(pod: Pod): string | undefined {
-  return (mainStatus(pod)?.state?.terminated as { finishedAt?: string } | undefined)?.finishedAt;
-}
-
-async function wordsOf(reads: Reads, pod: Pod): Promise<string> {
-  try {
-    return lastWordsInWords(await logOf(reads, pod));
-  } catch (error) {
-    return `its log can't be read (${error instanceof Error ? error.message : error})`;
-  }
 }

@@ -2,6 +2,7 @@
  * Observe: everything a decision about one release needs, read live into one frozen snapshot. Nothing is decided here
  * and nothing is written.
  */
+import { claimsOf } from '../release/copied.ts';
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import { jobsToRead } from '../release/misfits.ts';
@@ -39,8 +40,8 @@ export async function observe(
     reads.policy(namespace),
   ]);
   const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
-  const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const run = activeRun(downgrades, name);
+  const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const [gate, probe, triggers, runner] = await Promise.all([
     observeGate(reads, { namespace, name, profile, gateExists, run }),
@@ -77,6 +78,7 @@ export async function observe(
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
     jobs: await jobsFor(reads, { namespace, name, images, database, pods, run }),
+    claims: run && runner.state === 'absent' ? await claimsFor(reads, namespace, pods) : {},
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
@@ -106,6 +108,15 @@ async function jobsFor(reads: Reads, release: Parameters<typeof jobsToRead>[0]):
   const read = jobsToRead(release).map(async (name) => [name, await reads.job(release.namespace, name)] as const);
   return Object.fromEntries((await Promise.all(read)).flatMap(([name, job]) => (job ? [[name, job]] : [])));
 }
+
+/** Of the pods that a runner may be copied from: a volume that only one node or pod can have decides which, and where. */
+async function claimsFor(reads: Reads, namespace: string, pods: Pod[]): Promise<Release['claims']> {
+  const old = pods.filter((p) => p.role === 'airflow' && !p.ended && !p.terminating);
+  const names = new Set(old.flatMap(({ object }) => claimsOf(object.spec)));
+  return names.size > 0 ? reads.claimModes(namespace, [...names].slice(0, mostClaims)) : {};
+}
+
+const mostClaims = 100;
 
 /** Read until the record says since when a newer version has run. */
 async function rolloutsFor(

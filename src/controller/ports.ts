@@ -53,6 +53,10 @@ export interface Reads {
   gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
   /** The end of a container's log; `previous`: of the run of it before the one that is there. */
   podLog(namespace: string, pod: string, container: string, previous?: boolean): Promise<string>;
+  /** What the newest warning event of a pod says, by its uid; undefined when there is none. */
+  podWarning(namespace: string, uid: string): Promise<string | undefined>;
+  /** Access modes of these volume claims; one that is not there, or may not be read, is missing. */
+  claimModes(namespace: string, claims: readonly string[]): Promise<Record<string, string[]>>;
   /**
    * Texts of files in a container, in one exec; undefined where there is none. The last path is a pid file: its text
    * comes back only while that process lives. Throws when it can't be told.

@@ -1,66 +1,87 @@
 /**
  * The runner: where the reverse scripts run, since only the newer image has them. By default a warm copy of an old pod,
- * which has imported Airflow and looked at the database before anything is drained; with OldPod the old pod itself, by a
- * command that outlives its stream.
+ * which has imported Airflow and looked at the database before anything is drained; with OldPod, and where no copy is
+ * admitted, the old pod itself, by a command that outlives its stream.
  */
+import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
 import { dumpPlace } from '../release/places.ts';
 import { runLabel, runnerFolder, runnerPod } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
+import { copySources, livingSources, templateOf } from '../release/sources.ts';
 import type { ActSettings, Ways } from './acts.ts';
+import type { Writes } from './ports.ts';
 
-/** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left to copy. */
-export async function startRunner(
+/** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left, another error when nothing is admitted. */
+export async function startRunner(release: Release, run: Run, ways: Ways, settings: ActSettings): Promise<void> {
+  const { writes } = ways;
+  const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
+  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
+  if (standing) return startIn(standing, release, run, writes, settings);
+  // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
+  const mayLiveIn = release.profile !== 'labelled';
+  const living = mayLiveIn ? livingSources(release, run) : [];
+  if (mayLiveIn && (release.rules.runner ?? settings.runner) === 'OldPod') {
+    const [source] = living;
+    if (!source) throw new NoOldPod(run);
+    return source.gated ? copy(source, release, run, ways, settings) : startIn(source, release, run, writes, settings);
+  }
+  const refused = await copyOne(release, run, ways, settings);
+  if (!refused) return;
+  const running = living.find((p) => !p.gated);
+  const what = refused.length > 0 ? `no copy of an old pod is admitted (${refused.join('; ')})` : '';
+  if (!what) throw new NoOldPod(run);
+  if (!running) throw new Error(`${what}, and the runner can't live in an old pod here; admit one of these pods`);
+  await tell(
+    run,
+    release,
+    writes,
+    `${what}: the runner lives in pod/${running.name} itself, so the database can't be copied`,
+  );
+  return startIn(running, release, run, writes, settings);
+}
+
+/** So many different pods are tried: what refuses four of them will refuse all. */
+const mostTries = 4;
+
+/** Makes a copy of the best source that is admitted; else answers why none is, [] when there is none. */
+async function copyOne(release: Release, run: Run, ways: Ways, settings: ActSettings): Promise<string[] | undefined> {
+  const { sources, unfit } = copySources(release, run);
+  const refused = [...unfit];
+  for (const source of sources.slice(0, mostTries)) {
+    try {
+      await copy(source, release, run, ways, settings);
+      if (refused.length > 0)
+        await tell(run, release, ways.writes, `the runner is a copy of pod/${source.name}; ${refused.join('; ')}`);
+      return undefined;
+    } catch (error) {
+      const { status, message } = error as Error & { status?: number };
+      if (![400, 403, 422].includes(status ?? 0)) throw error;
+      refused.push(`pod/${source.name}: ${message}`);
+    }
+  }
+  return refused;
+}
+
+async function copy(
+  source: Pod,
   release: Release,
   run: Run,
   { reads, writes }: Ways,
   settings: ActSettings,
 ): Promise<void> {
-  const { namespace } = release;
-  const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
-  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
-  // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
-  const mode = release.profile === 'labelled' ? 'Copy' : (release.rules.runner ?? settings.runner);
-  const source = standing ?? sourceOf(release, run, mode);
-  if (!source) throw new NoOldPod(run);
-  if (!standing && (mode === 'Copy' || source.gated)) {
-    const wanted = {
-      run: run.name,
-      namespace,
-      release: release.name,
-      profile: release.profile,
-      command: settings.commands.runner,
-      dumps: dumpPlace(release.rules, run),
-    };
-    return writes.createPod(runnerPod(await wholePod(reads, namespace, source), wanted));
-  }
-  // Labelled first: a controller that dies in between finds its choice again.
-  if (!standing)
-    await writes.labelPod(namespace, source.name, source.uid, { [label.role]: 'runner', [runLabel]: run.name });
-  await writes.startDetached(namespace, source.name, mainContainer(source), settings.commands.runner);
-}
-
-/** An old pod: one of the image that ran before, the API first, Ready before running before gated. */
-function sourceOf(release: Release, run: Run, mode: ActSettings['runner']): Pod | undefined {
-  // A first runner tells its image by digest; pods that wait behind the gate have the name that was held.
-  const before = [run.status.from?.image, ...release.workloads.map((w) => w.hold?.from)].filter(Boolean);
-  const old = release.pods.filter(
-    (p) =>
-      p.role === 'airflow' &&
-      !p.ended &&
-      !p.terminating &&
-      (before.length > 0 ? before.includes(p.image) : p.image !== run.to),
-  );
-  const service = ['api-server', 'webserver', 'web', 'scheduler', 'dag-processor', 'triggerer'];
-  const rank = (p: Pod) => {
-    const component = service.indexOf(p.component);
-    const state = isReady(p) ? 0 : p.gated ? 2 : 1;
-    return state * 10 + (component < 0 ? service.length : component);
+  const wanted = {
+    run: run.name,
+    namespace: release.namespace,
+    release: release.name,
+    profile: release.profile,
+    command: settings.commands.runner,
+    dumps: dumpPlace(release.rules, run),
+    template: templateOf(release, source),
+    claims: release.claims,
   };
-  const serves = (p: Pod) => service.includes(p.component) || release.profile === 'labelled';
-  const candidates = old.filter((p) => serves(p) && (mode === 'Copy' || isReady(p) || p.gated));
-  return candidates.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];
+  await writes.createPod(runnerPod(await wholePod(reads, release.namespace, source), wanted));
 }
 
 /** What is copied must be there to its last field. Throws when it went meanwhile: the next look takes another one. */
@@ -70,12 +91,31 @@ async function wholePod(reads: Ways['reads'], namespace: string, { name, uid }: 
   return object;
 }
 
-function isReady(pod: Pod): boolean {
-  return pod.object.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+/** Labelled first: a controller that dies in between finds its choice again. */
+async function startIn(
+  pod: Pod,
+  { namespace }: Release,
+  run: Run,
+  writes: Writes,
+  settings: ActSettings,
+): Promise<void> {
+  if (pod.role !== 'runner')
+    await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: run.name });
+  try {
+    await writes.startDetached(namespace, pod.name, mainContainerOf(pod.object), settings.commands.runner);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    if (!/read-only file system|permission denied/i.test(why)) throw error;
+    throw new Error(
+      `${why}; a runner in an old pod needs a /tmp that can be written: mount an emptyDir there, or use runner: Copy`,
+    );
+  }
 }
 
-function mainContainer(pod: Pod): string {
-  return pod.object.spec.containers[0]!.name;
+/** An event of the run: told once, since the runner stands from then on. */
+async function tell(run: Run, { namespace }: Release, writes: Writes, message: string): Promise<void> {
+  const object = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'Downgrade', namespace, name: run.name, uid: run.uid };
+  await writes.event({ object, type: 'Warning', reason: 'RunnerStarting', message });
 }
 
 /** Nothing is left that has the reverse scripts. */

@@ -2,6 +2,7 @@
  * Where the schema is, and who else is on the database: read from outside by the stored workload's own connection, else
  * asked inside a pod of the release, which resolves every form of connection as Airflow does.
  */
+import { mainContainerOf, mainStatusOf } from '../release/maincontainer.ts';
 import { foremost } from '../release/next.ts';
 import type { DatabaseState, Pod, Run, RunnerState, Session, Workload } from '../release/release.ts';
 import type { Reads } from './ports.ts';
@@ -105,10 +106,8 @@ function speakerOf({ pods, workloads }: Subject): { name: string; container: str
   return pod && { name: pod.name, container: mainOf(pod)! };
 }
 
-function mainOf({ object, image }: Pod): string | undefined {
-  const main = object.spec.containers.find((c) => c.image === image)?.name;
-  const status = object.status?.containerStatuses?.find((s) => s.name === main);
-  return status?.state?.running ? main : undefined;
+function mainOf({ object }: Pod): string | undefined {
+  return mainStatusOf(object)?.state?.running ? mainContainerOf(object) : undefined;
 }
 
 /** Only asked once the pods are gone and nothing is begun: then every session that is left is somebody else's. */

@@ -1,5 +1,6 @@
 /** A tag can be pushed anew: the digests that kubelet reports for running pods tell whether it still is what was asked. */
-import { databaseContainers, recognize } from './profiles.ts';
+import { mainContainerOf } from './maincontainer.ts';
+import { databaseContainers } from './profiles.ts';
 import type { ImageKnowledge, Pod } from './release.ts';
 
 /** sha256:… of an image ID or reference; undefined where there is none (a locally built image's ID is no manifest digest). */
@@ -13,7 +14,7 @@ export function runningDigests(pods: readonly Pod[]): Map<string, string> {
   const made = (p: Pod) => p.object.metadata.creationTimestamp ?? '';
   for (const { object, role, ended } of [...pods].sort((a, b) => made(a).localeCompare(made(b)))) {
     if (role !== 'airflow' || ended) continue;
-    const container = recognize(object.metadata, object.spec)?.container ?? object.spec.containers[0]?.name ?? '';
+    const container = mainContainerOf(object);
     const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
     for (const { name, image = '' } of databaseContainers(object.spec, container)) {
       const digest = digestOf(statuses.find((s) => s.name === name)?.imageID);

@@ -29,12 +29,19 @@ export function keptPod(object: PodObject): PodObject | undefined {
       labels: Object.fromEntries(Object.entries(metadata.labels ?? {}).filter(([key]) => !taskLabels.includes(key))),
     },
     spec: {
+      ...claimsAlone(spec),
       ...only(spec, ['schedulingGates', 'terminationGracePeriodSeconds']),
       containers: spec.containers.map(asKnown),
       ...(spec.initContainers ? { initContainers: spec.initContainers.map(asKnown) } : {}),
     },
     ...(status ? { status: keptStatus(status) } : {}),
   };
+}
+
+/** Of the volumes the claims: they say which pod can be copied, and where to. */
+function claimsAlone({ volumes = [] }: PodObject['spec']): Pick<PodObject['spec'], 'volumes'> {
+  const claims = volumes.filter((v) => v.persistentVolumeClaim !== undefined);
+  return claims.length > 0 ? { volumes: claims } : {};
 }
 
 function keptStatus(status: NonNullable<PodObject['status']>): NonNullable<PodObject['status']> {

@@ -89,6 +89,11 @@ function looksLikeKey(run: string): boolean {
   return [/[a-z]/, /[A-Z]/, /\d/].every((kind) => kind.test(run)) || /^[\da-f]{40,}$/i.test(run);
 }
 
+/** A stranger's words (a termination message, an event) as they may be shown: without secrets, short, on one line. */
+export function inShort(text: string): string {
+  return bounded(masked(text.slice(0, 4096).replaceAll(/\s+/g, ' ').trim()));
+}
+
 function bounded(text: string): string {
   return text.length > longestWords ? `${text.slice(0, longestWords)}…` : text;
 }

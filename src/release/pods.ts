@@ -1,11 +1,12 @@
 /**
- * The two pods that downdraft makes. Both are copies of what the release itself runs: same environment, volumes, service
- * account and placement, so that they see the database and the configuration exactly as Airflow does; without probes,
- * ports, sidecars and the container that waits for the schema.
+ * The pods that downdraft makes: copies of what the release itself runs (copied.ts), under names and labels of their own.
  */
-import type { ContainerSpec, PodObject, PodSpec } from './objects.ts';
+import { type Copied, copiedSpec } from './copied.ts';
+import { keptAnnotations, keptLabels } from './injected.ts';
+import { mainContainerOf, mainStatusOf } from './maincontainer.ts';
+import type { PodObject, PodTemplate } from './objects.ts';
 import type { DumpPlace } from './places.ts';
-import { label, type ProfileName, recognize, selectorOf, waitContainers } from './profiles.ts';
+import { annotation, label, type ProfileName, selectorOf } from './profiles.ts';
 import type { Pod, Run, Workload } from './release.ts';
 import type { AskedTrigger } from './triggers.ts';
 
@@ -22,15 +23,23 @@ interface Wanted {
   release: string;
   profile: ProfileName;
   command: string[];
-  /** Of the runner alone: the volume for dumps. */
+  /** Of the runner alone: the volume for dumps, the template of what it copies, the access modes of volume claims. */
   dumps?: DumpPlace | undefined;
+  template?: PodTemplate | undefined;
+  claims?: Copied['claims'];
 }
 
 /** A pod of the desired template that prints what its image needs. */
 export function probePod(workload: Workload, wanted: Wanted): PodObject {
   const { template } = workload.object.spec;
-  return helperPod('probe', template.spec, workload.container, workload.image, wanted);
+  const { container, image } = workload;
+  const source = { metadata: { name: '', ...template.metadata }, spec: template.spec };
+  const { spec, ...pod } = helperPod(source, { role: 'probe', container, image, template }, wanted);
+  return { ...pod, spec: { ...spec, activeDeadlineSeconds: probeDeadlineSeconds } };
 }
+
+/** Seconds after which kubelet ends the probe, with the pull of its image in them; another one is made then. */
+const probeDeadlineSeconds = 1800;
 
 /** Seconds after which kubelet ends the pod that asks about triggers: importing people's classes runs their code. */
 const triggersDeadlineSeconds = 110;
@@ -64,15 +73,15 @@ export function triggersName({ name, status }: Run): string {
  * pulled, so that a tag pushed anew can't bring other reverse scripts.
  */
 export function runnerPod(source: PodObject, wanted: Wanted): PodObject {
-  const { metadata, spec, status } = source;
-  const container = recognize(metadata, spec)?.container ?? spec.containers[0]!.name;
-  const imageID = status?.containerStatuses?.find((c) => c.name === container)?.imageID ?? '';
+  const container = mainContainerOf(source);
+  const imageID = mainStatusOf(source)?.imageID ?? '';
   const digest = /@sha256:[0-9a-f]{64}$/.test(imageID) ? imageID.replace(/^.*:\/\//, '') : undefined;
-  const image = digest ?? spec.containers.find((c) => c.name === container)?.image ?? '';
-  const pod = helperPod('runner', spec, container, image, wanted);
+  const image = digest ?? source.spec.containers.find((c) => c.name === container)?.image ?? '';
+  const pod = withFolder(helperPod(source, { role: 'runner', container, image, template: wanted.template }, wanted));
   return wanted.dumps ? withVolume(pod, wanted.dumps) : pod;
 }
 
+const folderName = 'downdraft-work';
 const volumeName = 'downdraft-backup';
 
 /** Where the volume for dumps is in the runner, as its program is told. */
@@ -94,7 +103,8 @@ function withVolume(pod: PodObject, { claim, subPath }: DumpPlace): PodObject {
 export function backupVolume({ spec }: PodObject): DumpPlace | undefined {
   const volume = spec.volumes?.find(({ name }) => name === volumeName);
   const claim = (volume?.persistentVolumeClaim as { claimName?: string } | undefined)?.claimName;
-  const mount = spec.containers[0]?.volumeMounts?.find(({ name }) => name === volumeName);
+  const mounts = spec.containers.flatMap((c) => c.volumeMounts ?? []);
+  const mount = mounts.find(({ name }) => name === volumeName);
   return claim === undefined ? undefined : { claim, ...(mount?.subPath ? { subPath: String(mount.subPath) } : {}) };
 }
 
@@ -103,13 +113,18 @@ export function isCopy(pod: Pod): boolean {
   return pod.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
 }
 
-function helperPod(
-  role: 'probe' | 'runner',
-  spec: PodSpec,
-  container: string,
-  image: string,
-  { run, namespace, release, profile, command }: Wanted,
-): PodObject {
+/** Until then nothing moves or ends them: not a consolidation, not a scale-down. An eviction by hand needs --force. */
+const staying = {
+  'karpenter.sh/do-not-disrupt': 'true',
+  'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+};
+
+type Source = Pick<Copied, 'role' | 'container' | 'image' | 'template'>;
+
+function helperPod(source: PodObject, { role, container, image, template }: Source, wanted: Wanted): PodObject {
+  const { run, namespace, release, profile, command, claims } = wanted;
+  const spec = copiedSpec(source, { role, container, image, command, template, claims });
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])].map(({ name }) => name);
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -118,59 +133,29 @@ function helperPod(
       namespace,
       // No component: NetworkPolicies of the charts go by the others, Services and selectors of workloads by all.
       labels: {
+        ...keptLabels(source.metadata, template),
         ...selectorOf(profile, release),
         [label.role]: role,
         [runLabel]: run,
         'app.kubernetes.io/managed-by': 'downdraft',
       },
+      annotations: {
+        ...keptAnnotations(source.metadata, containers, template),
+        ...staying,
+        [annotation.container]: spec.containers[0]!.name,
+      },
     },
-    spec: helperSpec(spec, container, image, command),
+    spec,
   };
 }
 
-function helperSpec(spec: PodSpec, container: string, image: string, command: string[]): PodSpec {
-  const { nodeName, schedulingGates: _, priority: __, hostname: ___, subdomain: ____, ...rest } = spec;
-  const main = spec.containers.find((c) => c.name === container) ?? spec.containers[0]!;
-  const initContainers = (spec.initContainers ?? []).filter(
-    (c) => !waitContainers.includes(c.name) && c.restartPolicy !== 'Always',
-  );
-  const volumes = (spec.volumes ?? []).filter((v) => !isInjected(v.name));
-  const mounted = [main, ...initContainers].flatMap((c) => plain(c).volumeMounts ?? []).map(({ name }) => name);
-  // The template of a StatefulSet does not name the volumes that its claims bring (the logs of scheduler and triggerer).
-  const claimed = new Set(mounted.filter((name) => volumes.every((v) => v.name !== name)));
-  volumes.push(...[...claimed].map((name) => ({ name, emptyDir: {} })));
+/** A folder that can be written whatever the image allows: the container's own file system may be read-only. */
+function withFolder(pod: PodObject): PodObject {
+  const { containers, volumes = [] } = pod.spec;
+  const mount = { name: folderName, mountPath: runnerFolder };
+  const runner = containers.map((c) => ({ ...c, volumeMounts: [...(c.volumeMounts ?? []), mount] }));
   return {
-    ...rest,
-    containers: [{ ...plain(main), image, command, args: [] }],
-    ...(initContainers.length > 0 ? { initContainers: initContainers.map(plain) } : { initContainers: [] }),
-    volumes,
-    restartPolicy: 'Never',
-    terminationGracePeriodSeconds: 5,
-    ...(nodeName ? { affinity: near(nodeName, spec.affinity) } : {}),
-  };
-}
-
-/** The API server injects the service account's token anew. */
-function isInjected(volume: string): boolean {
-  return volume.startsWith('kube-api-access-');
-}
-
-function plain(container: ContainerSpec): ContainerSpec {
-  const { livenessProbe: _, readinessProbe: __, startupProbe: ___, lifecycle: ____, ports: _____, ...rest } = container;
-  return { ...rest, volumeMounts: (container.volumeMounts ?? []).filter((m) => !isInjected(m.name)) };
-}
-
-/** Preferred, not required: the image is there already, but a full node must not stop a rescue. */
-function near(node: string, affinity: unknown): Record<string, unknown> {
-  const given = (affinity ?? {}) as { nodeAffinity?: Record<string, unknown> };
-  const preference = { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [node] }] };
-  const preferred =
-    (given.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution as unknown[] | undefined) ?? [];
-  return {
-    ...given,
-    nodeAffinity: {
-      ...given.nodeAffinity,
-      preferredDuringSchedulingIgnoredDuringExecution: [...preferred, { weight: 100, preference }],
-    },
+    ...pod,
+    spec: { ...pod.spec, containers: runner, volumes: [...volumes, { name: folderName, emptyDir: {} }] },
   };
 }

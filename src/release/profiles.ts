@@ -68,7 +68,7 @@ const community: Record<string, Component> = {
 };
 
 /** Main containers of all charts: a pod with two of them has two processes on the database. */
-const mainContainers = new Set(
+export const mainContainers: ReadonlySet<string> = new Set(
   [official, community].flatMap((chart) => Object.values(chart)).flatMap((c) => c.containers),
 );
 

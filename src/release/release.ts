@@ -154,6 +154,8 @@ export interface Release {
   lastLogs: Record<string, LastLog>;
   /** Jobs by name, of gated pods that do not fit; only read while the gate opens. */
   jobs: Record<string, JobObject>;
+  /** Access modes of the volume claims that old pods mount, as far as they are known; only read while a runner is to start. */
+  claims: Record<string, string[]>;
   /** What is known to stand in the way of backups that others make; only asked while a plan is made. */
   outlook: Outlook;
   /** The backup that was asked of others in this drain, as it is stored; undefined when there is none. */

@@ -1,6 +1,7 @@
 /** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
 import { hash } from 'node:crypto';
 import { holdOf, isStopped } from './hold.ts';
+import { mainContainerOf, mainStatusOf } from './maincontainer.ts';
 import type { ContainerSpec, Metadata, PodObject, WorkloadObject } from './objects.ts';
 import { annotation, databaseContainers, gateName, label, recognize } from './profiles.ts';
 import type { Pod, Workload } from './release.ts';
@@ -92,13 +93,19 @@ export function readPod(object: PodObject, replicaSetOwners: Readonly<Record<str
       ? { kind: 'Deployment', name: deployment }
       : owner && { kind: owner.kind, name: owner.name, uid: owner.uid },
     component: recognized?.component ?? metadata.labels?.component ?? '',
-    image: imageOf(spec.containers, recognized?.container ?? spec.containers[0]?.name ?? ''),
+    image: imageOf(spec.containers, mainContainerOf(object)),
     gated: (spec.schedulingGates ?? []).some((g) => g.name === gateName),
     terminating: metadata.deletionTimestamp !== undefined,
-    ended: status?.phase === 'Succeeded' || status?.phase === 'Failed',
+    ended: status?.phase === 'Succeeded' || status?.phase === 'Failed' || isOver(object),
     role: role === 'runner' || role === 'probe' ? role : 'airflow',
     object,
   };
+}
+
+/** Its main container has ended, for good: what others have put beside it (a mesh's proxy) may go on and means nothing. */
+function isOver(object: PodObject): boolean {
+  const ours = object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
+  return ours && mainStatusOf(object)?.state?.terminated !== undefined;
 }
 
 /** The release that a pod belongs to; undefined for pods that are none of Airflow's. */

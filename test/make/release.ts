@@ -124,6 +124,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     templates: {},
     lastLogs: {},
     rollouts: [],
+    claims: {},
     outlook: {},
     asked: undefined,
     expired: undefined,

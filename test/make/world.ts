@@ -68,6 +68,11 @@ export interface World {
   dumpImpossible: string | undefined;
   /** Volume claims that are not there: a pod with one can't be scheduled. */
   claimsMissing: Set<string>;
+  /** Access modes of volume claims, and the newest warning of a pod, by its uid. */
+  claimModes: Record<string, string[]>;
+  warnings: Record<string, string>;
+  /** Why the API server takes no pod of ours like this one; undefined where it does. */
+  admits: (pod: PodObject) => string | undefined;
   /** VolumeSnapshots and Backups that were asked for, and the status that their maker writes. */
   backups: BackupObject[];
   maker: ((object: BackupObject) => Record<string, unknown>) | undefined;
@@ -151,6 +156,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     dumps: {} as World['dumps'],
     dumpImpossible: undefined as string | undefined,
     claimsMissing: new Set<string>(),
+    claimModes: {} as Record<string, string[]>,
+    warnings: {} as Record<string, string>,
+    admits: (() => undefined) as World['admits'],
     backups: [] as BackupObject[],
     maker: undefined as World['maker'],
     outlook: {} as Outlook,
@@ -299,6 +307,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       if (world.crashing.has(name)) return world.lastLog;
       return name.includes('-triggers-') ? takeUpLog(pod, world.missing) : probeLog(versionIn(mainImage(pod)));
     },
+    podWarning: async (_, uid) => world.warnings[uid],
+    claimModes: async (_, claims) =>
+      Object.fromEntries(claims.flatMap((name) => (world.claimModes[name] ? [[name, world.claimModes[name]]] : []))),
     runnerFiles: async (_, name, __, paths) =>
       paths.map((p) => (p.endsWith('/pid') ? '1' : files.get(name)?.get(p.slice(p.lastIndexOf('/') + 1)))),
     database: async (workload) => fromOutside(workload),

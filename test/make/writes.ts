@@ -50,6 +50,8 @@ export function makeWrites(
     },
     createPod: async (pod) => {
       if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
+      const refused = world.admits(pod);
+      if (refused !== undefined) throw Object.assign(new Error(refused), { status: 422 });
       store({ ...structuredClone(pod), status: { phase: 'Pending' } });
     },
     deletePod: async (_, name, uid) => {

@@ -24,10 +24,11 @@ const everywhere: [resource: string, verbs: string, names: string, who: string][
   ['downdraft.dev/downgradepolicies/status', 'patch', '', 'patchPolicyStatus'],
   ['snapshot.storage.k8s.io/volumesnapshots', 'create get', '', 'createBackup; backupObject'],
   ['postgresql.cnpg.io/backups', 'create get', '', 'createBackup; backupObject'],
-  ['/persistentvolumeclaims', 'get', '', 'obstacles'],
+  ['/persistentvolumeclaims', 'get', '', 'obstacles; claimModes'],
   ['postgresql.cnpg.io/clusters', 'get', '', 'obstacles'],
   ['batch/jobs', 'delete get', '', 'deleteJob; job'],
   ['events.k8s.io/events', 'create', '', 'event'],
+  ['/events', 'list', '', 'podWarning'],
   ['downdraft.dev/downgrades', 'create get list watch', '', 'createDowngrade; run; downgrades; watch'],
   ['downdraft.dev/downgrades/status', 'patch', '', 'patchDowngradeStatus'],
   [
