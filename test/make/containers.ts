@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { parseImage } from '../../src/release/images.ts';
+import { mainContainerOf } from '../../src/release/maincontainer.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
 import type { DumpPlace } from '../../src/release/places.ts';
-import { label, recognize } from '../../src/release/profiles.ts';
+import { label } from '../../src/release/profiles.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
 import type { AskedTrigger, WaitingTrigger } from '../../src/release/triggers.ts';
 import { headsOf, makeImage, type Version } from './release.ts';
@@ -65,15 +66,15 @@ export function migrateUp(version: Version, database: DatabaseRead): void {
 
 /** The name of the Secret with the connection of the container that opens the database. */
 export function secretOf(metadata: PodObject['metadata'], spec: PodSpec): string {
-  const name = recognize(metadata, spec)?.container;
-  const container = spec.containers.find((c) => c.name === name) ?? spec.containers[0]!;
+  const name = mainContainerOf({ metadata, spec });
+  const container = spec.containers.find((c) => c.name === name)!;
   const from = container.env?.find((e) => e.name === 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN');
   return from?.valueFrom?.secretKeyRef?.name ?? container.envFrom?.[0]?.secretRef?.name ?? '';
 }
 
-export function mainImage({ metadata, spec }: PodObject): string {
-  const name = recognize(metadata, spec)?.container;
-  return (spec.containers.find((c) => c.name === name) ?? spec.containers[0]!).image!;
+export function mainImage(pod: PodObject): string {
+  const name = mainContainerOf(pod);
+  return pod.spec.containers.find((c) => c.name === name)!.image!;
 }
 
 /** What the probe prints. */
