@@ -184,7 +184,7 @@ async function claimModes(
   type Claim = { spec?: { accessModes?: string[] } };
   const read = claims.map(async (name): Promise<[string, string[]][]> => {
     try {
-      const claim = await found<Claim>(client, core(namespace, `persistentvolumeclaims/${encodeURIComponent(name)}`));
+      const claim = await found<Claim>(client, core(namespace, 'persistentvolumeclaims', name));
       return claim?.spec?.accessModes ? [[name, claim.spec.accessModes]] : [];
     } catch (error) {
       if (error instanceof ApiError && error.status === 403) return [];

@@ -49,7 +49,10 @@ export const reasons = {
   HoldRemoved: ['deny', 'another admission webhook took the hold off again'],
   WaitingForWorkloads: ['run', 'some workloads of the release still ask for another version'],
   ProbeRunning: ['run', 'the target image is being asked for its heads and providers'],
-  TargetImageNotStarted: ['run', 'the target image could not be pulled or did not start: nothing was touched'],
+  TargetImageNotStarted: [
+    'run',
+    'the target image could not be pulled, did not start or, for 5 minutes, did not answer: nothing was touched',
+  ],
   RunnerStarting: ['run', 'the runner, a copy of an old pod, is starting'],
   RunnerNotStarted: ['run', 'the runner could not be started: nothing was touched'],
   NoOldPod: ['run', 'no pod of the version that has the reverse scripts is there to copy'],
