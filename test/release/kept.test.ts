@@ -54,6 +54,13 @@ describe('what is kept of a pod', () => {
     expect(JSON.stringify(keptPod(pod)).length).toBeLessThan(1500);
   });
 
+  it('of its volumes are the claims: by them it is known whether it can be copied', () => {
+    const pod = makePod();
+    const claim = { name: 'dags', persistentVolumeClaim: { claimName: 'dags' } };
+    pod.spec.volumes = [claim, { name: 'config', configMap: { name: 'af' } }];
+    expect(keptPod(pod)!.spec.volumes).toEqual([claim]);
+  });
+
   it('is all of one that downdraft made: its volumes are looked at', () => {
     const pod = makePod({ role: 'runner' });
     pod.spec.volumes = [{ name: 'downdraft-backup', persistentVolumeClaim: { claimName: 'dumps' } }];
