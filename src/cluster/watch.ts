@@ -3,7 +3,8 @@
  *
  * 1. A list gives every object and a resource version; the watch goes on from there.
  * 2. The API server ends each watch after timeoutSeconds: the next one begins at once, from where the last one was.
- * 3. Any other end waits before the next try, 10 s at most, unless the stream had lived for a while.
+ * 3. Any other end waits before the next try, 10 s at most, unless the stream had lived for a while; or as long as the API
+ *    server asks for (Retry-After), up to 5 minutes.
  * 4. 410 (the version is too old): list again, and tell as DELETED what is no longer there.
  * 5. Bookmarks come about once a minute. Nothing at all for 90 s: the connection may be dead without a word; begin anew.
  *
@@ -149,9 +150,12 @@ function keyOf({ metadata }: Watched): string {
   return metadata.uid ?? `${metadata.namespace}/${metadata.name}`;
 }
 
+/** A server that asks for more is taken at its word no further: a proxy's maintenance page must not blind us for a day. */
+const longestAskedMs = 300_000;
+
 /** At once after a stream that had lived; then 0.2 s doubled up to 10 s, a random half of it; never before the server says. */
 function pauseOf(error: unknown, failures: number): number {
   const asked = error instanceof ApiError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
   const longest = failures === 0 ? 0 : Math.min(10_000, 100 * 2 ** failures);
-  return Math.min(10_000, Math.max(asked, longest * (0.5 + Math.random() / 2)));
+  return Math.max(Math.min(longestAskedMs, asked), longest * (0.5 + Math.random() / 2));
 }
