@@ -1,6 +1,6 @@
 /**
  * The mirror: what reviews need of the cluster, kept up to date by watches, so that a review asks the API server nothing.
- * It may be some milliseconds old; the controller always reads live.
+ * It may be some milliseconds old; the controller reads live, but for policies until it is about to begin something.
  */
 import type { WorkloadObject } from '../release/objects.ts';
 import type { PolicyObject } from '../release/policy.ts';
@@ -27,11 +27,18 @@ export interface Mirror {
   missing(): string | undefined;
   /** What has not been told anew for too long; undefined when all is fresh. */
   stale(): string | undefined;
-  /** Told of every change, as it comes. */
-  onChange(listener: (what: What, object: Watched, type: Change['type']) => void): void;
+  /** Told of every change, as it comes, until the signal. */
+  onChange(listener: (what: What, object: Watched, type: Change['type']) => void, signal: AbortSignal): void;
 }
 
 type What = 'workload' | 'policy' | 'namespace';
+
+/** The mirror, for whoever decides by it. Throws what has not been told yet, or not for too long: neither is "nothing". */
+export function upToDate(mirror: Mirror): Mirror {
+  const unknown = mirror.missing() ?? mirror.stale();
+  if (unknown) throw new Error(unknown);
+  return mirror;
+}
 
 /** Labels by which workloads of Airflow are found, one for each profile. */
 export const workloadSelectors = ['tier=airflow', 'app=airflow', label.release];
@@ -53,10 +60,9 @@ export function startMirror(
   const downgrades = new Map<string, DowngradeObject>();
   const policies = new Map<string, PolicyObject>();
   const namespaces = new Map<string, Record<string, string>>();
-  const listeners: Listener[] = [];
   let learned: Record<string, ImageKnowledge> = {};
   const { follow, ...states } = following(client, signal, onRetry, staleMs);
-  const tell = telling(listeners);
+  const { tell, onChange } = telling();
   for (const labelSelector of workloadSelectors)
     for (const [kind, path] of Object.entries({
       Deployment: everywhere.deployments,
@@ -100,16 +106,22 @@ export function startMirror(
     policies: () => [...policies.values()],
     ...namespacesOf(namespaces),
     ...states,
-    onChange: (listener) => void listeners.push(listener),
+    onChange,
   };
 }
 
 /** A change is taken first and then told, so that a listener finds the mirror as it says. */
-function telling(listeners: Listener[]) {
-  return (what: What, take: (change: Change) => void) => (change: Change) => {
+function telling() {
+  const listeners = new Set<Listener>();
+  const tell = (what: What, take: (change: Change) => void) => (change: Change) => {
     take(change);
     for (const listener of listeners) listener(what, change.object, change.type);
   };
+  const onChange: Mirror['onChange'] = (listener, until) => {
+    listeners.add(listener);
+    until.addEventListener('abort', () => listeners.delete(listener), { once: true });
+  };
+  return { tell, onChange };
 }
 
 function namespacesOf(namespaces: Map<string, Record<string, string>>) {

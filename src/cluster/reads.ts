@@ -2,6 +2,7 @@
 import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
 import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
+import type { PolicyObject } from '../release/policy.ts';
 import { gateName, label, type ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
@@ -12,7 +13,7 @@ import { ApiError } from './errors.ts';
 import { gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
-import { apps, batch, byUs, core, downgradesOf, isObjectName, workloadPath } from './paths.ts';
+import { apps, batch, byUs, core, downgradesOf, everywhere, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { sharing } from './sharing.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
@@ -68,6 +69,15 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     obstacles: obstaclesOf(client),
     backupObject: async (way: SnapshotWay, namespace: string, name: string) =>
       await getBackup(client, way, namespace, name),
+    policies: async (): Promise<PolicyObject[]> =>
+      await list<PolicyObject, PolicyObject>(client, everywhere.policies, (policy) => policy),
+    /** undefined: there is no such namespace. */
+    namespaceLabels: async (name: string): Promise<Record<string, string> | undefined> => {
+      const labelsOf = ({ metadata }: { metadata: Metadata }) => metadata.labels ?? {};
+      // A list of one: we have no other right to read namespaces.
+      const [labels] = await list(client, everywhere.namespaces, labelsOf, { fieldSelector: `metadata.name=${name}` });
+      return labels;
+    },
     learnedImages: async (): Promise<Record<string, ImageKnowledge>> => await learnedImages(client, own),
   };
 }

@@ -1,7 +1,6 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
 import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import { gateName, label, type ProfileName } from '../release/profiles.ts';
-import type { DowngradeObject } from '../release/record.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { BackupObject } from '../release/snapshots.ts';
 import { createBackup } from './backups.ts';
@@ -17,13 +16,13 @@ import {
   byUs,
   configurations,
   core,
-  downgradesOf,
   eventsOf,
   mergePatch,
   namespaceOf,
   policyOf,
   workloadPath,
 } from './paths.ts';
+import { recordWrites } from './records.ts';
 import { restoreTemplate } from './templates.ts';
 
 export interface WritesOptions {
@@ -39,10 +38,7 @@ export interface WritesOptions {
 /** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
 export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
   return {
-    createDowngrade: async (object: DowngradeObject): Promise<void> =>
-      await create(client, downgradesOf(object.metadata.namespace), object),
-    patchDowngradeStatus: async (namespace: string, name: string, status: Record<string, unknown>): Promise<void> =>
-      await patch(client, downgradesOf(namespace, name, 'status'), { status }),
+    ...recordWrites(client),
     createPod: async (pod: PodObject): Promise<void> =>
       await create(client, core(pod.metadata.namespace ?? 'default', 'pods'), {
         apiVersion: 'v1',

@@ -83,6 +83,9 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
   }
 }
 
+/** Keeps facts in the record of the run, bound to its version that the decision was made by. */
+type Recording = (status: Partial<RunStatus>) => Promise<void>;
+
 async function carryOutForRun(
   act: Act,
   release: Release,
@@ -91,7 +94,8 @@ async function carryOutForRun(
   settings: ActSettings,
 ): Promise<void> {
   const { namespace } = release;
-  const record = (status: Partial<RunStatus>) => writes.patchDowngradeStatus(namespace, run.name, { record: status });
+  const record: Recording = async (status) =>
+    void (await writes.patchDowngradeStatus(namespace, run.name, { record: status }, run));
   switch (act.act) {
     case 'record':
       return record(act.status);
@@ -100,7 +104,7 @@ async function carryOutForRun(
       return writes.createPod(probePod(foremost(wishing(release, run)), wanted));
     }
     case 'askTriggers':
-      return askTriggers(act.triggers, release, run, writes, settings.commands.triggers);
+      return askTriggers(act.triggers, release, run, record, writes, settings.commands.triggers);
     case 'restartProbe':
       return each(release.pods, async (p) => p.role === 'probe' && writes.deletePod(namespace, p.name, p.uid));
     case 'restartRunner':
@@ -143,6 +147,7 @@ async function askTriggers(
   asked: AskedTrigger[],
   release: Release,
   run: Run,
+  record: Recording,
   writes: Writes,
   command: string[],
 ): Promise<void> {
@@ -158,7 +163,7 @@ async function askTriggers(
       run.status.triggers,
       asked.map((one) => ({ ...one, notKnown: message })),
     );
-    await writes.patchDowngradeStatus(release.namespace, run.name, { record: { triggers } });
+    await record({ triggers });
   }
 }
 
@@ -167,12 +172,7 @@ function wantedOf({ namespace, name, profile }: Release, run: Run, command: stri
 }
 
 /** What the API server takes from nobody will not be taken later: the next way is, and the old version serves meanwhile. */
-async function askBackup(
-  object: BackupObject,
-  { status }: Run,
-  record: (status: Partial<RunStatus>) => Promise<void>,
-  writes: Writes,
-): Promise<void> {
+async function askBackup(object: BackupObject, { status }: Run, record: Recording, writes: Writes): Promise<void> {
   try {
     await writes.createBackup(object);
   } catch (error) {
@@ -219,16 +219,16 @@ async function dropExpired(expired: Expired, release: Release, writes: Writes): 
   const { namespace, workloads } = release;
   const at = release.now.toISOString();
   const tell = (said: object) =>
-    writes.patchDowngradeStatus(namespace, expired.run, { record: { backup: said }, backup: said });
+    writes.patchDowngradeStatus(namespace, expired.run, { record: { backup: said }, backup: said }, expired);
   try {
     if (workloads.length === 0) throw new CopyKept(nobodyLeft(release.name));
     const { object, container } = foremost(workloads);
     const { database: name, uid: run, cluster } = expired;
     await writes.dropCopy(object, container, { name, run, cluster });
-    return await tell({ droppedAt: at, ...(expired.failure ? { failure: null } : {}) });
+    await tell({ droppedAt: at, ...(expired.failure ? { failure: null } : {}) });
   } catch (error) {
     if (!(error instanceof CopyKept)) throw error;
-    return await tell({ triedAt: at, failure: notDropped(expired, error.message) });
+    await tell({ triedAt: at, failure: notDropped(expired, error.message) });
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { claimsOf } from '../release/copied.ts';
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
+import { rulesFor } from '../release/frozen.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import { jobsToRead } from '../release/misfits.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
@@ -15,6 +16,7 @@ import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
 import { observeBackups } from './backups.ts';
 import { observeLastLogs } from './lastlogs.ts';
+import { observePolicy } from './lookagain.ts';
 import type { Reads } from './ports.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
@@ -30,17 +32,18 @@ export async function observe(
   { namespace, name }: { namespace: string; name: string },
   settings: ObserveSettings,
 ): Promise<Release> {
-  const [objects, podObjects, owners, downgrades, gateExists, learned, { mode, rules }] = await Promise.all([
+  const [objects, podObjects, owners, downgrades, gateExists, learned, said] = await Promise.all([
     reads.workloads(namespace),
     reads.pods(namespace),
     reads.replicaSetOwners(namespace),
     reads.downgrades(namespace),
     reads.gateExists(namespace, name),
     reads.learnedImages(),
-    reads.policy(namespace),
+    observePolicy(reads.policy(namespace)),
   ]);
   const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
   const run = activeRun(downgrades, name);
+  const rules = rulesFor(said.rules, run);
   const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const [gate, probe, triggers, runner] = await Promise.all([
@@ -62,7 +65,7 @@ export async function observe(
     namespace,
     name,
     profile,
-    mode,
+    ...said,
     rules,
     workloads,
     pods,

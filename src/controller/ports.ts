@@ -75,8 +75,10 @@ export interface Reads {
   askPod(namespace: string, pod: string, container: string): Promise<{ database: DatabaseState; sessions?: Session[] }>;
   /** What the image's config in its registry says; undefined: not asked. Never throws. */
   registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
-  /** What the DowngradePolicies say for a namespace. */
+  /** What the DowngradePolicies say for a namespace. Throws while they, or the namespaces, are not known or not told anew. */
   policy(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
+  /** The same, asked of the API server itself. */
+  policyNow(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
   /** The templates that the workloads of a namespace have had, by Kubernetes' own history. */
   rollouts(namespace: string): Promise<StoredRollout[]>;
   /** Pod templates from before the hold, by kind/name; one that is not known any more is missing. */
@@ -85,8 +87,16 @@ export interface Reads {
 
 export interface Writes {
   createDowngrade(object: DowngradeObject): Promise<void>;
-  /** Merge patch of the status. */
-  patchDowngradeStatus(namespace: string, name: string, status: Record<string, unknown>): Promise<void>;
+  /**
+   * Merge patch of the status, bound to the version that was read: changed since, by a person or by another leader, it is a
+   * conflict (an error with status 409). Answers the new version.
+   */
+  patchDowngradeStatus(
+    namespace: string,
+    name: string,
+    status: Record<string, unknown>,
+    read: { resourceVersion?: string },
+  ): Promise<string | undefined>;
   createPod(pod: PodObject): Promise<void>;
   /** Deletes by uid, with the pod's own grace. Gone already is fine. */
   deletePod(namespace: string, name: string, uid: string): Promise<void>;

@@ -2,13 +2,14 @@
  * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a wish that
  * was withdrawn, a controller that was killed and a half-done downgrade found at start.
  */
-import { type Act, next } from '../release/next.ts';
+import { type Act, begins, next } from '../release/next.ts';
 import { phaseOf } from '../release/phase.ts';
 import type { Reason } from '../release/reasons.ts';
 import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
 import type { Release, Run, Workload } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
 import { type ActSettings, carryOut } from './acts.ts';
+import { lookAgain } from './lookagain.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
 import { differs, newsOf, shownOf } from './report.ts';
@@ -45,28 +46,67 @@ export async function reconcile(
   settings: ReconcileSettings,
 ): Promise<Act> {
   for (let done = 0; done < actsAtOnce; done++) {
-    const release = await observe(reads, key, settings);
-    const act = next(release);
-    if (act.act === 'wait' || isStale(release.run)) await report(release, act, reads, writes);
-    if (act.act === 'wait' && !release.run) await sayOnWorkloads(release, act, writes, settings.told);
-    if (act.act === 'rest' || act.act === 'wait') return act;
-    settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
     try {
-      await carryOut(act, release, { reads, writes }, settings);
+      const ended = await step(key, reads, writes, settings);
+      if (ended) return ended;
     } catch (error) {
-      // Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota.
-      const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';
-      const why = error instanceof Error ? error.message : String(error);
-      const wait: Act = { act: 'wait', reason, message: `${act.act}: ${why}` };
-      await report(release, wait, reads, writes);
-      if (!(error instanceof NoOldPod)) throw error;
-      return wait;
+      // What was decided by is not there any more: a person said something, or another leader was quicker.
+      if (!isConflict(error)) throw error;
+      settings.log({ ...key, err: error }, 'changed meanwhile, looking again');
     }
-    if (act.act === 'forget') await sayMoved(release, act.image, writes);
-    if (act.act === 'finish') await reportEnd(release, key, reads, writes);
-    if (answeredLater.includes(act.act)) return { act: 'wait', reason: 'RunnerStarting', message: '' };
   }
   return { act: 'wait', reason: 'Blocked', message: `more than ${actsAtOnce} acts in one go` };
+}
+
+/** One look and what comes of it; undefined: look again at once. */
+async function step(
+  key: { namespace: string; name: string },
+  reads: Reads,
+  writes: Writes,
+  settings: ReconcileSettings,
+): Promise<Act | undefined> {
+  let release = await observe(reads, key, settings);
+  forgetGone(release, settings);
+  let act = next(release);
+  if (begins(act)) {
+    release = await lookAgain(reads, release);
+    act = next(release);
+  }
+  if (act.act === 'wait') await report(release, act, reads, writes);
+  else if (isStale(release.run)) {
+    const shown = await report(release, act, reads, writes);
+    if (shown === undefined) return undefined;
+    release = { ...release, run: { ...release.run!, resourceVersion: shown } };
+  }
+  if (act.act === 'wait' && !release.run) await sayOnWorkloads(release, act, writes, settings.told);
+  if (act.act === 'rest' || act.act === 'wait') return act;
+  settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
+  try {
+    await carryOut(act, release, { reads, writes }, settings);
+  } catch (error) {
+    if (isConflict(error)) throw error;
+    // Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota.
+    const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';
+    const why = error instanceof Error ? error.message : String(error);
+    const wait: Act = { act: 'wait', reason, message: `${act.act}: ${why}` };
+    await report(release, wait, reads, writes);
+    if (!(error instanceof NoOldPod)) throw error;
+    return wait;
+  }
+  if (act.act === 'forget') await sayMoved(release, act.image, writes);
+  if (act.act === 'finish') await reportEnd(release, key, reads, writes);
+  return answeredLater.includes(act.act) ? { act: 'wait', reason: 'RunnerStarting', message: '' } : undefined;
+}
+
+/** A write that was bound to what was read, and that is not so any more. */
+function isConflict(error: unknown): boolean {
+  return (error as { status?: number } | undefined)?.status === 409;
+}
+
+/** What is kept in memory of a release goes with it. */
+function forgetGone({ namespace, name, workloads, run }: Release, { told, examined, asked }: ReconcileSettings): void {
+  if (workloads.length > 0 || run) return;
+  for (const map of [told, examined, asked]) map.delete(`${namespace}/${name}`);
 }
 
 /** A phase that people wait for is shown when it begins, not when the next act has to wait. */
@@ -77,12 +117,16 @@ function isStale(run: Run | undefined): boolean {
   return run.shownPhase !== phase && !(phase === 'Planning' && run.shownPhase === 'AwaitingApproval');
 }
 
-/** Shows where the run is; an event marks each new reason. */
-async function report(release: Release, act: Act, reads: Reads, writes: Writes): Promise<void> {
+/**
+ * Shows where the run is; an event marks each new reason. Answers the record's version, so that what was decided can still
+ * be written; undefined when others have changed it since it was decided.
+ */
+async function report(release: Release, act: Act, reads: Reads, writes: Writes): Promise<string | undefined> {
   const { run, namespace } = release;
-  if (!run) return;
+  if (!run) return undefined;
   const object = (await reads.downgrades(namespace)).find((d) => d.metadata.uid === run.uid);
-  if (object) await show(release, object, act, writes);
+  const version = object && (await show(release, object, act, writes));
+  return object?.metadata.resourceVersion === run.resourceVersion ? version : undefined;
 }
 
 /** Held, and no run to show it in: the workloads themselves carry the word. */
@@ -130,14 +174,15 @@ async function reportEnd(release: Release, key: { namespace: string }, reads: Re
   if (object) await show(release, object, { act: 'rest' }, writes);
 }
 
-async function show(release: Release, object: DowngradeObject, act: Act, writes: Writes): Promise<void> {
+async function show(release: Release, object: DowngradeObject, act: Act, writes: Writes): Promise<string | undefined> {
   const run = readRun(object);
   const shown = shownOf(release, run, act, object.status);
-  if (!differs(object.status, shown)) return;
+  if (!differs(object.status, shown)) return run.resourceVersion;
   const backup = replacing(object.status?.backup, shown.backup as object);
-  await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup });
+  const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
   const { apiVersion, metadata } = object;
   const { namespace, name, uid } = metadata;
   const of = { apiVersion, kind: downgradeApi.kind, namespace, name, ...(uid ? { uid } : {}) };
   for (const event of newsOf(object.status, shown)) await writes.event({ object: of, ...event });
+  return version;
 }

@@ -80,6 +80,7 @@ const stalledReasons: Reason[] = [
   'HazardRefuses',
   'ReturnFailed',
   'PolicyDenies',
+  'PolicyUnknown',
   'NotAnAncestor',
   'RevisionUnknown',
   'Blocked',

@@ -3,7 +3,7 @@ import type { Ports } from '../admission/ports.ts';
 import { whoAmI } from '../cluster/access.ts';
 import type { Client } from '../cluster/client.ts';
 import { withoutItsText } from '../cluster/errors.ts';
-import type { Mirror } from '../cluster/mirror.ts';
+import { type Mirror, upToDate } from '../cluster/mirror.ts';
 import { getWorkload } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
 import { policyFor } from '../release/policy.ts';
@@ -27,11 +27,7 @@ export function admissionPorts(
   // Shorter than the budget, so that what the database did is what is said.
   const databaseMs = config.budgetMs * 0.8;
   const missingRights = rightsOf(client);
-  const fresh = () => {
-    const stale = mirror.stale();
-    if (stale) throw new Error(stale);
-    return mirror;
-  };
+  const fresh = () => upToDate(mirror);
   return {
     // One that is not mirrored was made this moment, or lost the labels by which it is watched.
     storedWorkload: async (kind, namespace, name) =>

@@ -1,6 +1,7 @@
 /** The controller on the leader: watches feed the loop, the loop reconciles one release at a time. */
 import type { Logger } from 'pino';
 import { askPod } from '../cluster/askpod.ts';
+import { upToDate } from '../cluster/mirror.ts';
 import { clusterReads } from '../cluster/reads.ts';
 import { runnerFiles } from '../cluster/runnerfiles.ts';
 import { clusterWrites, type WritesOptions } from '../cluster/writes.ts';
@@ -38,7 +39,8 @@ export function controllerReads({ client, mirror, registry }: Views, namespace: 
     sessions: (workload, container) => sessionsOf(client, workload, container, databaseTimeoutMs),
     askPod: (of, pod, container) => askPod(client, of, pod, container, askTimeoutMs, program),
     registry,
-    policy: async (of) => policyFor(mirror.policies(), mirror.labelsOf(of)),
+    policy: async (of) => policyFor(upToDate(mirror).policies(), mirror.labelsOf(of)),
+    policyNow: async (of) => policyFor(...(await Promise.all([reads.policies(), reads.namespaceLabels(of)]))),
   };
 }
 

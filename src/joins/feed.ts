@@ -17,10 +17,10 @@ type Enqueue = (key: { namespace: string; name: string }) => void;
 export function feed(client: Client, mirror: Mirror, signal: AbortSignal, enqueue: Enqueue, logger: Logger): void {
   const known = new Map<string, string>();
   mirror.onChange((what, object, type) => {
-    if (what !== 'workload' || signal.aborted) return;
+    if (what !== 'workload') return;
     const change = changeOf(known, object as unknown as WorkloadObject, type);
     if (change) enqueue(change);
-  });
+  }, signal);
   for (const key of mirror.releases()) enqueue(key);
   follow<PodObject>(client, everywhere.pods, signal, logger, label.gated, ({ object }) => {
     const release = releaseOfPod(object);

@@ -1,6 +1,6 @@
 /** What the leader keeps true of namespaces: the label on those with Airflow in them, and what each DowngradePolicy shows. */
 import type { Logger } from 'pino';
-import type { Mirror } from '../cluster/mirror.ts';
+import { type Mirror, upToDate } from '../cluster/mirror.ts';
 import { type PolicyWrites, reportPolicies } from '../controller/policies.ts';
 import { label } from '../release/profiles.ts';
 
@@ -12,7 +12,7 @@ export interface NamespaceWrites extends PolicyWrites {
 const settleMs = 500;
 const againMs = 10_000;
 
-/** Keeps both until the signal, at each change of a workload, namespace or policy. */
+/** Keeps both until the signal, at each change of a workload, namespace or policy. Nothing is written by what may be old. */
 export function keepNamespaces(mirror: Mirror, writes: NamespaceWrites, signal: AbortSignal, logger: Logger): void {
   let timer: NodeJS.Timeout | undefined;
   const soon = (ms: number) => {
@@ -22,9 +22,9 @@ export function keepNamespaces(mirror: Mirror, writes: NamespaceWrites, signal: 
   const look = async () => {
     timer = undefined;
     try {
-      await labelAll(mirror, writes);
+      await labelAll(upToDate(mirror), writes);
       await reportPolicies(
-        { policies: async () => mirror.policies(), namespaces: async () => mirror.namespaces() },
+        { policies: async () => upToDate(mirror).policies(), namespaces: async () => mirror.namespaces() },
         writes,
         (fields, message) => logger.info(fields, message),
       );
@@ -35,13 +35,14 @@ export function keepNamespaces(mirror: Mirror, writes: NamespaceWrites, signal: 
     }
   };
   const seen = new Set(mirror.releases().map((r) => r.namespace));
-  mirror.onChange((what, object) => {
+  mirror.onChange((what, object, type) => {
     // Workloads change all the time; only one in a namespace without any before matters here.
     const { namespace = '' } = object.metadata;
     if (what === 'workload' && seen.has(namespace)) return;
     if (what === 'workload') seen.add(namespace);
+    if (what === 'namespace' && type === 'DELETED') seen.delete(object.metadata.name);
     soon(settleMs);
-  });
+  }, signal);
   signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   soon(0);
 }

@@ -5,14 +5,16 @@
 import { backingUp } from './backing.ts';
 import type { Act } from './next.ts';
 import { waveOf } from './profiles.ts';
-import type { Pod, Release, Run } from './release.ts';
+import type { Pod, Release, Run, RunStatus } from './release.ts';
+import type { Rules } from './rules.ts';
+import { replacing } from './same.ts';
 
 /** How long sessions of others may stay on the database before the run goes on and names them. */
 const sessionPatienceSeconds = 30;
 
 /** The next act of the drain and of the backup; ends in the intent to begin the schema step. */
 export function draining(release: Release, run: Run): Act {
-  if (!run.status.drainStartedAt) return { act: 'record', status: { drainStartedAt: release.now.toISOString() } };
+  if (!run.status.drainStartedAt) return { act: 'record', status: begin(release, run) };
   const emptying = drain(release);
   if (emptying) return emptying;
   if (!run.status.drainedAt) return { act: 'record', status: { drainedAt: release.now.toISOString() } };
@@ -29,6 +31,11 @@ export function draining(release: Release, run: Run): Act {
   if (backup) return backup;
   const before = runner.state === 'ready' ? runner.inspection.database.versionTables : {};
   return { act: 'record', status: { schemaStartedAt: release.now.toISOString(), before } };
+}
+
+/** The rules that are in force now are kept, in the place of those of an earlier drain. */
+function begin({ now, rules }: Release, { status }: Run): Partial<RunStatus> {
+  return { drainStartedAt: now.toISOString(), rules: replacing(status.rules, rules) as Rules };
 }
 
 /** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */

@@ -5,9 +5,10 @@
  * 2. Nothing held, no run: tidy what an earlier run left. Something held, no run: write the record (a Downgrade), unless everything fits already.
  * 3. Somebody wants the newer version back: the way back (returning.ts).
  * 4. The schema step has begun and is not verified: forward (reversing.ts).
- * 5. Every workload's desired image fits the database: resume. That is the normal end, the end of the way back, the wish
+ * 5. Nothing is held, planned or begun while it is not known what the policies say.
+ * 6. Every workload's desired image fits the database: resume. That is the normal end, the end of the way back, the wish
  *    withdrawn before the schema step, and "nothing to do after all" in one rule.
- * 6. Otherwise plan (planning.ts), drain (draining.ts), back up (backing.ts).
+ * 7. Otherwise plan (planning.ts), drain (draining.ts), back up (backing.ts).
  *
  * A controller that is killed anywhere starts again at the top and finds the same place, since nothing here depends on
  * what was done last, only on what is there.
@@ -62,6 +63,8 @@ export function next(release: Release): Act {
   if (back) return back;
   const { schemaStartedAt, verifiedAt, returnedAt } = run?.status ?? {};
   if (run && schemaStartedAt && !verifiedAt && !returnedAt) return reversing(release, run);
+  const unknown = waitForPolicy(release);
+  if (unknown) return unknown;
   if (moved.length > 0) return { act: 'forget', image: moved[0]! };
   const loose = release.workloads.find((w) => !w.hold && certainlyTooOld(release, w));
   if (loose) return { act: 'hold', workload: loose };
@@ -73,6 +76,20 @@ export function next(release: Release): Act {
   if (verifiedAt && !returnedAt) return { act: 'finish', outcome: 'Downgraded' };
   if (superseded(release, run)) return { act: 'finish', outcome: 'Reverted' };
   return planning(release, run) ?? draining(release, run);
+}
+
+/** What fits may go and what is called off goes back, whatever the policies say; all else waits until that is known. */
+function waitForPolicy(release: Release): Act | undefined {
+  const { policyUnknown, run, workloads } = release;
+  if (policyUnknown === undefined) return undefined;
+  if (run && (run.status.returnStartedAt || run.status.verifiedAt || workloads.every((w) => fits(release, w))))
+    return undefined;
+  return { act: 'wait', reason: 'PolicyUnknown', message: policyUnknown };
+}
+
+/** Whether an act begins what can't be taken back by doing nothing: pods end, or the schema changes. */
+export function begins(act: Act): boolean {
+  return act.act === 'record' && Boolean(act.status.drainStartedAt || act.status.schemaStartedAt);
 }
 
 /** What earlier runs left in the cluster first, then what they left on the database's server. */

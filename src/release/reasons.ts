@@ -61,6 +61,7 @@ export const reasons = {
   AwaitingApproval: ['run', 'someone has to agree to the plan; nothing was touched'],
   BackingUp: ['run', 'a backup of the database is made'],
   OtherDatabase: ['run', 'the workloads name another database than the one that the old pods use'],
+  PolicyUnknown: ['run', 'what the DowngradePolicies say is not known just now: nothing is begun until it is'],
   TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
   Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],

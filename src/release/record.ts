@@ -39,6 +39,7 @@ export function readRun(object: DowngradeObject): Run {
     spec,
     shownPhase: String(object.status?.phase ?? ''),
     createdAt: object.metadata.creationTimestamp ?? '',
+    ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}),
     status: object.status?.record ?? {},
   };
 }

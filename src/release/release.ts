@@ -130,9 +130,11 @@ export interface Release {
   namespace: string;
   name: string;
   profile: ProfileName;
-  /** What the namespace's DowngradePolicy says. */
+  /** What the namespace's DowngradePolicy says; of a run that is drained, what its record keeps (frozen.ts). */
   mode: Mode;
   rules: Rules;
+  /** Why that is not known just now; mode and rules are then the most careful ones. */
+  policyUnknown?: string;
   /** Only workloads whose pods use the database. */
   workloads: Workload[];
   pods: Pod[];

@@ -23,6 +23,8 @@ export interface Expired {
   cluster: string;
   /** A whole copy, or what was put aside for one; else one that was only begun. */
   verified: boolean;
+  /** Of the Downgrade, as it was read. */
+  resourceVersion?: string;
   /** Why it could not be dropped, when that was tried. */
   failure?: string;
 }
@@ -80,7 +82,16 @@ function leftBy(run: Run): Expired {
   const verified = hasServerCopy(run.status);
   const database = verified && outcome === 'Returned' ? asideName(run) : databaseOf(backup!)!;
   const failure = backup?.triedAt && backup.failure ? { failure: backup.failure } : {};
-  return { run: run.name, uid: run.uid, database, cluster: plan?.identity.cluster ?? '', verified, ...failure };
+  const read = run.resourceVersion ? { resourceVersion: run.resourceVersion } : {};
+  return {
+    run: run.name,
+    uid: run.uid,
+    database,
+    cluster: plan?.identity.cluster ?? '',
+    verified,
+    ...failure,
+    ...read,
+  };
 }
 
 /** The next act where nothing is under way and nothing held; undefined: nothing to drop, or nobody to do it by. */

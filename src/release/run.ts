@@ -3,7 +3,7 @@ import type { NewerSince } from './age.ts';
 import type { Plan, Progress } from './inspection.ts';
 import type { DumpPlace } from './places.ts';
 import type { ImageKnowledge } from './release.ts';
-import type { BackupWay } from './rules.ts';
+import type { BackupWay, Rules } from './rules.ts';
 import type { TakeUp } from './triggers.ts';
 
 /** One unfinished Downgrade object, in our words. */
@@ -18,6 +18,8 @@ export interface Run {
   /** What the record shows; only compared, to see whether it must be shown anew. */
   shownPhase: string;
   createdAt: string;
+  /** Of the object that was read: whatever is written is bound to it. */
+  resourceVersion?: string;
   status: RunStatus;
 }
 
@@ -51,6 +53,8 @@ export interface RunStatus {
   newerSince?: NewerSince;
   plan?: Plan;
   drainStartedAt?: string | null;
+  /** The rules in force when it was drained; by them the run goes on (frozen.ts). */
+  rules?: Rules;
   drainedAt?: string | null;
   backup?: Backup;
   /** What the rows were before the schema step. */

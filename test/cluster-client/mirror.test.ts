@@ -115,7 +115,7 @@ describe('the mirror', () => {
 
   it('tells policies, labels of namespaces and runs', async () => {
     const changes: string[] = [];
-    mirror.onChange((what, object) => changes.push(`${what} ${object.metadata.name}`));
+    mirror.onChange((what, object) => changes.push(`${what} ${object.metadata.name}`), ending.signal);
     const api = { apiVersion: 'downdraft.dev/v1alpha1' };
     await create('/apis/downdraft.dev/v1alpha1/downgradepolicies', {
       ...api,

@@ -69,10 +69,10 @@ async function deploy(ns: string, name: string): Promise<void> {
 
 describe('the client', () => {
   it('fits the controller without a cast', () => {
-    const ports: [Omit<Reads, 'database' | 'sessions' | 'askPod' | 'registry' | 'policy'>, Omit<Writes, 'dropCopy'>] = [
-      reads,
-      writes,
-    ];
+    const ports: [
+      Omit<Reads, 'database' | 'sessions' | 'askPod' | 'registry' | 'policy' | 'policyNow'>,
+      Omit<Writes, 'dropCopy'>,
+    ] = [reads, writes];
     expect(ports).toHaveLength(2);
   });
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { mayI } from '../../src/cluster/access.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
+import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { ImageKnowledge } from '../../src/release/release.ts';
@@ -55,7 +55,7 @@ afterAll(async () => {
 }, 60_000);
 
 describe('downgrades', () => {
-  it('are made once, and their status is merged', async () => {
+  it('are made once, and their status is merged, but not by one who read it before the last write', async () => {
     const kinded = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'Downgrade' };
     const object = {
       ...kinded,
@@ -64,13 +64,19 @@ describe('downgrades', () => {
     };
     await writes.createDowngrade(object);
     await writes.createDowngrade(object);
-    await writes.patchDowngradeStatus('default', 'af-1', { record: { token: 1, plan: { steps: [1] } } });
-    await writes.patchDowngradeStatus('default', 'af-1', { record: { token: 2, failure: null } });
+    const [made] = await reads.downgrades('default');
+    const record = { token: 1, plan: { steps: [1] } };
+    const resourceVersion = await writes.patchDowngradeStatus('default', 'af-1', { record }, made!.metadata);
+    const read = resourceVersion === undefined ? {} : { resourceVersion };
+    await writes.patchDowngradeStatus('default', 'af-1', { record: { token: 2, failure: null } }, read);
     const found = await reads.downgrades('default');
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject(object);
     expect(found[0]?.status).toEqual({ record: { token: 2, plan: { steps: [1] } } });
-    await expect(writes.patchDowngradeStatus('default', 'none', {})).rejects.toSatisfy(notFound);
+    const late = writes.patchDowngradeStatus('default', 'af-1', { record: { token: 1 } }, read);
+    await expect(late).rejects.toSatisfy(conflict);
+    expect((await reads.downgrades('default'))[0]?.status).toEqual(found[0]?.status);
+    await expect(writes.patchDowngradeStatus('default', 'none', {}, {})).rejects.toSatisfy(notFound);
   });
 });
 

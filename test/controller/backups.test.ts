@@ -121,14 +121,14 @@ describe('Dump', () => {
     const world = wanting(dumps);
     const { patchDowngradeStatus } = world.writes;
     let first: string | null | undefined;
-    world.writes.patchDowngradeStatus = async (namespace, name, status) => {
+    world.writes.patchDowngradeStatus = async (namespace, name, status, read) => {
       const begins = (status.record as { schemaStartedAt?: string } | undefined)?.schemaStartedAt;
       if (begins && !first) {
         first = record(world).backup?.name;
         world.mode = 'Deny';
         throw new Killed('before the schema step');
       }
-      return patchDowngradeStatus(namespace, name, status);
+      return patchDowngradeStatus(namespace, name, status, read);
     };
     setImage(world, older);
     for (let i = 0; i < 60 && shown(world).reason !== 'PolicyDenies'; i++) {

@@ -26,7 +26,7 @@ async function inCore() {
   const { patchDowngradeStatus } = world.writes;
   world.writes.patchDowngradeStatus = async (...args) => {
     counted.writes++;
-    await patchDowngradeStatus(...args);
+    return patchDowngradeStatus(...args);
   };
   /** Later, with what the runner says then. */
   const say = async (seconds: number, change: Partial<RunnerProgress>) => {

@@ -159,8 +159,9 @@ export function killedAt(writes: Writes, due: number, when: 'before' | 'after', 
       async (...args: unknown[]) => {
         const mine = count.n++;
         if (mine === due && when === 'before') throw new Killed(name);
-        await (write as (...a: unknown[]) => Promise<void>)(...args);
+        const answer = await (write as (...a: unknown[]) => Promise<unknown>)(...args);
         if (mine === due && when === 'after') throw new Killed(name);
+        return answer;
       },
     ]),
   ) as unknown as Writes;

@@ -99,11 +99,11 @@ describe('rows', () => {
     const world = running(newer);
     world.rules = unasked;
     const { patchDowngradeStatus } = world.writes;
-    world.writes.patchDowngradeStatus = async (namespace, name, status) => {
+    world.writes.patchDowngradeStatus = async (namespace, name, status, read) => {
       const begins = (status.record as { schemaStartedAt?: string } | undefined)?.schemaStartedAt;
       // As an older downdraft leaves it.
       const record = { ...(status.record as object), counted: null };
-      return patchDowngradeStatus(namespace, name, begins ? { ...status, record } : status);
+      return patchDowngradeStatus(namespace, name, begins ? { ...status, record } : status, read);
     };
     await deploy(world, older);
     const parts = ordered(world);
@@ -140,13 +140,13 @@ describe('rows', () => {
     world.copyImpossible = 'cannot';
     const { patchDowngradeStatus } = world.writes;
     let killed = false;
-    world.writes.patchDowngradeStatus = async (namespace, name, status) => {
+    world.writes.patchDowngradeStatus = async (namespace, name, status, read) => {
       if (!killed && (status.record as { schemaStartedAt?: string } | undefined)?.schemaStartedAt) {
         killed = true;
         world.mode = 'Deny';
         throw new Error('killed');
       }
-      return patchDowngradeStatus(namespace, name, status);
+      return patchDowngradeStatus(namespace, name, status, read);
     };
     await deploy(world, older);
     for (let i = 0; i < 60 && shown(world).reason !== 'PolicyDenies'; i++) {

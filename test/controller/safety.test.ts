@@ -96,14 +96,14 @@ it('a copy that was made before the release was opened again is dropped and made
   const steps: string[] = [];
   let killed = false;
   // The policy changes between the copy and the schema step, which has not begun.
-  world.writes.patchDowngradeStatus = async (namespace, name, status) => {
+  world.writes.patchDowngradeStatus = async (namespace, name, status, read) => {
     const begins = (status.record as { schemaStartedAt?: string } | undefined)?.schemaStartedAt;
     if (begins && !killed) {
       killed = true;
       world.mode = 'Deny';
       throw new Error('killed');
     }
-    return patchDowngradeStatus(namespace, name, status);
+    return patchDowngradeStatus(namespace, name, status, read);
   };
   const { writeFile } = world.writes;
   world.writes.writeFile = async (...args) => {

@@ -39,8 +39,8 @@ export function mortal(writes: Writes, diary: Diary, death: Death | undefined, d
         diary.written.push(point);
         const due = !diary.died && death?.point === point ? death.when : undefined;
         if (due === 'before') return end();
-        await (write as (...a: unknown[]) => Promise<void>)(...args);
-        return due === 'after' ? end() : undefined;
+        const answer = await (write as (...a: unknown[]) => Promise<unknown>)(...args);
+        return due === 'after' ? end() : answer;
       },
     ]),
   ) as unknown as Writes;

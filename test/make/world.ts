@@ -328,6 +328,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       return { version: versionIn(image), from: 'label', digest: imageID(image).split('@')[1]! };
     },
     policy: async () => ({ mode: world.mode, rules: world.rules }),
+    policyNow: async () => ({ mode: world.mode, rules: world.rules }),
     rollouts: async () => structuredClone(world.history),
     templatesBefore: async (_, objects) =>
       Object.fromEntries(

@@ -28,7 +28,7 @@ export function makeWrites(
       const at = world.workloads.findIndex((w) => w.kind === kind && w.metadata.name === metadata.name);
       if (at < 0) throw new Error(`${kind} ${metadata.name} not found`);
       const stored = world.workloads[at]!;
-      if (version !== stored.metadata.resourceVersion) throw new Error(`${kind} ${metadata.name} has changed`);
+      if (version !== stored.metadata.resourceVersion) throw changed(`${kind} ${metadata.name}`);
       return { at, stored };
     };
     const { stored } = stands();
@@ -41,12 +41,17 @@ export function makeWrites(
     createDowngrade: async (object) => {
       if (world.downgrades.some((d) => d.metadata.name === object.metadata.name)) return;
       const creationTimestamp = world.now.toISOString();
-      const metadata = { ...object.metadata, uid: `uid-${object.metadata.name}`, creationTimestamp };
+      const uid = `uid-${object.metadata.name}`;
+      const metadata = { ...object.metadata, uid, creationTimestamp, resourceVersion: '1' };
       world.downgrades.push({ ...structuredClone(object), metadata });
     },
-    patchDowngradeStatus: async (_, name, status) => {
+    patchDowngradeStatus: async (_, name, status, { resourceVersion }) => {
       const object = world.downgrades.find((d) => d.metadata.name === name)!;
+      const { metadata } = object;
+      if (resourceVersion !== metadata.resourceVersion) throw changed(`Downgrade ${name}`);
+      metadata.resourceVersion = String(Number(metadata.resourceVersion ?? 0) + 1);
       object.status = merge(object.status ?? {}, structuredClone(status)) as DowngradeObject['status'];
+      return metadata.resourceVersion;
     },
     createPod: async (pod) => {
       if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
@@ -107,6 +112,11 @@ export function makeWrites(
     event: async ({ reason, message, object }) =>
       void world.events.push({ reason, message, about: `${object.kind.toLowerCase()}/${object.name}` }),
   };
+}
+
+/** As the API server answers a write that is bound to another version. */
+function changed(what: string): Error {
+  return Object.assign(new Error(`${what} has been modified`), { status: 409 });
 }
 
 /** What the API server sets on every write; a change of the spec is a new generation. */

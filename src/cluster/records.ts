@@ -1,0 +1,52 @@
+/**
+ * The records: Downgrades. What is written into one is bound to what was read of it, so that a write of a leader that was
+ * replaced meanwhile, still on its way, can't take back what the new one wrote.
+ */
+import type { DowngradeObject } from '../release/record.ts';
+import type { Client } from './client.ts';
+import { conflict, notFound } from './errors.ts';
+import { byUs, downgradesOf, mergePatch } from './paths.ts';
+
+/** Which version of an object was read. */
+interface Read {
+  resourceVersion?: string;
+}
+
+/** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
+export function recordWrites(client: Client) {
+  return {
+    /** There already is fine. */
+    createDowngrade: async (object: DowngradeObject): Promise<void> => {
+      const path = downgradesOf(object.metadata.namespace);
+      await client.request('POST', path, { body: object, query: byUs }).catch((error: unknown) => {
+        if (!conflict(error)) throw error;
+      });
+    },
+    patchDowngradeStatus: async (
+      namespace: string,
+      name: string,
+      status: Record<string, unknown>,
+      { resourceVersion }: Read,
+    ): Promise<string | undefined> => {
+      const path = downgradesOf(namespace, name, 'status');
+      const body = { metadata: { resourceVersion }, status };
+      const stored = await client.request<DowngradeObject>('PATCH', path, {
+        body,
+        contentType: mergePatch,
+        query: byUs,
+      });
+      return stored.metadata.resourceVersion;
+    },
+    /** Gone already is fine; changed since it was read, or another one of that name, is a conflict. */
+    deleteDowngrade: async (
+      namespace: string,
+      name: string,
+      { uid, resourceVersion }: Read & { uid: string },
+    ): Promise<void> => {
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
+      await client.request('DELETE', downgradesOf(namespace, name), { body }).catch((error: unknown) => {
+        if (!notFound(error)) throw error;
+      });
+    },
+  };
+}
