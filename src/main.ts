@@ -11,13 +11,12 @@ import { buildServer } from './admission/server.ts';
 import { type Client, connect } from './cluster/client.ts';
 import { patchCaBundle } from './cluster/configurations.ts';
 import type { GateClientConfig } from './cluster/gate.ts';
-import { elect } from './cluster/lease.ts';
 import { startMirror } from './cluster/mirror.ts';
 import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
 import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
-import { admissionPorts, type Views } from './joins/admission.ts';
-import { runController } from './joins/controller.ts';
+import { admissionPorts } from './joins/admission.ts';
 import { registryOf } from './joins/images.ts';
+import { lead } from './joins/leading.ts';
 
 /** Name of the webhook configurations in manifests/webhooks.yaml. */
 const configurationName = 'downdraft';
@@ -72,36 +71,6 @@ async function main(): Promise<void> {
   leaving.abort();
   client.close();
   logger.info('stopped');
-}
-
-/** Stands for election until the signal; runs the controller while elected. */
-async function lead(
-  views: Views,
-  config: Config,
-  reach: () => GateClientConfig,
-  signal: AbortSignal,
-  logger: pino.Logger,
-): Promise<void> {
-  let term: AbortController | undefined;
-  await elect(views.client, {
-    namespace: config.namespace,
-    name: 'downdraft',
-    identity: config.identity,
-    durationSeconds: config.leaseSeconds,
-    renewSeconds: (config.leaseSeconds * 2) / 3,
-    retrySeconds: Math.min(2, config.leaseSeconds / 5),
-    signal,
-    onStarted: (token, leads) => {
-      term = new AbortController();
-      logger.info({ token }, 'leading');
-      runController(views, config, { token, leads, signal: term.signal }, reach, logger);
-    },
-    onStopped: () => {
-      term?.abort();
-      logger.info('leading no longer');
-    },
-    onError: (error) => logger.warn({ err: error }, 'could not stand for election, trying again'),
-  });
 }
 
 function gateReach(config: Config, caBundle: string): GateClientConfig {

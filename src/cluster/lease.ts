@@ -25,10 +25,17 @@ export interface Election {
   onStarted(token: number, leads: () => boolean): void;
   /** Awaited before the lease is given away or sought again. */
   onStopped(): void | Promise<void>;
+  /** Why this candidate could not lead well just now; while there is a reason it neither stands nor takes a free lease. */
+  unfit?(): string | undefined;
+  /** Told of each new such reason, once. */
+  onUnfit?(why: string): void;
   /** A try that failed: the API server not reached, no right to the Lease. */
   onError?(error: unknown): void;
   signal: AbortSignal;
 }
+
+/** To ask oneself costs nothing, and after a rollout nobody leads until the first one has been told everything. */
+const unfitMs = 100;
 
 interface Lease {
   apiVersion?: string;
@@ -64,10 +71,14 @@ export async function elect(client: Client, election: Election): Promise<void> {
   const holder = `${election.identity}_${randomUUID()}`;
   const times = { durationMs: durationSeconds * 1000, renewMs: renewSeconds * 1000, retryMs: retrySeconds * 1000 };
   const candidate: Candidate = { client, election, holder, ...times, lease: undefined, seen: '', seenAt: 0 };
+  let told: string | undefined;
   while (!election.signal.aborted) {
-    const acquiredAt = await tryAcquire(candidate, election.signal);
+    const unfit = election.unfit?.();
+    if (unfit !== undefined && unfit !== told) election.onUnfit?.(unfit);
+    told = unfit;
+    const acquiredAt = unfit === undefined ? await tryAcquire(candidate, election.signal) : undefined;
     if (acquiredAt !== undefined) await lead(candidate, acquiredAt);
-    else await pause(times.retryMs * (1 + Math.random() / 5), election.signal);
+    else await pause(unfit === undefined ? times.retryMs * (1 + Math.random() / 5) : unfitMs, election.signal);
   }
 }
 

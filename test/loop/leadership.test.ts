@@ -3,10 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
+import { ApiError } from '../../src/cluster/errors.ts';
 import { elect } from '../../src/cluster/lease.ts';
+import { startMirror } from '../../src/cluster/mirror.ts';
 import { core, mergePatch } from '../../src/cluster/paths.ts';
 import type { Writes } from '../../src/controller/ports.ts';
 import { runController, whileLeading } from '../../src/joins/controller.ts';
+import { lead } from '../../src/joins/leading.ts';
 import { holdOf, resumePatch } from '../../src/release/hold.ts';
 import { readWorkload } from '../../src/release/workload.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -14,7 +17,17 @@ import { faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';
 import { eachWrite, startLife } from './mortal.ts';
 import { type Place, startPlace } from './place.ts';
-import { downgrades, forget, type Installed, install, makeSeed, releaseName, setImage, stored } from './release.ts';
+import {
+  downgrades,
+  forget,
+  gates,
+  type Installed,
+  install,
+  makeSeed,
+  releaseName,
+  setImage,
+  stored,
+} from './release.ts';
 import { ended, settled } from './runs.ts';
 
 let place: Place;
@@ -39,6 +52,7 @@ function freezable(client: Client) {
   const iced = {
     ...client,
     request: ice(client.request) as Client['request'],
+    read: ice(client.read) as Client['read'],
     text: ice(client.text),
     stream: ice(client.stream),
   };
@@ -47,6 +61,12 @@ function freezable(client: Client) {
     return thawed;
   };
   return { client: iced, freeze, thaw };
+}
+
+async function eventsIn(namespace: string, reason: string): Promise<unknown[]> {
+  const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
+  const query = { fieldSelector: `reason=${reason}` };
+  return (await place.client.request<{ items: unknown[] }>('GET', path, { query })).items;
 }
 
 interface Candidate {
@@ -131,6 +151,92 @@ it.each(['createGate', 'deletePod', 'patchWorkload'] as const)(
   },
   120_000,
 );
+
+it('a write of a leader that was replaced, on its way for long, is refused: the record stays as the new leader wrote it', async () => {
+  const installed = await install(place, 'late-status');
+  const { namespace } = installed;
+  await setImage(place, installed, older);
+  const ice = freezable(connect({ kubeconfig: place.plane.kubeconfig }));
+  const late: string[] = [];
+  let sent = false;
+  // Past every check of ours: it was let through while the lease still stood.
+  const request = (async (...call) => {
+    const { status } = (call[2]?.body ?? {}) as { status?: { record?: { drainStartedAt?: string } } };
+    if (sent || !status?.record?.drainStartedAt) return ice.client.request(...call);
+    sent = true;
+    await ice.freeze();
+    return place.client.request(...call).then(
+      () => late.push('was made'),
+      (error: ApiError) => {
+        late.push(error.reason);
+        throw error;
+      },
+    );
+  }) as Client['request'];
+  const first = stand('first', installed, { ...ice.client, request }, (writes) => writes);
+  await waitFor('the first to lead', 10_000, () => first.leads());
+  const second = stand('second', installed, place.client, (writes) => writes);
+  try {
+    await waitFor('the second to lead', 60_000, () => sent && second.leads());
+    expect(await ended(place, namespace, () => second.wrote)).toEqual([]);
+    const [record] = await downgrades(place.client, namespace);
+    ice.thaw();
+    await waitFor('the late write', 10_000, () => late.length > 0);
+    expect(late).toEqual(['Conflict']);
+    expect((await downgrades(place.client, namespace))[0]?.status).toEqual(record?.status);
+    expect(await settled(() => faultsAtEnd(place, installed))).toEqual([]);
+  } finally {
+    ice.thaw();
+    await Promise.all([first.stop(), second.stop()]);
+    ice.client.close();
+    await forget(place, installed);
+  }
+}, 120_000);
+
+it('a replica that is not told the policies does not stand, and a controller without them drains nothing that they ask about', async () => {
+  const installed = await install(place, 'unknown-policy');
+  const { namespace } = installed;
+  const path = '/apis/downdraft.dev/v1alpha1/downgradepolicies';
+  const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': namespace } };
+  const spec = { mode: 'Hold', approval: 'Always', namespaceSelector };
+  const policy = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'DowngradePolicy', metadata: { name: 'asks' }, spec };
+  await place.client.request('POST', path, { body: policy });
+  let keptBack = true;
+  const read = (async (...call) => {
+    if (call[0] === path && keptBack) throw new ApiError(429, 'TooManyRequests', 'too many requests', 1);
+    return place.client.read(...call);
+  }) as Client['read'];
+  const client = { ...place.client, read };
+  const [ending, life] = [new AbortController(), new AbortController()];
+  const mirror = startMirror(client, 'downdraft', ending.signal, () => {});
+  const said: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void said.push(line) });
+  const standing = lead({ ...place.views, client, mirror }, place.config, () => place.reach, ending.signal, log);
+  try {
+    await setImage(place, installed, older);
+    const key = { namespace, name: releaseName };
+    const reads = place.reads(client, mirror);
+    startLife({ key, reads, writes: place.writes(), token: 1, signal: life.signal, onTrouble: () => {} });
+    const warned = () => eventsIn(namespace, 'PolicyUnknown');
+    await waitFor('the workloads to say so', 10_000, async () => (await warned()).length > 0);
+    await waitFor('the log to say so', 10_000, () => said.some((line) => line.includes('does not stand for election')));
+    expect(said.join('')).not.toContain('"leading"');
+    expect(await downgrades(place.client, namespace)).toEqual([]);
+    keptBack = false;
+    await waitFor('it to lead', 20_000, () => said.some((line) => line.includes('"leading"')));
+    ending.abort();
+    await standing;
+    const shown = async () => (await downgrades(place.client, namespace))[0]?.status;
+    await waitFor('the plan to be asked about', 60_000, async () => (await shown())?.reason === 'AwaitingApproval');
+    expect((await shown())?.record?.drainStartedAt).toBeUndefined();
+    expect(await gates(place.client, namespace)).toEqual([]);
+  } finally {
+    life.abort();
+    ending.abort();
+    await place.client.request('DELETE', `${path}/asks`, {});
+    await forget(place, installed);
+  }
+}, 120_000);
 
 it('a hold on a cluster that was quiet for 35 s is answered with a Downgrade within 1 s', async () => {
   const installed = await install(place, 'quiet');

@@ -39,8 +39,8 @@ export interface Place {
   standIn: StandIn;
   /** How the API server reaches the webhooks. */
   reach: { url: string; caBundle: string };
-  /** The controller's ports as main joins them, but for what meets programs inside pods. `by` replaces the client. */
-  reads(by?: Client): Reads;
+  /** The controller's ports as main joins them, but for what meets programs inside pods. `by` and `mirror` replace its own. */
+  reads(by?: Client, mirror?: Views['mirror']): Reads;
   writes(by?: Client): Writes;
   /** Ends everything, in the order of dependence. */
   stop(): Promise<void>;
@@ -113,8 +113,8 @@ function configOf(kubeconfig: string): Config {
 function portsOf(views: Views, config: Config, reach: Place['reach'], standIn: StandIn) {
   const { client } = views;
   return {
-    reads: (by: Client = client): Reads => ({
-      ...controllerReads({ ...views, client: by }, config.namespace),
+    reads: (by: Client = client, mirror = views.mirror): Reads => ({
+      ...controllerReads({ ...views, client: by, mirror }, config.namespace),
       ...standIn.reads,
     }),
     writes: (by: Client = client): Writes => ({
