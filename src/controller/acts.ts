@@ -76,6 +76,8 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
       return each(act.pods, (pod) => endMisfit(release, pod, writes));
     case 'dismissHelpers':
       return each(release.pods, (pod) => dismiss(pod, namespace, writes));
+    case 'deleteRecord':
+      return writes.deleteDowngrade(namespace, act.surplus.run, act.surplus);
     case 'dropCopy':
       return dropExpired(act.expired, release, writes);
     default:

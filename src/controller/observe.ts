@@ -11,7 +11,7 @@ import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
 import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
-import { expired } from '../release/retention.ts';
+import { expired, surplus } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
 import { observeBackups } from './backups.ts';
@@ -85,6 +85,7 @@ export async function observe(
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
+    surplus: surplus(downgrades, name, settings.now()),
     patience: settings.patience ?? defaultPatience,
     now: settings.now(),
   };

@@ -97,6 +97,8 @@ export interface Writes {
     status: Record<string, unknown>,
     read: { resourceVersion?: string },
   ): Promise<string | undefined>;
+  /** Bound to what was read: changed since is a conflict. Gone already is fine. */
+  deleteDowngrade(namespace: string, name: string, read: { uid: string; resourceVersion?: string }): Promise<void>;
   createPod(pod: PodObject): Promise<void>;
   /** Deletes by uid, with the pod's own grace. Gone already is fine. */
   deletePod(namespace: string, name: string, uid: string): Promise<void>;

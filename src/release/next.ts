@@ -19,7 +19,7 @@ import { planning } from './planning.ts';
 import type { Reason } from './reasons.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
 import { dismiss, resuming, tidying } from './resuming.ts';
-import { dropping, type Expired } from './retention.ts';
+import { dropping, type Expired, type Surplus } from './retention.ts';
 import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
 import type { BackupObject } from './snapshots.ts';
@@ -53,6 +53,7 @@ export type Act =
   | { act: 'ungate'; pods: Pod[] }
   | { act: 'endMisfits'; pods: Pod[] }
   | { act: 'dropCopy'; expired: Expired }
+  | { act: 'deleteRecord'; surplus: Surplus }
   | { act: 'finish'; outcome: NonNullable<RunStatus['outcome']> };
 
 /** Decides the next act for one release. */
@@ -92,10 +93,12 @@ export function begins(act: Act): boolean {
   return act.act === 'record' && Boolean(act.status.drainStartedAt || act.status.schemaStartedAt);
 }
 
-/** What earlier runs left in the cluster first, then what they left on the database's server. */
+/** What earlier runs left in the cluster first, then what they left on the database's server, then their records. */
 function idle(release: Release): Act {
   const tidy = tidying(release);
-  return tidy.act === 'rest' ? (dropping(release) ?? tidy) : tidy;
+  if (tidy.act !== 'rest') return tidy;
+  const { surplus } = release;
+  return dropping(release) ?? (surplus ? { act: 'deleteRecord', surplus } : tidy);
 }
 
 function begin(release: Release, held: Workload[]): Act {

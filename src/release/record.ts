@@ -27,6 +27,13 @@ export interface DowngradeObject {
   status?: { record?: RunStatus; [shown: string]: unknown };
 }
 
+const releaseLabel = 'downdraft.dev/release';
+
+/** Whether the controller made it. */
+export function isOurs({ metadata, spec }: DowngradeObject): boolean {
+  return metadata.labels?.[releaseLabel] === spec.release;
+}
+
 /** Reads a Downgrade. */
 export function readRun(object: DowngradeObject): Run {
   const { release: _, to: __, ...spec } = object.spec;
@@ -81,7 +88,7 @@ export function newDowngrade(change: {
   return {
     apiVersion: `${downgradeApi.group}/${downgradeApi.version}`,
     kind: downgradeApi.kind,
-    metadata: { name: `${release}-${hash}`, namespace, labels: { 'downdraft.dev/release': release } },
+    metadata: { name: `${release}-${hash}`, namespace, labels: { [releaseLabel]: release } },
     spec: { release, to },
   };
 }

@@ -9,7 +9,7 @@ import type { JobObject, PodObject, PodTemplate, WorkloadObject } from './object
 import type { Patience, ServerActivity } from './pace.ts';
 import type { Outlook } from './places.ts';
 import type { ProfileName } from './profiles.ts';
-import type { Expired } from './retention.ts';
+import type { Expired, Surplus } from './retention.ts';
 import type { Rules } from './rules.ts';
 import type { Run } from './run.ts';
 import type { BackupObject } from './snapshots.ts';
@@ -164,6 +164,8 @@ export interface Release {
   asked: BackupObject | undefined;
   /** What an earlier run left on the database's server and is due to be dropped. */
   expired: Expired | undefined;
+  /** A record that nobody needs any more. */
+  surplus: Surplus | undefined;
   /** After how long of a step a person is asked. */
   patience: Patience;
   now: Date;

@@ -7,10 +7,12 @@
  *
  * What is not on the server stays: the next dump on a volume removes those of ours whose term is over (src/inside), and
  * objects that others made are data that only a person deletes.
+ *
+ * The records themselves: of each release the newest are kept, and every one that tells of a backup which may still be there.
  */
 import { asideName, hasCopy, isMade } from './backup.ts';
 import type { Act } from './next.ts';
-import { type DowngradeObject, readRun } from './record.ts';
+import { type DowngradeObject, isOurs, readRun } from './record.ts';
 import type { Backup, Release, Run, RunStatus } from './release.ts';
 
 /** A database that an earlier run left and that is due to be dropped. */
@@ -92,6 +94,35 @@ function leftBy(run: Run): Expired {
     ...failure,
     ...read,
   };
+}
+
+/** A finished record that is not needed any more, as it was read. */
+export interface Surplus {
+  run: string;
+  uid: string;
+  resourceVersion?: string;
+}
+
+/** How many finished records of a release are kept in any case. */
+export const keptRecords = 20;
+
+/** The oldest record of a release beyond those that are kept; undefined: none. One that people made is theirs. */
+export function surplus(downgrades: readonly DowngradeObject[], release: string, now: Date): Surplus | undefined {
+  const finished = downgrades
+    .filter((object) => object.spec.release === release && object.status?.record?.completedAt && isOurs(object))
+    .map(readRun)
+    .sort((a, b) => b.createdAt.localeCompare(a.createdAt) || a.name.localeCompare(b.name));
+  const gone = finished.slice(keptRecords).findLast((run) => !mayBeThere(run.status.backup, now));
+  if (!gone) return undefined;
+  return { run: gone.name, uid: gone.uid, ...(gone.resourceVersion ? { resourceVersion: gone.resourceVersion } : {}) };
+}
+
+/** A database is there until it is dropped; what is elsewhere at least to the end of its term, and where that is not known. */
+function mayBeThere(backup: Backup | undefined, now: Date): boolean {
+  if (!backup) return false;
+  if (databaseOf(backup) && !backup.droppedAt) return true;
+  if (backup.way === 'ServerCopy' || !isMade(backup.way)) return false;
+  return !(Date.parse(backup.keepUntil ?? '') <= now.getTime());
 }
 
 /** The next act where nothing is under way and nothing held; undefined: nothing to drop, or nobody to do it by. */

@@ -76,6 +76,16 @@ describe('downgrades', () => {
     const late = writes.patchDowngradeStatus('default', 'af-1', { record: { token: 1 } }, read);
     await expect(late).rejects.toSatisfy(conflict);
     expect((await reads.downgrades('default'))[0]?.status).toEqual(found[0]?.status);
+    await expect(writes.deleteDowngrade('default', 'af-1', { uid: made!.metadata.uid!, ...read })).rejects.toSatisfy(
+      conflict,
+    );
+    const { uid = '', resourceVersion: last = '' } = found[0]!.metadata;
+    await expect(writes.deleteDowngrade('default', 'af-1', { uid: 'other', resourceVersion: last })).rejects.toSatisfy(
+      conflict,
+    );
+    await writes.deleteDowngrade('default', 'af-1', { uid, resourceVersion: last });
+    await writes.deleteDowngrade('default', 'af-1', { uid, resourceVersion: last });
+    expect(await reads.downgrades('default')).toEqual([]);
     await expect(writes.patchDowngradeStatus('default', 'none', {}, {})).rejects.toSatisfy(notFound);
   });
 });

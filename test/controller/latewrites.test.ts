@@ -1,8 +1,23 @@
-/** A write that comes late, of a leader that was replaced or of one who decided before a person spoke, undoes nothing. */
+/** A write that comes late, of a leader that was replaced or of one who decided before a person spoke, undoes nothing. And what is kept of runs and releases has an end. */
 import { expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
+import { newDowngrade } from '../../src/release/record.ts';
+import { keptRecords } from '../../src/release/retention.ts';
 import type { World } from '../make/world.ts';
-import { deploy, expectClean, isDone, look, newer, older, outcomes, record, running, shown, until } from './place.ts';
+import {
+  deploy,
+  expectClean,
+  isDone,
+  look,
+  makeMaps,
+  newer,
+  older,
+  outcomes,
+  record,
+  running,
+  shown,
+  until,
+} from './place.ts';
 
 /** Stands for the write of an old leader that is on its way: decided now, made when `arrive` is called. */
 function inFlight(world: World, due: (status: { record?: object }) => boolean) {
@@ -80,4 +95,26 @@ it('of a workload that somebody changed meanwhile: it looks again, and nothing i
   await until(world, isDone(world), { writes });
   expect(world.events.map(({ reason }) => reason)).not.toContain('Blocked');
   expect(shown(world).reason).toBe('Downgraded');
+});
+
+it('what is kept of finished runs and of releases that are gone has an end', async () => {
+  const world = running(newer);
+  const maps = makeMaps();
+  const times = keptRecords + 5;
+  for (let n = 0; n < times; n++) {
+    const heldSince = new Date(Date.UTC(2026, 0, n + 1)).toISOString();
+    const object = newDowngrade({ namespace: 'air', release: 'af', to: older, heldSince });
+    await world.writes.createDowngrade(object);
+    Object.assign(world.downgrades.at(-1)!.metadata, { creationTimestamp: heldSince });
+    world.downgrades.at(-1)!.status = { record: { completedAt: heldSince, outcome: 'Downgraded' } };
+  }
+  const newest = world.downgrades.slice(-keptRecords).map((d) => d.metadata.name);
+  await look(world, { maps });
+  expect(world.downgrades.map((d) => d.metadata.name)).toEqual(newest);
+  expect(maps.examined.size).toBe(1);
+  maps.told.set('air/af', 'said');
+  maps.asked.set('air/af', { at: 0, told: { database: world.database } });
+  world.workloads = [];
+  await look(world, { maps });
+  expect([maps.told, maps.examined, maps.asked].map((map) => map.size)).toEqual([0, 0, 0]);
 });

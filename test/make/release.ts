@@ -128,6 +128,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     outlook: {},
     asked: undefined,
     expired: undefined,
+    surplus: undefined,
     patience: defaultPatience,
     now: new Date('2026-11-21T12:01:00Z'),
     ...rest,

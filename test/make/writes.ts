@@ -53,6 +53,12 @@ export function makeWrites(
       object.status = merge(object.status ?? {}, structuredClone(status)) as DowngradeObject['status'];
       return metadata.resourceVersion;
     },
+    deleteDowngrade: async (_, name, { uid, resourceVersion }) => {
+      const { metadata } = world.downgrades.find((d) => d.metadata.name === name) ?? {};
+      if (metadata && (metadata.uid !== uid || metadata.resourceVersion !== resourceVersion))
+        throw changed(`Downgrade ${name}`);
+      world.downgrades = world.downgrades.filter((d) => d.metadata.name !== name);
+    },
     createPod: async (pod) => {
       if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
       const refused = world.admits(pod);

@@ -29,7 +29,12 @@ const everywhere: [resource: string, verbs: string, names: string, who: string][
   ['batch/jobs', 'delete get', '', 'deleteJob; job'],
   ['events.k8s.io/events', 'create', '', 'event'],
   ['/events', 'list', '', 'podWarning'],
-  ['downdraft.dev/downgrades', 'create get list watch', '', 'createDowngrade; run; downgrades; watch'],
+  [
+    'downdraft.dev/downgrades',
+    'create delete get list watch',
+    '',
+    'createDowngrade; deleteDowngrade; run; downgrades; watch',
+  ],
   ['downdraft.dev/downgrades/status', 'patch', '', 'patchDowngradeStatus'],
   [
     'admissionregistration.k8s.io/mutatingwebhookconfigurations',

@@ -4,7 +4,16 @@ import { asideName } from '../../src/release/backup.ts';
 import { next } from '../../src/release/next.ts';
 import { type DowngradeObject, newDowngrade } from '../../src/release/record.ts';
 import type { Backup, RunStatus } from '../../src/release/release.ts';
-import { dropDue, dropping, type Expired, expired, nobodyLeft, notDropped } from '../../src/release/retention.ts';
+import {
+  dropDue,
+  dropping,
+  type Expired,
+  expired,
+  keptRecords,
+  nobodyLeft,
+  notDropped,
+  surplus,
+} from '../../src/release/retention.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makePod } from '../make/pod.ts';
 import { makeRelease, makeRun, makeWorkloads } from '../make/release.ts';
@@ -131,5 +140,59 @@ describe('when the controller does it', () => {
     expect(dropping(makeRelease({ ...gone, expired: { ...due, failure } }))).toBeUndefined();
     expect(dropping(makeRelease({ expired: { ...due, failure } }))?.act).toBe('dropCopy');
     expect(failure).toMatch(/^database c could not be dropped: no workload of release af is left .*by hand$/);
+  });
+});
+
+describe('records of a release', () => {
+  const way = (backup: Partial<Backup>): RunStatus => done({ startedAt: started, way: 'Waiver', ...backup });
+  const nothing = way({});
+  const day = (n: number) => new Date(Date.UTC(2026, 0, n)).toISOString();
+  const numbered = (n: number, record: RunStatus) => {
+    const object = made(record, { name: `af-${n}` });
+    return { ...object, metadata: { ...object.metadata, creationTimestamp: day(n), resourceVersion: `${n}` } };
+  };
+  /** The oldest says `record`; above it as many that say nothing as are kept. */
+  const withOldest = (record: RunStatus, more = keptRecords) =>
+    Array.from({ length: more + 1 }, (_, n) => numbered(n + 1, n === 0 ? record : nothing)).reverse();
+  const due = (objects: DowngradeObject[], at = later) => surplus(objects, 'af', new Date(at))?.run;
+
+  it.each<[string, RunStatus, string | undefined]>([
+    ['that had no backup', { completedAt: over }, 'af-1'],
+    ['with the word of a person', way({ way: 'Reference', named: 'x' }), 'af-1'],
+    ['whose copy is dropped', way({ ...verified, droppedAt: until }), 'af-1'],
+    ['whose dump is past its term', way({ ...verified, way: 'Dump' }), 'af-1'],
+    ['whose snapshot is past its term', way({ ...verified, way: 'VolumeSnapshot' }), 'af-1'],
+    ['whose copy is there', way({ ...verified, keepUntil: '2027-01-01T00:00:00Z' }), undefined],
+    ['whose copy is past its term, and not dropped yet', way(verified), undefined],
+    ['whose copy was begun', way(begun), undefined],
+    ['that left a copy, then took a dump', way({ ...verified, way: 'Dump', left: 'c' }), undefined],
+    ['whose dump is in its term', way({ ...verified, way: 'Dump', keepUntil: '2027-01-01T00:00:00Z' }), undefined],
+    ['whose dump has a term that nobody can read', way({ ...verified, way: 'Dump', keepUntil: 'x' }), undefined],
+    ['whose Backup has no term', way({ way: 'CNPGBackup', name: 'b' }), undefined],
+    ['that is not over', { backup: begun }, undefined],
+  ])('the oldest beyond the newest that are kept, %s', (_, record, name) => {
+    expect(due(withOldest(record))).toBe(name);
+  });
+
+  it('the newest are kept, whatever they say', () => {
+    expect(due(withOldest(nothing, keptRecords - 1))).toBeUndefined();
+  });
+
+  it('go from the oldest on, past those that stay, each as it was read', () => {
+    const all = [...withOldest(way(begun), keptRecords + 3)].sort(() => 0);
+    expect(surplus(all, 'af', new Date(later))).toEqual({ run: 'af-2', uid: 'uid-af-2', resourceVersion: '2' });
+    expect(surplus(all, 'other', new Date(later))).toBeUndefined();
+  });
+
+  it('that people made are theirs', () => {
+    const theirs = withOldest(nothing).map((o) => ({ ...o, metadata: { ...o.metadata, labels: {} } }));
+    expect(due(theirs)).toBeUndefined();
+  });
+
+  it('go last, when nothing else is to be done', () => {
+    const old = { run: 'af-1', uid: 'u' };
+    expect(next(makeRelease({ surplus: old }))).toEqual({ act: 'deleteRecord', surplus: old });
+    expect(next(makeRelease({ surplus: old, gate: 'inForce' })).act).toBe('deleteGate');
+    expect(next(makeRelease({ surplus: old, run: makeRun() })).act).not.toBe('deleteRecord');
   });
 });
