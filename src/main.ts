@@ -9,17 +9,14 @@ import { pino } from 'pino';
 import { type Ports as CertificatePorts, keepCertificates, type Serving } from '../certs/keeper.ts';
 import { buildServer } from './admission/server.ts';
 import { type Client, connect } from './cluster/client.ts';
-import { patchCaBundle } from './cluster/configurations.ts';
 import type { GateClientConfig } from './cluster/gate.ts';
 import { startMirror } from './cluster/mirror.ts';
 import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
 import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
 import { admissionPorts } from './joins/admission.ts';
+import { guardOf } from './joins/guard.ts';
 import { registryOf } from './joins/images.ts';
 import { lead } from './joins/leading.ts';
-
-/** Name of the webhook configurations in manifests/webhooks.yaml. */
-const configurationName = 'downdraft';
 
 /** Longer than endpoints take to reach the nodes, and with the server's own farewell well within the pod's 20 s. */
 const farewellMs = 5_000;
@@ -40,7 +37,8 @@ async function main(): Promise<void> {
   const leaving = new AbortController();
   const mirror = startMirror(client, config.namespace, leaving.signal, onRetry);
   const views = { client, mirror, registry: registryOf(client, config) };
-  const state: { serving: Serving | undefined; published: boolean } = { serving: undefined, published: false };
+  const guard = guardOf(client, config, logger);
+  const state: { serving: Serving | undefined } = { serving: undefined };
   const onError = (error: unknown) => logger.warn({ err: error }, 'could not renew the certificates, trying again');
   state.serving = await keepCertificates(certificatePorts(client, config), {
     serviceName: config.service,
@@ -52,17 +50,17 @@ async function main(): Promise<void> {
     onChange: async (serving) => {
       state.serving = serving;
       (app.server as unknown as { setSecureContext(c: unknown): void }).setSecureContext(serving);
-      await publishCa(client, serving.caBundle);
+      await guard.publish(serving.caBundle);
     },
   });
 
-  const notReady = () => (state.published ? undefined : 'the webhook configurations do not carry our CA yet');
-  const ports = admissionPorts(views, config, notReady);
+  const notReady = () => (guard.published() ? undefined : 'the webhook configurations do not carry our CA yet');
+  const ports = { ...admissionPorts(views, config, notReady), guarded: () => guard.gone() === undefined };
   const { cert, key } = state.serving;
   const app = buildServer(ports, { logger, tls: { cert, key } });
   await app.listen({ port: config.port, host: '::' });
   logger.info({ port: config.port, namespace: config.namespace, runner: config.runner }, 'webhook is listening');
-  void keepPublished(client, state, stopping.signal, logger);
+  void guard.keep(() => state.serving!.caBundle, stopping.signal);
 
   await lead(views, config, () => gateReach(config, state.serving!.caBundle), stopping.signal, logger);
   // Reviews go on coming until every node has taken this pod out of the Service; refusing one would refuse a deploy.
@@ -76,30 +74,6 @@ async function main(): Promise<void> {
 function gateReach(config: Config, caBundle: string): GateClientConfig {
   if (config.webhookUrl) return { url: `${config.webhookUrl}/drain`, caBundle };
   return { service: { namespace: config.namespace, name: config.service, path: '/drain', port: 443 }, caBundle };
-}
-
-/** Looks again every minute: a configuration that was deleted and applied anew comes without a CA. */
-async function keepPublished(
-  client: Client,
-  state: { serving: Serving | undefined; published: boolean },
-  signal: AbortSignal,
-  logger: pino.Logger,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await publishCa(client, state.serving!.caBundle);
-      state.published = true;
-    } catch (error) {
-      logger.warn({ err: error }, 'could not bring the CA into the webhook configurations, trying again');
-    }
-    await delay(state.published ? 60_000 : 1_000, undefined, { signal }).catch(() => undefined);
-  }
-}
-
-/** Every replica does it: all write the same, and none needs to lead for the webhook to be reached. */
-async function publishCa(client: Client, caBundle: string): Promise<void> {
-  for (const kind of ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'] as const)
-    await patchCaBundle(client, configurationName, kind, caBundle);
 }
 
 function certificatePorts(client: Client, config: Config): CertificatePorts {

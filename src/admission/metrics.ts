@@ -27,8 +27,11 @@ export interface AdmissionMetrics {
  */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** Builds the metrics of one process. `webhooks` are the routes; what counts errors is there from the start, at 0. */
-export function admissionMetrics(webhooks: readonly string[]): AdmissionMetrics {
+/**
+ * Builds the metrics of one process. `webhooks` are the routes; what counts errors is there from the start, at 0. `guarded`
+ * tells whether the API server asks us at all.
+ */
+export function admissionMetrics(webhooks: readonly string[], guarded?: () => boolean): AdmissionMetrics {
   const register = new Registry();
   const registers = [register];
   const reviews = new Counter({
@@ -56,6 +59,13 @@ export function admissionMetrics(webhooks: readonly string[]): AdmissionMetrics 
     duration.zero({ webhook });
   }
   for (const [verdict, reason] of stopping) observed.inc({ verdict, reason, dry_run: 'false' }, 0);
+  if (guarded)
+    new Gauge({
+      name: 'downdraft_guarded',
+      help: '1 while the webhook configurations are there, 0 when one was seen to be gone: then nothing is judged.',
+      registers,
+      collect: gaugeOf(() => Number(guarded())),
+    });
   addProcess(registers);
 
   return {

@@ -36,6 +36,8 @@ export interface Ports {
   ownAccount(signal: AbortSignal): Promise<string>;
   /** Why this replica can't judge yet, for /readyz; undefined when it can. */
   notReady(): string | undefined;
+  /** Whether the API server is told to ask us; false: our webhook configurations are gone. Missing: not told. */
+  guarded?(): boolean;
   now(): Date;
   settings: {
     /** Repositories of images whose tag is the Airflow version. */

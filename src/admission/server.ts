@@ -66,7 +66,7 @@ export function buildServer(
     const why = ports.notReady();
     return why === undefined ? 'ok' : reply.code(503).send(why);
   });
-  const metrics = admissionMetrics(Object.keys(webhooks));
+  const metrics = admissionMetrics(Object.keys(webhooks), ports.guarded);
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   for (const [path, webhook] of Object.entries(webhooks))
     app.post(path, async ({ raw, log }) => {

@@ -9,9 +9,14 @@ interface Configuration {
 
 const tries = 3;
 
+/** The configuration stands there, and nobody is asked by it. */
+export class NoWebhooks extends Error {
+  override name = 'NoWebhooks';
+}
+
 /**
  * Sets the CA (PEM in base64) of every webhook of one configuration; writes only when one differs, and says whether it
- * wrote. Throws ApiError, also when the configuration does not exist.
+ * wrote. Throws ApiError, also when the configuration does not exist, and NoWebhooks when it is empty.
  */
 export async function patchCaBundle(
   client: Client,
@@ -22,6 +27,7 @@ export async function patchCaBundle(
   const path = configurations(kind, name);
   for (let attempt = 1; ; attempt++) {
     const { webhooks = [] } = await client.request<Configuration>('GET', path);
+    if (webhooks.length === 0) throw new NoWebhooks(`${kind} ${name} has no webhooks`);
     // A merge patch would replace the list of webhooks; so one by one, each bound to its name.
     const body = webhooks.flatMap((webhook, at) =>
       webhook.clientConfig.caBundle === caBundle
