@@ -2,6 +2,7 @@
  * The gate: a webhook configuration for one namespace and release, written before its pods are deleted and taken away
  * after. While it stands, every new pod of the release waits unscheduled. Pure: bodies only.
  */
+import { partOfName } from '../release/objectnames.ts';
 import { label, type ProfileName, selectorOf } from '../release/profiles.ts';
 
 export interface GateClientConfig {
@@ -15,7 +16,7 @@ export const gateAnnotations = { namespace: 'downdraft.dev/namespace', release: 
 
 /** A namespace has no dot in it, so no two of namespace and release share a name. */
 export function gateConfigurationName(namespace: string, release: string): string {
-  return `downdraft-drain-${namespace}.${release}`;
+  return `downdraft-drain-${namespace}.${partOfName(release, 63)}`;
 }
 
 /** The configuration, with `/drain` as the webhook's path. Takes how the API server reaches us: a service or a url, and its CA. */

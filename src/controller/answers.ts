@@ -2,7 +2,7 @@
 import { explained, lastWordsInWords } from '../release/lastwords.ts';
 import { mainStatusOf } from '../release/maincontainer.ts';
 import type { ContainerStatus } from '../release/objects.ts';
-import { isCopy, probeName, runLabel, runnerFolder, triggersName } from '../release/pods.ts';
+import { isCopy, isOfRun, probeName, runnerFolder, triggersName } from '../release/pods.ts';
 import type {
   ImageKnowledge,
   Inspection,
@@ -101,7 +101,7 @@ function answerIn(log: string, mark: string): string | undefined {
 
 /** Reads the runner's files. The pod alone is not enough: an old pod is there long before its runner is. */
 export async function observeRunner(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<RunnerState> {
-  const pod = run && pods.find((p) => p.role === 'runner' && belongs(p, run) && !p.terminating);
+  const pod = run && pods.find((p) => p.role === 'runner' && isOfRun(p, run) && !p.terminating);
   if (!pod) return { state: 'absent' };
   if (pod.ended) {
     const said = await wordsOf(reads, pod);
@@ -151,8 +151,4 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
     ...(progress ? { progress: JSON.parse(progress) as RunnerProgress } : {}),
     ...(result ? { result: JSON.parse(result) as RunnerResult } : {}),
   };
-}
-
-function belongs(pod: Pod, run: Run): boolean {
-  return pod.object.metadata.labels?.[runLabel] === run.name;
 }

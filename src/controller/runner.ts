@@ -6,7 +6,7 @@
 import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
 import { dumpPlace } from '../release/places.ts';
-import { runLabel, runnerFolder, runnerPod } from '../release/pods.ts';
+import { isOfRun, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
@@ -16,8 +16,7 @@ import type { Writes } from './ports.ts';
 /** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left, another error when nothing is admitted. */
 export async function startRunner(release: Release, run: Run, ways: Ways, settings: ActSettings): Promise<void> {
   const { writes } = ways;
-  const own = (p: Pod) => p.object.metadata.labels?.[runLabel] === run.name;
-  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && own(p));
+  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && isOfRun(p, run));
   if (standing) return startIn(standing, release, run, writes, settings);
   // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
   const mayLiveIn = release.profile !== 'labelled';
@@ -100,7 +99,7 @@ async function startIn(
   settings: ActSettings,
 ): Promise<void> {
   if (pod.role !== 'runner')
-    await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: run.name });
+    await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: runValue(run.name) });
   try {
     await writes.startDetached(namespace, pod.name, mainContainerOf(pod.object), settings.commands.runner);
   } catch (error) {

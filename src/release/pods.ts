@@ -4,6 +4,7 @@
 import { type Copied, copiedSpec } from './copied.ts';
 import { keptAnnotations, keptLabels } from './injected.ts';
 import { mainContainerOf, mainStatusOf } from './maincontainer.ts';
+import { partOfName } from './objectnames.ts';
 import type { PodObject, PodTemplate } from './objects.ts';
 import type { DumpPlace } from './places.ts';
 import { annotation, label, type ProfileName, selectorOf } from './profiles.ts';
@@ -58,14 +59,24 @@ export function triggersPod(
   return { ...rest, metadata: { ...metadata, name }, spec: { ...spec, containers, activeDeadlineSeconds } };
 }
 
+/** A run's name as the value of that label, and in the names of its pods: a person may call a Downgrade anything. */
+export function runValue(run: string): string {
+  return partOfName(run, 63);
+}
+
+/** Whether a pod was made or chosen for this run. */
+export function isOfRun({ object }: Pod, run: Run): boolean {
+  return object.metadata.labels?.[runLabel] === runValue(run.name);
+}
+
 /** The name of the probe's pod. */
 export function probeName(run: string): string {
-  return `${run}-probe`;
+  return `${runValue(run)}-probe`;
 }
 
 /** The name of the pod that asks about triggers: another one for each question, since an answer adds to the record. */
 export function triggersName({ name, status }: Run): string {
-  return `${name}-triggers-${status.triggers?.length ?? 0}`;
+  return `${runValue(name)}-triggers-${status.triggers?.length ?? 0}`;
 }
 
 /**
@@ -129,14 +140,14 @@ function helperPod(source: PodObject, { role, container, image, template }: Sour
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
-      name: role === 'probe' ? probeName(run) : `${run}-runner`,
+      name: role === 'probe' ? probeName(run) : `${runValue(run)}-runner`,
       namespace,
       // No component: NetworkPolicies of the charts go by the others, Services and selectors of workloads by all.
       labels: {
         ...keptLabels(source.metadata, template),
         ...selectorOf(profile, release),
         [label.role]: role,
-        [runLabel]: run,
+        [runLabel]: runValue(run),
         'app.kubernetes.io/managed-by': 'downdraft',
       },
       annotations: {

@@ -1,5 +1,6 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
+import { partOfName } from './objectnames.ts';
 import type { Run, RunSpec, RunStatus } from './release.ts';
 
 export const downgradeApi = {
@@ -73,6 +74,9 @@ export function lastTurned(objects: readonly DowngradeObject[], release: string)
   return { name: last.name, to: last.to, aborted: last.status.returnBy === 'Abort' };
 }
 
+/** With a hyphen and six digits more it is the value of a label on the run's pods, too. */
+const longestPart = 56;
+
 /**
  * The record for a held change. Its name is derived from the change, so that a controller killed after writing it, and
  * one that takes over, write the same object and not a second one.
@@ -88,7 +92,15 @@ export function newDowngrade(change: {
   return {
     apiVersion: `${downgradeApi.group}/${downgradeApi.version}`,
     kind: downgradeApi.kind,
+<<<<<<< HEAD
     metadata: { name: `${release}-${hash}`, namespace, labels: { [releaseLabel]: release } },
+=======
+    metadata: {
+      name: `${partOfName(release, longestPart)}-${hash}`,
+      namespace,
+      labels: { 'downdraft.dev/release': release },
+    },
+>>>>>>> d2dec4f (names: whatever a release is called, what is made for it has a valid name)
     spec: { release, to },
   };
 }

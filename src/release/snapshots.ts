@@ -8,7 +8,7 @@
 import { backupName } from './backup.ts';
 import type { Metadata } from './objects.ts';
 import type { Places, SnapshotWay } from './places.ts';
-import { runLabel } from './pods.ts';
+import { runLabel, runValue } from './pods.ts';
 import { quantity } from './quantity.ts';
 import type { Run } from './release.ts';
 import { same } from './same.ts';
@@ -76,7 +76,7 @@ export function askedObject(run: Run, way: SnapshotWay, places: Places, release:
   const { group, kind } = snapshotApis[way];
   const source = sourceOf(way, places, release);
   if (!source) throw new Error(`downgrade ${run.name} wants a ${kind}, but no policy says of what`);
-  const labels = { [runLabel]: run.name.slice(0, 63), 'app.kubernetes.io/managed-by': 'downdraft' };
+  const labels = { [runLabel]: runValue(run.name), 'app.kubernetes.io/managed-by': 'downdraft' };
   const annotations = { [uidAnnotation]: run.uid };
   return {
     apiVersion: `${group}/v1`,
