@@ -234,11 +234,9 @@ async function dropExpired(expired: Expired, release: Release, writes: Writes): 
   }
 }
 
-/** The pod of a Job would only come back. */
 async function endMisfit(release: Release, pod: Pod, writes: Writes): Promise<void> {
-  const job = jobOf(release, pod);
-  if (job) return writes.deleteJob(release.namespace, job.name, job.uid);
-  return writes.deletePod(release.namespace, pod.name, pod.uid);
+  const [{ namespace }, job] = [release, jobOf(release, pod)];
+  return job ? writes.deleteJob(namespace, job.name, job.uid) : writes.deletePod(namespace, pod.name, pod.uid);
 }
 
 async function each(pods: Pod[], act: (pod: Pod) => unknown): Promise<void> {
