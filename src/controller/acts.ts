@@ -14,9 +14,9 @@ import { label } from '../release/profiles.ts';
 import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
-import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
 import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
+import { dropExpired } from './expired.ts';
 import type { Reads, Writes } from './ports.ts';
 import { startRunner } from './runner.ts';
 
@@ -214,24 +214,6 @@ async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<voi
   const container = mainContainerOf(pod.object);
   await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
   await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
-}
-
-/** Whether it is gone, or why it stays, is written into the record of the run that made it, and shown beside it. */
-async function dropExpired(expired: Expired, release: Release, writes: Writes): Promise<void> {
-  const { namespace, workloads } = release;
-  const at = release.now.toISOString();
-  const tell = (said: object) =>
-    writes.patchDowngradeStatus(namespace, expired.run, { record: { backup: said }, backup: said }, expired);
-  try {
-    if (workloads.length === 0) throw new CopyKept(nobodyLeft(release.name));
-    const { object, container } = foremost(workloads);
-    const { database: name, uid: run, cluster } = expired;
-    await writes.dropCopy(object, container, { name, run, cluster });
-    await tell({ droppedAt: at, ...(expired.failure ? { failure: null } : {}) });
-  } catch (error) {
-    if (!(error instanceof CopyKept)) throw error;
-    await tell({ triedAt: at, failure: notDropped(expired, error.message) });
-  }
 }
 
 async function endMisfit(release: Release, pod: Pod, writes: Writes): Promise<void> {

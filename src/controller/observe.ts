@@ -78,11 +78,7 @@ export async function observe(
     triggers,
     runner,
     sessions,
-    templates: await templatesFor(reads, namespace, run, workloads),
-    rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
-    jobs: await jobsFor(reads, { namespace, name, images, database, pods, run }),
-    claims: run && runner.state === 'absent' ? await claimsFor(reads, namespace, pods) : {},
-    lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
+    ...(await alsoRead(reads, { namespace, name, images, database, pods, run, workloads, runner }, settings)),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
     surplus: surplus(downgrades, name, settings.now()),
@@ -90,6 +86,22 @@ export async function observe(
     now: settings.now(),
   };
   return Object.freeze(release);
+}
+
+/** What is only read while a step of the run needs it. */
+async function alsoRead(
+  reads: Reads,
+  seen: Pick<Release, 'namespace' | 'name' | 'images' | 'database' | 'pods' | 'run' | 'workloads' | 'runner'>,
+  settings: ObserveSettings,
+): Promise<Pick<Release, 'templates' | 'rollouts' | 'jobs' | 'claims' | 'lastLogs'>> {
+  const { namespace, pods, run, workloads, runner } = seen;
+  return {
+    templates: await templatesFor(reads, namespace, run, workloads),
+    rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
+    jobs: await jobsFor(reads, seen),
+    claims: run && runner.state === 'absent' ? await claimsFor(reads, namespace, pods) : {},
+    lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
+  };
 }
 
 /** Read only when a person or the policy wants what ran before, while the workloads ask for something else. */

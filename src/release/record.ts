@@ -92,15 +92,11 @@ export function newDowngrade(change: {
   return {
     apiVersion: `${downgradeApi.group}/${downgradeApi.version}`,
     kind: downgradeApi.kind,
-<<<<<<< HEAD
-    metadata: { name: `${release}-${hash}`, namespace, labels: { [releaseLabel]: release } },
-=======
     metadata: {
       name: `${partOfName(release, longestPart)}-${hash}`,
       namespace,
-      labels: { 'downdraft.dev/release': release },
+      labels: { [releaseLabel]: release },
     },
->>>>>>> d2dec4f (names: whatever a release is called, what is made for it has a valid name)
     spec: { release, to },
   };
 }
