@@ -7,7 +7,7 @@
  */
 import fastJsonPatch from 'fast-json-patch';
 import type { PodObject } from '../release/objects.ts';
-import { annotation, databaseContainers, gateName, label, recognize } from '../release/profiles.ts';
+import { annotation, databaseContainers, gateName, gateWarning, label, recognize } from '../release/profiles.ts';
 import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, patched, type ReviewRequest } from './review.ts';
@@ -40,7 +40,7 @@ export async function gate(request: ReviewRequest, ports: Ports): Promise<Answer
   return patched(gatePatch(pod), { verdict: 'hold', reason: verdict.reason }, warnings);
 }
 
-/** Image of the pod by whose dry-run CREATE the controller proves that the gate is in force. It has no component. */
+/** Image of the pod by whose dry-run CREATE the gate is proved where no workload is left to try. It has no component. */
 const trialImage = 'downdraft.dev/none';
 
 /** Gates every pod that uses the database; asks nobody. Runner and probe are let through by their role. */
@@ -51,8 +51,8 @@ export function drain(request: ReviewRequest): Answer {
   const recognized = recognize(pod.metadata, pod.spec);
   if (!trial && !recognized) return allowed('NotAirflow');
   const { labels = {} } = pod.metadata;
-  const release = recognized?.release ?? labels[label.release] ?? labels.release;
-  const warnings = [`downdraft holds the pods of release ${release} while its database is taken back`];
+  const release = recognized?.release ?? labels[label.release] ?? labels.release ?? '';
+  const warnings = [gateWarning(release)];
   return patched(gatePatch(pod), { verdict: 'hold', reason: 'Draining' }, warnings);
 }
 

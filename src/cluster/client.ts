@@ -119,7 +119,9 @@ async function open(
   const response = await send(url, sent, body, signal);
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
-  throw errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
+  const error = errorOf(`${method} ${path}`, status, await textOf(response, signal), response.headers['retry-after']);
+  error.warnings = response.headers.warning ?? '';
+  throw error;
 }
 
 async function exchange<T>(

@@ -8,6 +8,8 @@ export class ApiError extends Error {
   retryAfterSeconds: number | undefined;
   /** Method and path. */
   request: string;
+  /** Warning headers, as they came: what admission said before something refused. */
+  warnings = '';
 
   constructor(status: number, reason: string, message: string, retryAfterSeconds?: number, request = '') {
     super(message);

@@ -3,7 +3,8 @@
  * after. While it stands, every new pod of the release waits unscheduled. Pure: bodies only.
  */
 import { partOfName } from '../release/objectnames.ts';
-import { label, type ProfileName, selectorOf } from '../release/profiles.ts';
+import type { PodObject, WorkloadObject } from '../release/objects.ts';
+import { gateName, label, type ProfileName, profileNames, selectorOf } from '../release/profiles.ts';
 
 export interface GateClientConfig {
   service?: { namespace: string; name: string; path?: string; port?: number };
@@ -19,13 +20,12 @@ export function gateConfigurationName(namespace: string, release: string): strin
   return `downdraft-drain-${namespace}.${partOfName(release, 63)}`;
 }
 
-/** The configuration, with `/drain` as the webhook's path. Takes how the API server reaches us: a service or a url, and its CA. */
-export function gateConfiguration(
-  namespace: string,
-  release: string,
-  reach: GateClientConfig,
-  profile: ProfileName = 'official',
-) {
+/**
+ * The configuration, with `/drain` as the webhook's path. Takes how the API server reaches us: a service or a url, and its CA.
+ * One webhook for each way to label a release, whatever its workloads use today: one that is added by another way during
+ * the drain is caught as well.
+ */
+export function gateConfiguration(namespace: string, release: string, reach: GateClientConfig) {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -34,27 +34,31 @@ export function gateConfiguration(
       labels: { 'app.kubernetes.io/managed-by': 'downdraft' },
       annotations: { [gateAnnotations.namespace]: namespace, [gateAnnotations.release]: release },
     },
-    webhooks: [
-      {
-        name: 'drain.downdraft.dev',
-        admissionReviewVersions: ['v1'],
-        failurePolicy: 'Fail',
-        matchPolicy: 'Equivalent',
-        sideEffects: 'None',
-        timeoutSeconds: 5,
-        rules: [
-          { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'], scope: 'Namespaced' },
-        ],
-        namespaceSelector: {
-          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [namespace] }],
-        },
-        objectSelector: {
-          matchLabels: selectorOf(profile, release),
-          matchExpressions: [{ key: label.role, operator: 'DoesNotExist' }],
-        },
-        clientConfig: withPath(reach),
-      },
-    ],
+    webhooks: profileNames.map((profile) => webhookFor(profile, namespace, release, reach)),
+  };
+}
+
+const webhookName = 'drain.downdraft.dev';
+
+function webhookFor(profile: ProfileName, namespace: string, release: string, reach: GateClientConfig) {
+  // A pod with the label belongs to the release that the label names, whatever the chart's labels say.
+  const unlabelled = profile === 'labelled' ? [] : [{ key: label.release, operator: 'DoesNotExist' }];
+  return {
+    name: `${profile}.${webhookName}`,
+    admissionReviewVersions: ['v1'],
+    failurePolicy: 'Fail',
+    matchPolicy: 'Equivalent',
+    sideEffects: 'None',
+    timeoutSeconds: 5,
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'], scope: 'Namespaced' }],
+    namespaceSelector: {
+      matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [namespace] }],
+    },
+    objectSelector: {
+      matchLabels: selectorOf(profile, release),
+      matchExpressions: [{ key: label.role, operator: 'DoesNotExist' }, ...unlabelled],
+    },
+    clientConfig: withPath(reach),
   };
 }
 
@@ -65,13 +69,14 @@ function withPath({ service, url, caBundle }: GateClientConfig): GateClientConfi
   throw new Error('the gate needs a service or a url that the API server can reach');
 }
 
-/** A pod that is never stored: does it come back gated? Dressed so that Pod Security "restricted" and quotas let it by. */
-export function gateTrialPod(namespace: string, release: string, profile: ProfileName = 'official') {
+/** A bare pod of the release, for when no workload is left to copy. Dressed so that Pod Security "restricted" lets it by. */
+export function bareTrialPod(namespace: string, release: string): PodObject {
   const amount = { cpu: '1m', memory: '1Mi' };
+  const labels = selectorOf('official', release);
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { generateName: 'downdraft-gate-trial-', namespace, labels: selectorOf(profile, release) },
+    metadata: { name: `${release.toLowerCase().replace(/[^a-z0-9]+/g, '-')}-${trialName}`, namespace, labels },
     spec: {
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, runAsUser: 65534, seccompProfile: { type: 'RuntimeDefault' } },
@@ -83,6 +88,40 @@ export function gateTrialPod(namespace: string, release: string, profile: Profil
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
         },
       ],
+    },
+  };
+}
+
+/** Not generated: what the API server says of it must be the same each time. */
+const trialName = 'downdraft-trial';
+
+/**
+ * A pod as the workload itself would make it, less a gate of ours that stands in a held template. So whatever lets the
+ * release's own pods by (limits, allow-lists, required labels) lets this one by, and what refuses it refuses them.
+ */
+export function trialPod({ metadata, spec: { template, volumeClaimTemplates } }: WorkloadObject): PodObject {
+  const { schedulingGates = [], ...spec } = structuredClone(template.spec);
+  const others = schedulingGates.filter(({ name }) => name !== gateName);
+  const { labels = {}, annotations } = template.metadata ?? {};
+  // The StatefulSet's controller adds the volumes of its claims.
+  const claims = ((volumeClaimTemplates ?? []) as { metadata?: { name?: string } }[]).flatMap(
+    (claim) => claim.metadata?.name ?? [],
+  );
+  const volumes = [...(spec.volumes ?? []), ...claims.map((name) => ({ name, emptyDir: {} }))];
+  const base = metadata.name.slice(0, 200).replace(/[^a-z0-9]+$/, '');
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${base}-${trialName}`,
+      namespace: metadata.namespace ?? 'default',
+      labels: { ...labels },
+      ...(annotations ? { annotations: { ...annotations } } : {}),
+    },
+    spec: {
+      ...spec,
+      ...(volumes.length > 0 ? { volumes } : {}),
+      ...(others.length > 0 ? { schedulingGates: others } : {}),
     },
   };
 }

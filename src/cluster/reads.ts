@@ -3,20 +3,20 @@ import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
 import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
 import type { PolicyObject } from '../release/policy.ts';
-import { gateName, label, type ProfileName } from '../release/profiles.ts';
+import { label } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
-import type { ImageKnowledge } from '../release/release.ts';
+import type { ImageKnowledge, Workload } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
 import { gateOf } from './deletions.ts';
 import { ApiError } from './errors.ts';
-import { gateTrialPod } from './gate.ts';
 import { learnedImages } from './learned.ts';
 import { found, list, metadataOnly } from './lists.ts';
-import { apps, batch, byUs, core, downgradesOf, everywhere, isObjectName, workloadPath } from './paths.ts';
+import { apps, batch, core, downgradesOf, everywhere, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { sharing } from './sharing.ts';
 import { rolloutsOf, templatesBefore } from './templates.ts';
+import { tryPods } from './trials.ts';
 
 export interface ReadsOptions {
   client: Client;
@@ -55,8 +55,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     /** Undefined when there is none of that name, as there is none of what is no name. */
     job: async (namespace: string, name: string): Promise<JobObject | undefined> =>
       isObjectName(name) ? await found<JobObject>(client, batch(namespace, 'jobs', name)) : undefined,
-    gateInForce: async (namespace: string, release: string, profile: ProfileName) =>
-      await gateInForce(client, namespace, release, profile),
+    tryPods: async (namespace: string, release: string, workloads: readonly Workload[]) =>
+      await tryPods(client, namespace, release, workloads),
     /** The end of a container's log: 2000 lines, 1 MiB at most. */
     podLog: async (namespace: string, pod: string, container: string, previous = false): Promise<string> =>
       await client.text(core(namespace, 'pods', pod, 'log'), {
@@ -202,11 +202,4 @@ async function claimModes(
     }
   });
   return Object.fromEntries((await Promise.all(read)).flat());
-}
-
-async function gateInForce(client: Client, namespace: string, release: string, profile: ProfileName): Promise<boolean> {
-  const query = { ...byUs, dryRun: 'All' };
-  const body = gateTrialPod(namespace, release, profile);
-  const pod = await client.request<PodObject>('POST', core(namespace, 'pods'), { body, query });
-  return pod.spec.schedulingGates?.some((gate) => gate.name === gateName) ?? false;
 }

@@ -1,6 +1,6 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
 import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
-import { gateName, label, type ProfileName } from '../release/profiles.ts';
+import { gateName, label } from '../release/profiles.ts';
 import type { ImageKnowledge } from '../release/release.ts';
 import type { BackupObject } from '../release/snapshots.ts';
 import { createBackup } from './backups.ts';
@@ -58,8 +58,8 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
       await patch(client, workloadPath(kind, metadata.namespace ?? 'default', metadata.name), body),
     restoreTemplate: async (workload: WorkloadObject, template: PodTemplate): Promise<void> =>
       await restoreTemplate(client, workload, template),
-    createGate: async (namespace: string, release: string, profile: ProfileName): Promise<void> =>
-      await createGate(client, namespace, release, gateConfiguration(namespace, release, gateReach(), profile)),
+    createGate: async (namespace: string, release: string): Promise<void> =>
+      await createGate(client, namespace, release, gateConfiguration(namespace, release, gateReach())),
     deleteGate: async (namespace: string, release: string): Promise<void> =>
       await removeGate(client, namespace, release),
     /** With its pods, which the garbage collector takes. */

@@ -48,7 +48,7 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
         newDowngrade({ namespace, release: name, to: act.to, heldSince: heldSince(release) }),
       );
     case 'createGate':
-      return writes.createGate(namespace, name, release.profile);
+      return writes.createGate(namespace, name);
     case 'deleteGate':
       return writes.deleteGate(namespace, name);
     case 'restore':

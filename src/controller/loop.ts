@@ -22,7 +22,15 @@ export interface LoopSettings {
 }
 
 /** Reasons while which every half second counts: people are without Airflow. */
-const urgent = ['Draining', 'SessionsRemain', 'Downgrading', 'Resuming', 'RunnerStarting', 'ProbeRunning'];
+const urgent = [
+  'Draining',
+  'MigrationRunning',
+  'SessionsRemain',
+  'Downgrading',
+  'Resuming',
+  'RunnerStarting',
+  'ProbeRunning',
+];
 
 /** Starts the loop; `enqueue` may be called at any time and any number of times. Ends with the signal. */
 export function startLoop(settings: LoopSettings): { enqueue(key: Key): void } {

@@ -10,7 +10,7 @@ import { jobsToRead } from '../release/misfits.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun } from '../release/record.ts';
-import type { GateState, ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
+import type { ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired, surplus } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
@@ -18,9 +18,10 @@ import { observeBackups } from './backups.ts';
 import { observeLastLogs } from './lastlogs.ts';
 import { observePolicy } from './lookagain.ts';
 import type { Reads } from './ports.ts';
+import { observeNewPods, type Tries } from './trials.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
-export interface ObserveSettings extends Looks {
+export interface ObserveSettings extends Looks, Tries {
   repositories: readonly string[];
   /** Missing: as the settings say where nothing is set. */
   patience?: Patience;
@@ -46,8 +47,9 @@ export async function observe(
   const rules = rulesFor(said.rules, run);
   const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
-  const [gate, probe, triggers, runner] = await Promise.all([
-    observeGate(reads, { namespace, name, profile, gateExists, run }),
+  const subject = { namespace, name, workloads, pods, run };
+  const [newPods, probe, triggers, runner] = await Promise.all([
+    observeNewPods(reads, { ...subject, gateExists }, settings),
     observeProbe(reads, run, pods, settings.now()),
     observeTriggers(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
@@ -55,11 +57,7 @@ export async function observe(
   const digests = runningDigests(pods);
   const moved = [...digests].filter(([image, digest]) => isMoved(learned[image], digest)).map(([image]) => image);
   // After the runner: what it says is done must be seen to be done.
-  const { database, sessions } = await observeDatabase(
-    reads,
-    { namespace, name, workloads, pods, run, runner },
-    settings,
-  );
+  const { database, sessions } = await observeDatabase(reads, { ...subject, runner }, settings);
   const images = await knowImages(reads, { workloads, pods, run, learned, digests }, settings);
   const release: Release = {
     namespace,
@@ -73,12 +71,12 @@ export async function observe(
     images,
     moved,
     run,
-    gate,
+    ...newPods,
     probe,
     triggers,
     runner,
     sessions,
-    ...(await alsoRead(reads, { namespace, name, images, database, pods, run, workloads, runner }, settings)),
+    ...(await alsoRead(reads, { ...subject, images, database, runner }, settings)),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
     surplus: surplus(downgrades, name, settings.now()),
@@ -164,25 +162,6 @@ function profileOfPods(pods: Pod[]): ProfileName {
   const labels = pods.find((p) => p.role !== 'airflow')?.object.metadata.labels;
   if (labels?.[label.release]) return 'labelled';
   return labels?.app === 'airflow' ? 'community' : 'official';
-}
-
-interface Gate {
-  namespace: string;
-  name: string;
-  profile: ProfileName;
-  gateExists: boolean;
-  run: Run | undefined;
-}
-
-async function observeGate(reads: Reads, { namespace, name, profile, gateExists, run }: Gate): Promise<GateState> {
-  if (!gateExists) return 'absent';
-  if (!run?.status.drainStartedAt) return { written: 'nothing is drained' };
-  try {
-    const inForce = await reads.gateInForce(namespace, name, profile);
-    return inForce ? 'inForce' : { written: 'waiting for the gate to be in force' };
-  } catch (error) {
-    return { written: `can't prove that the gate is in force: ${error instanceof Error ? error.message : error}` };
-  }
 }
 
 interface Seen {

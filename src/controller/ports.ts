@@ -5,11 +5,11 @@
 import type { RegistryAnswer } from '../release/images.ts';
 import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
-import type { ProfileName } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
-import type { DatabaseState, ImageKnowledge, Mode, Session } from '../release/release.ts';
+import type { DatabaseState, ImageKnowledge, Mode, Session, Workload } from '../release/release.ts';
 import type { Rules } from '../release/rules.ts';
 import type { BackupObject } from '../release/snapshots.ts';
+import type { Trial } from '../release/trials.ts';
 
 export interface ExecResult {
   /** undefined: the stream ended without a status. The command may still be running. */
@@ -49,8 +49,10 @@ export interface Reads {
   job(namespace: string, name: string): Promise<JobObject | undefined>;
   /** Whether the gate's webhook configuration exists for this release, and says that it is that. */
   gateExists(namespace: string, release: string): Promise<boolean>;
-  /** A dry-run CREATE of a pod of the release: does it come back gated? */
-  gateInForce(namespace: string, release: string, profile: ProfileName): Promise<boolean>;
+  /** Dry-run CREATEs of a pod of each of these workloads; of a bare pod of the release where there is none. Never throws. */
+  tryPods(namespace: string, release: string, workloads: readonly Workload[]): Promise<Trial[]>;
+  /** Which rights a downgrade in this namespace would miss, as "create pods/exec". */
+  missingRights(namespace: string): Promise<string[]>;
   /** The end of a container's log; `previous`: of the run of it before the one that is there. */
   podLog(namespace: string, pod: string, container: string, previous?: boolean): Promise<string>;
   /** What the newest warning event of a pod says, by its uid; undefined when there is none. */
@@ -110,7 +112,7 @@ export interface Writes {
   patchWorkload(workload: WorkloadObject, patch: Record<string, unknown>): Promise<void>;
   /** Puts a whole pod template back; a change in between is a conflict. */
   restoreTemplate(workload: WorkloadObject, template: PodTemplate): Promise<void>;
-  createGate(namespace: string, release: string, profile: ProfileName): Promise<void>;
+  createGate(namespace: string, release: string): Promise<void>;
   /** Leaves a configuration that does not say that it is this release's gate. */
   deleteGate(namespace: string, release: string): Promise<void>;
   /** Deletes by uid, with its pods. Gone already is fine. */

@@ -90,6 +90,9 @@ const stalledReasons: Reason[] = [
   'WaitingForWorkloads',
   'TargetNotReady',
   'DatabaseUnreadable',
+  'GateNotProven',
+  'LongMigration',
+  'PodNotEnding',
 ];
 
 function isTrouble(reason: Reason): boolean {

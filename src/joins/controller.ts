@@ -17,6 +17,7 @@ import type { Views } from './admission.ts';
 import { databaseOf, dropCopyOf, sessionsOf } from './database.ts';
 import { feed } from './feed.ts';
 import { keepNamespaces, type NamespaceWrites } from './namespaces.ts';
+import { rightsOf } from './rights.ts';
 
 /** Milliseconds for one look at a database by the controller. */
 const databaseTimeoutMs = 5_000;
@@ -39,6 +40,7 @@ export function controllerReads({ client, mirror, registry }: Views, namespace: 
     sessions: (workload, container) => sessionsOf(client, workload, container, databaseTimeoutMs),
     askPod: (of, pod, container) => askPod(client, of, pod, container, askTimeoutMs, program),
     registry,
+    missingRights: rightsOf(client),
     policy: async (of) => policyFor(upToDate(mirror).policies(), mirror.labelsOf(of)),
     policyNow: async (of) => policyFor(...(await Promise.all([reads.policies(), reads.namespaceLabels(of)]))),
   };
@@ -100,6 +102,7 @@ export function runController(
     told: new Map<string, string>(),
     examined: new Map(),
     asked: new Map(),
+    tried: new Map(),
   };
   const loop = startLoop({
     reconcile: (key) => reconcile(key, reads, writes, settings),

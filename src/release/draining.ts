@@ -1,8 +1,10 @@
 /**
- * Draining: the intent is written, the gate closes, then the old pods end in waves, each with its own grace. From then
- * on whatever asks for a pod of this release (a ReplicaSet, an autoscaler, a CronJob) gets one that stays Pending.
+ * Draining: the gate is closed (closing.ts), then the old pods end in waves, each with its own grace. From then on
+ * whatever asks for a pod of this release (a ReplicaSet, an autoscaler, a CronJob) gets one that stays Pending.
  */
 import { backingUp } from './backing.ts';
+import { closing } from './closing.ts';
+import { migrationIn } from './migrating.ts';
 import type { Act } from './next.ts';
 import { waveOf } from './profiles.ts';
 import type { Pod, Release, Run, RunStatus } from './release.ts';
@@ -14,7 +16,7 @@ const sessionPatienceSeconds = 30;
 
 /** The next act of the drain and of the backup; ends in the intent to begin the schema step. */
 export function draining(release: Release, run: Run): Act {
-  if (!run.status.drainStartedAt) return { act: 'record', status: begin(release, run) };
+  if (!run.status.drainStartedAt) return closing(release, run) ?? { act: 'record', status: begin(release, run) };
   const emptying = drain(release);
   if (emptying) return emptying;
   if (!run.status.drainedAt) return { act: 'record', status: { drainedAt: release.now.toISOString() } };
@@ -33,15 +35,20 @@ export function draining(release: Release, run: Run): Act {
   return { act: 'record', status: { schemaStartedAt: release.now.toISOString(), before } };
 }
 
-/** The rules that are in force now are kept, in the place of those of an earlier drain. */
+/** The gate is proved. The rules that are in force now are kept, in the place of those of an earlier drain. */
 function begin({ now, rules }: Release, { status }: Run): Partial<RunStatus> {
-  return { drainStartedAt: now.toISOString(), rules: replacing(status.rules, rules) as Rules };
+  return { drainStartedAt: now.toISOString(), gating: null, rules: replacing(status.rules, rules) as Rules };
 }
 
 /** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */
 export function drain(release: Release): Act | undefined {
   if (release.gate === 'absent') return { act: 'createGate' };
-  if (release.gate !== 'inForce') return { act: 'wait', reason: 'Draining', message: release.gate.written };
+  if (release.gate !== 'inForce') {
+    const { written, refused } = release.gate;
+    return { act: 'wait', reason: refused ? 'GateNotProven' : 'Draining', message: written };
+  }
+  const migration = migrationIn(release);
+  if (migration) return { act: 'wait', ...migration };
   if (release.runner.state === 'ready' && inService(release)) return { act: 'isolateRunner' };
   const running = release.pods.filter((p) => p.role === 'airflow' && !p.gated && !p.ended);
   if (running.length === 0) return undefined;
@@ -49,12 +56,31 @@ export function drain(release: Release): Act | undefined {
   const due = running.filter((p) => waveOf(p.component) === wave && !p.terminating);
   if (due.length > 0) return { act: 'endPods', pods: due };
   const ending = running.filter((p) => p.terminating);
+  const overdue = ending.filter((p) => isOverdue(p, release.now));
+  if (overdue.length > 0) return { act: 'wait', reason: 'PodNotEnding', message: overdueInWords(release, overdue) };
   return { act: 'wait', reason: 'Draining', message: `waiting for ${ending.map(describe).join(', ')} to end` };
 }
 
 /** A runner that is an old pod still belongs to its ReplicaSet and Service until its component label is taken off. */
 function inService({ pods }: Release): boolean {
   return pods.some((p) => p.role === 'runner' && p.object.metadata.labels?.component !== undefined);
+}
+
+/** So long after its grace a pod that ends as it should is gone. */
+const overdueSeconds = 120;
+
+/** Kubernetes writes into deletionTimestamp when the grace is over. */
+function isOverdue({ object }: Pod, now: Date): boolean {
+  return now.getTime() - Date.parse(object.metadata.deletionTimestamp ?? '') > overdueSeconds * 1000;
+}
+
+function overdueInWords({ namespace }: Release, pods: Pod[]): string {
+  const which = pods.map(({ name, object: { metadata, spec } }) => {
+    const kept = metadata.finalizers?.length ? `kept by finalizers ${metadata.finalizers.join(', ')}` : '';
+    return `pod/${name} (${kept || `on node ${spec.nodeName ?? 'unknown'}`})`;
+  });
+  const force = `kubectl -n ${namespace} delete pod ${pods[0]!.name} --force --grace-period=0`;
+  return `${which.slice(0, 5).join(', ')} has not ended ${overdueSeconds} s after its grace, and nothing goes on while it may write: see whether its node answers or who should take the finalizer off; once it is certain that nothing of it runs any more: ${force}`;
 }
 
 function describe(pod: Pod): string {

@@ -30,7 +30,7 @@ export function keptPod(object: PodObject): PodObject | undefined {
     },
     spec: {
       ...claimsAlone(spec),
-      ...only(spec, ['schedulingGates', 'terminationGracePeriodSeconds']),
+      ...only(spec, ['nodeName', 'schedulingGates', 'terminationGracePeriodSeconds']),
       containers: spec.containers.map(asKnown),
       ...(spec.initContainers ? { initContainers: spec.initContainers.map(asKnown) } : {}),
     },

@@ -18,7 +18,7 @@ import type { Part } from './orders.ts';
 import { planning } from './planning.ts';
 import type { Reason } from './reasons.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
-import { dismiss, resuming, tidying } from './resuming.ts';
+import { dismiss, resuming, tidyGate, tidying } from './resuming.ts';
 import { dropping, type Expired, type Surplus } from './retention.ts';
 import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
@@ -72,11 +72,20 @@ export function next(release: Release): Act {
   if (!run && held.length > 0) return begin(release, held);
   if (!run) return idle(release);
   if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
+  const act = beforeDrain(release, run);
+  if (!act) return draining(release, run);
+  // A gate that stands while no drain runs keeps new pods from starting, and for nothing.
+  return run.status.drainStartedAt ? act : (tidyGate(release) ?? act);
+}
+
+/** What comes before pods are ended; undefined when they may be. */
+function beforeDrain(release: Release, run: Run): Act | undefined {
+  const { verifiedAt, returnedAt } = run.status;
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
   if (verifiedAt && !returnedAt) return { act: 'finish', outcome: 'Downgraded' };
   if (superseded(release, run)) return { act: 'finish', outcome: 'Reverted' };
-  return planning(release, run) ?? draining(release, run);
+  return planning(release, run);
 }
 
 /** What fits may go and what is called off goes back, whatever the policies say; all else waits until that is known. */

@@ -6,6 +6,7 @@ import { newerSince } from './age.ts';
 import { failedWays } from './backing.ts';
 import { failedTries, isMade } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
+import { migrationIn } from './migrating.ts';
 import type { Act } from './next.ts';
 import { dumpPlace } from './places.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
@@ -14,6 +15,7 @@ import { nameOf, type Reason } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { replacing, same } from './same.ts';
+import { unadmitted } from './trials.ts';
 import { unasked, withAnswers } from './triggers.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
@@ -134,7 +136,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
       message: `${other.map((w) => `${nameOf(w)} (${w.image})`).join(', ')} still ask for another version; set them to ${run.to} as well`,
     };
   const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
-  const missing = first ?? unapproved(release, run, plan);
+  const missing = first ?? migrationIn(release) ?? unadmitted(release) ?? unapproved(release, run, plan);
   return missing && blocked(release, run, missing);
 }
 

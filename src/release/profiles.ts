@@ -30,7 +30,14 @@ export const label = {
 /** Our scheduling gate's name. */
 export const gateName = 'downdraft.dev/hold';
 
-export type ProfileName = 'official' | 'community' | 'labelled';
+/** What the gate of a drain says of each pod that it catches, also of one that another rule refuses after it. */
+export function gateWarning(release: string): string {
+  return `downdraft holds the pods of release ${release} while its database is taken back`;
+}
+
+export const profileNames = ['official', 'community', 'labelled'] as const;
+
+export type ProfileName = (typeof profileNames)[number];
 
 interface Component {
   /** Names of the main container, in order of preference. */

@@ -13,6 +13,7 @@ import type { Expired, Surplus } from './retention.ts';
 import type { Rules } from './rules.ts';
 import type { Run } from './run.ts';
 import type { BackupObject } from './snapshots.ts';
+import type { Admission } from './trials.ts';
 import type { TakeUp } from './triggers.ts';
 
 /** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
@@ -123,8 +124,8 @@ export interface Pod {
   object: PodObject;
 }
 
-/** The gate on every pod of a release that is being drained; `written` says why it is not known to be in force. */
-export type GateState = 'absent' | 'inForce' | { written: string };
+/** The gate on every pod of a release that is being drained; `written` says why it is not known to be in force, `refused` that it can't be told. */
+export type GateState = 'absent' | 'inForce' | { written: string; refused?: true };
 
 export interface Release {
   namespace: string;
@@ -144,6 +145,8 @@ export interface Release {
   moved: string[];
   run: Run | undefined;
   gate: GateState;
+  /** What dry runs and our own rights say of new pods here; only looked at before a gate is written. */
+  admission: Admission;
   probe: ProbeState;
   triggers: TriggersState;
   runner: RunnerState;

@@ -52,6 +52,8 @@ export interface RunStatus {
   /** Since when a version newer than the target has run here. */
   newerSince?: NewerSince;
   plan?: Plan;
+  /** The gate before it is proved to be in force; `failedAt`: it could not be, and is taken away until the next try. */
+  gating?: Gating | null;
   drainStartedAt?: string | null;
   /** The rules in force when it was drained; by them the run goes on (frozen.ts). */
   rules?: Rules;
@@ -89,6 +91,14 @@ export interface Counted {
   /** Tables that could not be counted, and why. */
   uncounted?: [table: string, why: string][];
   why?: string;
+}
+
+export interface Gating {
+  since: string;
+  failedAt?: string | null;
+  failure?: string | null;
+  /** How often it could not be proved. */
+  tries?: number;
 }
 
 /** What the runner said when a step failed. */

@@ -1,6 +1,6 @@
 /** A real API server with the real manifests: it calls when it must, and only then; what people see and cannot do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { gateConfiguration, gateTrialPod } from '../../src/cluster/gate.ts';
+import { bareTrialPod, gateConfiguration } from '../../src/cluster/gate.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
@@ -176,7 +176,7 @@ describe('pods', () => {
     await at.kubectl(['create', '-f', '-'], configuration);
     const trial = ['create', '-f', '-', '--dry-run=server', '-o', 'json'];
     await waitFor('the gate to be in force', 10_000, async () =>
-      (await at.kubectl(trial, gateTrialPod('air', 'af'))).stdout.includes('schedulingGates'),
+      (await at.kubectl(trial, bareTrialPod('air', 'af'))).stdout.includes('schedulingGates'),
     );
     const worker = await createPod(makePod({ name: 'drained', component: 'worker' }));
     expect(worker.spec.schedulingGates).toEqual([{ name: 'downdraft.dev/hold' }]);

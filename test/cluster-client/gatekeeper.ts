@@ -2,6 +2,8 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { generate } from 'selfsigned';
+import { gateWarning } from '../../src/release/profiles.ts';
+import { releaseOfPod } from '../../src/release/workload.ts';
 
 export interface Gatekeeper {
   url: string;
@@ -37,6 +39,7 @@ export async function startGatekeeper(): Promise<Gatekeeper> {
         allowed: true,
         patchType: 'JSONPatch',
         patch: Buffer.from(JSON.stringify(patch)).toString('base64'),
+        warnings: [gateWarning(releaseOfPod(object) ?? object.metadata.labels.release)],
       };
       response.setHeader('Content-Type', 'application/json');
       response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));

@@ -9,12 +9,14 @@ import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { triggersPod } from '../../src/release/pods.ts';
-import type { ProfileName } from '../../src/release/profiles.ts';
+import type { Release, Workload } from '../../src/release/release.ts';
+import { gateStateOf, type Trial, unadmitted } from '../../src/release/trials.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
-import { makeWorkload } from '../make/release.ts';
-import { makeStatefulSet } from '../make/workload.ts';
+import { makeRelease, makeWorkload } from '../make/release.ts';
+import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
 import { expectHistory } from './history.ts';
+import { allowList, hostileNamespaces } from './hostile.ts';
 
 let plane: ControlPlane;
 let client: Client;
@@ -38,9 +40,9 @@ afterAll(async () => {
 }, 60_000);
 
 /** A namespace of its own, ready for pods. */
-async function namespace(name: string): Promise<string> {
+async function namespace(name: string, own: Record<string, string> = {}): Promise<string> {
   await client.request('POST', '/api/v1/namespaces', {
-    body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
+    body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: own } },
   });
   await vi.waitFor(async () => await client.request('GET', `/api/v1/namespaces/${name}/serviceaccounts/default`), {
     timeout: 10_000,
@@ -69,10 +71,8 @@ async function deploy(ns: string, name: string): Promise<void> {
 
 describe('the client', () => {
   it('fits the controller without a cast', () => {
-    const ports: [
-      Omit<Reads, 'database' | 'sessions' | 'askPod' | 'registry' | 'policy' | 'policyNow'>,
-      Omit<Writes, 'dropCopy'>,
-    ] = [reads, writes];
+    type Elsewhere = 'database' | 'sessions' | 'askPod' | 'registry' | 'policy' | 'policyNow' | 'missingRights';
+    const ports: [Omit<Reads, Elsewhere>, Omit<Writes, 'dropCopy'>] = [reads, writes];
     expect(ports).toHaveLength(2);
   });
 
@@ -219,47 +219,106 @@ describe('pods', () => {
 });
 
 describe('the gate', () => {
-  const profiles: ProfileName[] = ['official', 'community', 'labelled'];
-  it.each(profiles)(
-    'is in force for its release only, once the API server knows it (%s)',
-    { timeout: 30_000 },
-    async (profile) => {
-      const ns = await namespace(`gate-${profile}`);
-      const strict = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } };
-      await client.request('PATCH', `/api/v1/namespaces/${ns}`, {
-        body: strict,
-        contentType: 'application/merge-patch+json',
-      });
-      expect([await reads.gateExists(ns, 'af'), await reads.gateInForce(ns, 'af', profile)]).toEqual([false, false]);
-      await writes.createGate(ns, 'af', profile);
-      await writes.createGate(ns, 'af', profile);
-      expect(await reads.gateExists(ns, 'af')).toBe(true);
-      await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', profile)).toBe(true), { timeout: 10_000 });
-      expect(await reads.gateInForce(ns, 'other', profile)).toBe(false);
-      expect(gatekeeper.paths.every((path) => path === '/drain')).toBe(true);
-      expect(await reads.pods(ns)).toEqual([]);
-      await writes.deleteGate(ns, 'af');
-      await writes.deleteGate(ns, 'af');
-      await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', profile)).toBe(false), { timeout: 10_000 });
-    },
-  );
+  const unadmittedIn = (workload: Workload, trials: Trial[]) =>
+    unadmitted(makeRelease({ workloads: [workload], admission: { trials, missingRights: [] } } as Partial<Release>));
+  const stateIn = async (ns: string, workloads: Workload[], release = 'af') =>
+    gateStateOf(await reads.tryPods(ns, release, workloads), true);
+  const inForce = async (ns: string, workloads: Workload[]) =>
+    await vi.waitFor(async () => expect(await stateIn(ns, workloads)).toBe('inForce'), { timeout: 10_000 });
 
-  it('throws when nobody answers at the door, and does once the CA is right', { timeout: 60_000 }, async () => {
+  it('catches the pods of every workload of its release, whichever way it is labelled, and of no other', {
+    timeout: 30_000,
+  }, async () => {
+    const ns = await namespace('gate');
+    const made = (['official', 'community', 'labelled'] as const).flatMap((profile) => [
+      makeWorkload(plain(makeDeployment({ profile, component: 'scheduler', name: `af-${profile}`, namespace: ns }))),
+      makeWorkload(plain(makeStatefulSet({ profile, component: 'worker', name: `af-w-${profile}`, namespace: ns }))),
+    ]);
+    const other = makeWorkload(plain(makeDeployment({ release: 'other', namespace: ns })));
+    expect([await reads.gateExists(ns, 'af'), await reads.tryPods(ns, 'af', made)]).toEqual([
+      false,
+      made.map(({ profile, kind, name }) => ({ workload: `${kind.toLowerCase()}/${name}`, profile, gated: false })),
+    ]);
+    await writes.createGate(ns, 'af');
+    await writes.createGate(ns, 'af');
+    expect(await reads.gateExists(ns, 'af')).toBe(true);
+    await inForce(ns, made);
+    await inForce(ns, []);
+    expect(await stateIn(ns, [other], 'other')).toMatchObject({ written: expect.stringContaining('waiting') });
+    expect(gatekeeper.paths.every((path) => path === '/drain')).toBe(true);
+    expect(await reads.pods(ns)).toEqual([]);
+    await writes.deleteGate(ns, 'af');
+    await writes.deleteGate(ns, 'af');
+    await vi.waitFor(async () => expect(await stateIn(ns, made)).not.toBe('inForce'), { timeout: 10_000 });
+  });
+
+  it('is not proved when nobody answers at the door, and is once the CA is right', { timeout: 60_000 }, async () => {
     const ns = await namespace('door');
+    const made = [makeWorkload(plain(makeDeployment({ namespace: ns })))];
     const name = `downdraft-drain-${ns}.af`;
-    await writes.createGate(ns, 'af', 'official');
+    await writes.createGate(ns, 'af');
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(false);
     const other = await startGatekeeper();
     await other.stop();
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', other.caBundle)).toBe(true);
-    await vi.waitFor(
-      async () => await expect(reads.gateInForce(ns, 'af', 'official')).rejects.toThrow(/failed calling webhook/),
-      {
-        timeout: 10_000,
-      },
-    );
+    const refused = { written: expect.stringMatching(/can't prove .*failed calling webhook/), refused: true };
+    await vi.waitFor(async () => expect(await stateIn(ns, made)).toEqual(refused), { timeout: 10_000 });
     expect(await patchCaBundle(client, name, 'MutatingWebhookConfiguration', gatekeeper.caBundle)).toBe(true);
-    await vi.waitFor(async () => expect(await reads.gateInForce(ns, 'af', 'official')).toBe(true), { timeout: 10_000 });
+    await inForce(ns, made);
     await writes.deleteGate(ns, 'af');
   });
+
+  it('in a namespace whose rules refuse pods: a trial is let by as the own pods of the release, or it says the rule', {
+    timeout: 90_000,
+  }, async () => {
+    const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic';
+    await client.request('POST', `${policies}ies`, { body: allowList[0] });
+    await client.request('POST', `${policies}ybindings`, { body: allowList[1] });
+    await Promise.all(
+      hostileNamespaces.map(async ({ name, labels: own = {}, objects = [], workload, refused, noRoom = false }) => {
+        await namespace(name, own);
+        for (const body of objects) await obey(name, body);
+        workload.metadata.namespace = name;
+        const made = makeWorkload(workload);
+        const before = await vi.waitFor(
+          async () => {
+            const [trial] = await reads.tryPods(name, 'af', [made]);
+            expect([name, trial]).toEqual([
+              name,
+              refused
+                ? expect.objectContaining({ refused: expect.stringMatching(refused) })
+                : { workload: 'deployment/af-worker', profile: 'official', gated: false },
+            ]);
+            return trial!;
+          },
+          { timeout: 30_000, interval: 500 },
+        );
+        expect([name, before.noRoom ?? false, before.gated]).toEqual([name, noRoom, false]);
+        const says = unadmittedIn(made, [before]);
+        if (refused && !noRoom)
+          return expect([name, says]).toEqual([name, { reason: 'Blocked', message: expect.stringMatching(refused) }]);
+        expect([name, says]).toEqual([name, undefined]);
+        await writes.createGate(name, 'af');
+        await inForce(name, [made]);
+        await writes.deleteGate(name, 'af');
+      }),
+    );
+  });
 });
+
+/** As a namespace has it that knows of no service account but the default one. */
+function plain(object: WorkloadObject): WorkloadObject {
+  delete object.spec.template.spec.serviceAccountName;
+  return object;
+}
+
+/** Makes an object in a namespace; a quota counts from when its status says so. */
+async function obey(ns: string, body: Record<string, unknown>): Promise<void> {
+  const path = `/api/v1/namespaces/${ns}/${String(body.kind).toLowerCase()}s`;
+  await client.request('POST', path, { body });
+  if (body.kind !== 'ResourceQuota') return;
+  const { hard } = body.spec as { hard: Record<string, string> };
+  const used = Object.fromEntries(Object.keys(hard).map((name) => [name, '0']));
+  const status = { status: { hard, used } };
+  await client.request('PATCH', `${path}/quota/status`, { body: status, contentType: 'application/merge-patch+json' });
+}

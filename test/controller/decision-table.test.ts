@@ -370,11 +370,14 @@ describe('the drain', () => {
     await deploy(world, older);
     await until(world, isDraining);
     await goOn(world, 100);
+    expect(shown(world).message).toContain('pod/af-triggerer-0 (grace 10 s)');
     world.now = new Date(world.now.getTime() + 3_600_000);
     await goOn(world, 5);
     expect(shown(world)).toMatchObject({
       phase: 'Draining',
-      message: expect.stringContaining('pod/af-triggerer-0 (grace 10 s)'),
+      reason: 'PodNotEnding',
+      message: expect.stringMatching(/^pod\/af-triggerer-0 .*--force --grace-period=0$/),
+      conditions: expect.arrayContaining([expect.objectContaining({ type: 'Stalled', status: 'True' })]),
     });
     expect(hasBegun(world)).toBe(false);
     world.stuck.clear();

@@ -116,6 +116,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     images: { 'apache/airflow:3.2.1': makeImage('3.2.1'), 'apache/airflow:3.1.8': makeImage('3.1.8') },
     run: undefined,
     gate: 'absent',
+    admission: { trials: [], missingRights: [] },
     probe: { state: 'absent' },
     triggers: { state: 'absent' },
     runner: { state: 'absent' },

@@ -4,18 +4,19 @@
  * step. It serves the rules level, where thousands of runs must fit in seconds; the same loop meets the real ones in
  * test/loop and test/stories.
  */
+import { bareTrialPod, gateConfiguration, trialPod } from '../../src/cluster/gate.ts';
 import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts';
 import { keptPod } from '../../src/release/kept.ts';
 import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
 import type { Outlook } from '../../src/release/places.ts';
 import { backupVolume } from '../../src/release/pods.ts';
 import { recognize } from '../../src/release/profiles.ts';
+import { nameOf } from '../../src/release/reasons.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
 import { type BackupObject, snapshotApis } from '../../src/release/snapshots.ts';
 import type { WaitingTrigger } from '../../src/release/triggers.ts';
-import { releaseOfPod } from '../../src/release/workload.ts';
 import {
   isBehind,
   isMisfit,
@@ -40,6 +41,11 @@ export interface World {
   pods: PodObject[];
   downgrades: DowngradeObject[];
   gates: Set<string>;
+  /** The API server does not take the gate up, or nobody answers at its door. */
+  gateBroken: boolean;
+  /** Why the API server takes no new pod of a workload. */
+  refusesPods: (workload: WorkloadObject) => string | undefined;
+  rightsMissing: string[];
   learned: Record<string, ImageKnowledge>;
   events: { reason: string; message: string; about: string }[];
   /** Images that can't be pulled. */
@@ -128,6 +134,19 @@ function crashed(pod: PodObject, name: string): void {
   };
 }
 
+/** As the API server matches the gate's selectors; what it is shown, the webhook gates when it knows it as Airflow's. */
+function isCaught(gate: string, { metadata, spec }: PodObject): boolean {
+  const [namespace = '', release = ''] = gate.split('/');
+  if (metadata.namespace !== namespace) return false;
+  if (!recognize(metadata, spec) && spec.containers[0]?.image !== 'downdraft.dev/none') return false;
+  const { labels = {} } = metadata;
+  return gateConfiguration(namespace, release, { url: 'https://downdraft' }).webhooks.some(
+    ({ objectSelector: { matchLabels, matchExpressions } }) =>
+      Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+      matchExpressions.every(({ key }) => labels[key] === undefined),
+  );
+}
+
 export function makeWorld(workloads: WorkloadObject[]): World {
   const files = new Map<string, Map<string, string>>();
   let serial = 0;
@@ -136,6 +155,9 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     pods: [] as PodObject[],
     downgrades: [] as DowngradeObject[],
     gates: new Set<string>(),
+    gateBroken: false,
+    refusesPods: (() => undefined) as World['refusesPods'],
+    rightsMissing: [] as string[],
     learned: {} as Record<string, ImageKnowledge>,
     events: [] as World['events'],
     broken: new Set<string>(),
@@ -183,9 +205,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
   const { versionIn, imageID } = makeContents(world.contents);
 
   const store = (pod: PodObject) => {
-    const { namespace } = pod.metadata;
-    const gated = world.gates.has(`${namespace}/${releaseOfPod(pod)}`) && roleOf(pod) === undefined;
-    const { metadata, ...rest } = gated ? drained(pod) : pod;
+    const caught = [...world.gates].some((gate) => isCaught(gate, pod));
+    const { metadata, ...rest } = caught ? drained(pod) : pod;
     files.delete(pod.metadata.name);
     const creationTimestamp = world.now.toISOString();
     world.pods.push({ ...rest, metadata: { ...metadata, uid: `uid-${serial++}`, creationTimestamp } });
@@ -301,7 +322,18 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       };
     },
     gateExists: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
-    gateInForce: async (namespace, release) => world.gates.has(`${namespace}/${release}`),
+    tryPods: async (namespace, release, workloads) =>
+      (workloads.length > 0 ? workloads : [undefined]).map((w) => {
+        const refused = w && world.refusesPods(w.object);
+        const there = world.gates.has(`${namespace}/${release}`) && !world.gateBroken && !refused;
+        const gated =
+          there && isCaught(`${namespace}/${release}`, w ? trialPod(w.object) : bareTrialPod(namespace, release));
+        const about = w
+          ? { workload: nameOf(w), profile: w.profile }
+          : { workload: 'a bare pod', profile: 'official' as const };
+        return { ...about, gated, ...(refused ? { refused } : {}) };
+      }),
+    missingRights: async () => world.rightsMissing,
     podLog: async (_, name) => {
       const pod = world.pods.find((p) => p.metadata.name === name)!;
       if (world.crashing.has(name)) return world.lastLog;

@@ -67,7 +67,8 @@ export function makeWrites(
     },
     deletePod: async (_, name, uid) => {
       const pod = find(name, uid);
-      if (pod) pod.metadata.deletionTimestamp = 'now';
+      const ends = world.now.getTime() + (pod?.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+      if (pod) pod.metadata.deletionTimestamp ??= new Date(ends).toISOString();
     },
     ungatePod: async (_, name, uid) => {
       const pod = find(name, uid);

@@ -1,0 +1,67 @@
+/**
+ * A migration that runs is never ended: PostgreSQL would roll it back, on MySQL and MariaDB half a script would stay. Only
+ * what is done and then over counts: a Job's or a bare pod's container, and init containers of any pod.
+ */
+import type { ContainerSpec, ContainerStatus } from './objects.ts';
+import type { Pod, Release } from './release.ts';
+
+/** After so long a person is asked: an index on a large table takes hours, a Job that hangs takes for ever. */
+const patienceMinutes = 15;
+
+/** Why the drain waits for migrations; undefined when none runs. */
+export function migrationIn({
+  pods,
+  now,
+}: Release): { reason: 'MigrationRunning' | 'LongMigration'; message: string } | undefined {
+  const running = pods.flatMap((pod) => {
+    const container = migratingContainer(pod);
+    return container === undefined ? [] : [{ pod, container }];
+  });
+  if (running.length === 0) return undefined;
+  const who = running.map(({ pod, container }) => `${describe(pod)} (container ${container})`).join(', ');
+  const long = running.some(({ pod, container }) => minutesOf(pod, container, now) > patienceMinutes);
+  const since = long ? `, and has for more than ${patienceMinutes} minutes` : '';
+  return {
+    reason: long ? 'LongMigration' : 'MigrationRunning',
+    message: `${who} is migrating the database up${since}; it is never ended by the drain: wait for it, or delete it yourself`,
+  };
+}
+
+/** The container that migrates right now; undefined when none does. */
+export function migratingContainer({ role, gated, ended, terminating, owner, component, object }: Pod) {
+  if (role !== 'airflow' || gated || ended || terminating) return undefined;
+  const { spec, status } = object;
+  const first = (spec.initContainers ?? []).find(
+    (c) => migrates(c) && isRunning(c, status?.initContainerStatuses, false),
+  );
+  if (first) return first.name;
+  // A Deployment that migrates before it serves, or for ever (the community chart's), is Airflow itself.
+  if (owner && owner.kind !== 'Job') return undefined;
+  const isMigration = component.endsWith('-migrations');
+  const up = status?.phase === 'Running';
+  return spec.containers.find((c) => (isMigration || migrates(c)) && isRunning(c, status?.containerStatuses, up))?.name;
+}
+
+const migration = /\bairflow[\s\\]+(db[\s\\]+(migrate|upgrade|init)|upgradedb|initdb)\b/;
+
+function migrates({ command, args }: ContainerSpec): boolean {
+  const words = [command, args].flat().filter((word) => typeof word === 'string');
+  return migration.test(words.join(' '));
+}
+
+/** Where kubelet has said nothing of a container, the pod's phase counts. */
+function isRunning({ name }: ContainerSpec, statuses: ContainerStatus[] | undefined, phase: boolean): boolean {
+  const status = statuses?.find((s) => s.name === name);
+  return status ? status.state?.running !== undefined : phase;
+}
+
+function minutesOf({ object }: Pod, container: string, now: Date): number {
+  const { initContainerStatuses = [], containerStatuses = [] } = object.status ?? {};
+  const status = [...initContainerStatuses, ...containerStatuses].find((s) => s.name === container);
+  const since = Date.parse(status?.state?.running?.startedAt ?? object.metadata.creationTimestamp ?? '');
+  return Number.isNaN(since) ? 0 : (now.getTime() - since) / 60_000;
+}
+
+function describe({ name, owner }: Pod): string {
+  return owner ? `pod/${name} of ${owner.kind.toLowerCase()}/${owner.name}` : `pod/${name}`;
+}

@@ -1,0 +1,67 @@
+/** Which pods migrate the database right now, and that no way of draining ends one. */
+import { describe, expect, it } from 'vitest';
+import { drain } from '../../src/release/draining.ts';
+import { migratingContainer } from '../../src/release/migrating.ts';
+import type { ContainerSpec, ContainerStatus, PodObject } from '../../src/release/objects.ts';
+import { readPod } from '../../src/release/workload.ts';
+import { makeMigrationPod, makePod } from '../make/pod.ts';
+import { makeRelease, makeRun } from '../make/release.ts';
+
+const running: ContainerStatus['state'] = { running: {} };
+const job = { kind: 'Job', name: 'migrate' };
+
+/** A pod of a scheduler with an init container, as kubelet tells of it. */
+function withInit(container: Partial<ContainerSpec>, state: ContainerStatus['state']): PodObject {
+  const pod = makePod({ phase: 'Pending' });
+  pod.spec.initContainers = [{ name: 'first', image: 'apache/airflow:3.2.1', ...container }];
+  pod.status!.initContainerStatuses = [{ name: 'first', ...(state ? { state } : {}) }];
+  return pod;
+}
+
+function ofJob(container: Partial<ContainerSpec>, owner = job): PodObject {
+  const pod = makePod({ component: 'worker', owner });
+  Object.assign(pod.spec.containers[0]!, container);
+  return pod;
+}
+
+const airflow = (...args: string[]) => ({ args: ['bash', '-c', `exec \\\nairflow ${args.join(' ')}`] });
+
+const pods: [string, string | undefined, PodObject][] = [
+  ["the chart's migration Job", 'run-airflow-migrations', makeMigrationPod({ phase: 'Running' })],
+  ['the same, done', undefined, makeMigrationPod({ phase: 'Succeeded' })],
+  ['the same, not started', undefined, makeMigrationPod({ phase: 'Pending' })],
+  ['the same, behind our gate', undefined, makeMigrationPod({ gated: true })],
+  ['the same, ended by a person', undefined, makeMigrationPod({ phase: 'Running', terminating: true })],
+  ['a Job with airflow db migrate', 'worker', ofJob(airflow('db', 'migrate'))],
+  ['a Job with the words of 2.x', 'worker', ofJob({ command: ['airflow', 'db', 'upgrade'] })],
+  ['a Job that does something else', undefined, ofJob(airflow('db', 'clean', '-y'))],
+  ['a Job that only waits for the schema', undefined, ofJob(airflow('db', 'check-migrations'))],
+  [
+    'a Deployment that migrates before it serves',
+    undefined,
+    ofJob(airflow('db', 'migrate'), { kind: 'ReplicaSet', name: 'x' }),
+  ],
+  ['an init container that migrates', 'first', withInit({ command: ['airflow', 'db', 'migrate'] }, running)],
+  [
+    'an init container that has migrated',
+    undefined,
+    withInit(airflow('db', 'migrate'), { terminated: { exitCode: 0 } }),
+  ],
+  ['an init container that waits', undefined, withInit(airflow('db', 'check-migrations'), running)],
+];
+
+it.each(pods)('%s: %s', (_, container, pod) => {
+  expect(migratingContainer(readPod(pod, {}))).toBe(container);
+});
+
+describe('draining, forward and on the way back', () => {
+  it.each([{}, { schemaStartedAt: 'x' }, { returnStartedAt: 'x' }])(
+    '%j: waits for it before anything is ended',
+    (status) => {
+      const objects = [makePod(), makeMigrationPod({ phase: 'Running' })];
+      const run = makeRun({ status: { drainStartedAt: 'x', ...status } });
+      const release = makeRelease({ run, gate: 'inForce', pods: objects.map((p) => readPod(p, {})) });
+      expect(drain(release)).toMatchObject({ act: 'wait', reason: 'MigrationRunning' });
+    },
+  );
+});
