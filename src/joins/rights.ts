@@ -1,34 +1,138 @@
-/** The rights without which a downgrade could not be brought to its end, asked of the API server before anything is held. */
+/**
+ * Our own rights, in one table: manifests/rbac.yaml gives exactly these. Those that a downgrade needs are asked of the API
+ * server before anything is held, so that nothing is begun that can't be brought to its end.
+ */
 import { mayI, type Right } from '../cluster/access.ts';
 import type { Client } from '../cluster/client.ts';
 
-const needed: Omit<Right, 'namespace'>[] = [
-  { verb: 'patch', group: 'apps', resource: 'deployments' },
-  { verb: 'patch', group: 'apps', resource: 'statefulsets' },
-  ...['list', 'create', 'delete', 'patch'].map((verb) => ({ verb, group: '', resource: 'pods' })),
-  { verb: 'create', group: '', resource: 'pods', subresource: 'exec' },
-  { verb: 'get', group: '', resource: 'pods', subresource: 'log' },
-  { verb: 'list', group: 'apps', resource: 'replicasets' },
-  { verb: 'list', group: 'apps', resource: 'controllerrevisions' },
-  ...['get', 'delete'].map((verb) => ({ verb, group: 'batch', resource: 'jobs' })),
-  { verb: 'create', group: 'downdraft.dev', resource: 'downgrades' },
-  { verb: 'patch', group: 'downdraft.dev', resource: 'downgrades', subresource: 'status' },
+interface Row {
+  /** group/resource or group/resource/subresource, the core group's being ''. */
+  of: string;
+  verbs: string;
+  /** Names that it is limited to. */
+  names?: string;
+  /** Who needs it: functions of src/cluster. */
+  who: string;
+  /** Needed to bring a downgrade to its end: in the release's namespace, or for a kind that is in none. */
+  downgrade?: 'namespace' | 'cluster';
+}
+
+/** Everywhere. */
+export const clusterRights: readonly Row[] = [
+  {
+    of: 'apps/deployments',
+    verbs: 'get list patch watch',
+    who: 'storedWorkload, workloads, patchWorkload, restoreTemplate, watch',
+    downgrade: 'namespace',
+  },
+  {
+    of: 'apps/statefulsets',
+    verbs: 'get list patch watch',
+    who: 'storedWorkload, workloads, patchWorkload, restoreTemplate, watch',
+    downgrade: 'namespace',
+  },
+  { of: 'apps/replicasets', verbs: 'list', who: 'replicaSetOwners, rollouts, templatesBefore', downgrade: 'namespace' },
+  { of: 'apps/controllerrevisions', verbs: 'list', who: 'rollouts, templatesBefore', downgrade: 'namespace' },
+  {
+    of: '/pods',
+    verbs: 'create delete get list patch watch',
+    who: 'createPod, tryPods, deletePod, ungatePod, pod, pods, labelPod, watch',
+    downgrade: 'namespace',
+  },
+  // From Kubernetes 1.35 on a WebSocket needs both.
+  {
+    of: '/pods/exec',
+    verbs: 'create get',
+    who: 'runnerFiles, askPod, writeFile, startDetached',
+    downgrade: 'namespace',
+  },
+  { of: '/pods/log', verbs: 'get', who: 'podLog', downgrade: 'namespace' },
+  // The connection of Airflow's own pods.
+  { of: '/secrets', verbs: 'get', who: 'database, sessions, dropCopy', downgrade: 'namespace' },
+  { of: '/configmaps', verbs: 'get', who: 'database, sessions, dropCopy', downgrade: 'namespace' },
+  { of: '/serviceaccounts', verbs: 'get', who: 'pullSecretsOf' },
+  { of: '/namespaces', verbs: 'list patch watch', who: 'mirror, namespaceLabels, policyNow, labelNamespace' },
+  { of: 'downdraft.dev/downgradepolicies', verbs: 'list watch', who: 'mirror, policies, policyNow' },
+  { of: 'downdraft.dev/downgradepolicies/status', verbs: 'patch', who: 'patchPolicyStatus' },
+  // Only where a policy wants such a backup; what is missing then is told in the plan (src/cluster/backups.ts).
+  { of: 'snapshot.storage.k8s.io/volumesnapshots', verbs: 'create get', who: 'createBackup, backupObject' },
+  { of: 'postgresql.cnpg.io/backups', verbs: 'create get', who: 'createBackup, backupObject' },
+  { of: '/persistentvolumeclaims', verbs: 'get', who: 'obstacles, claimModes' },
+  { of: 'postgresql.cnpg.io/clusters', verbs: 'get', who: 'obstacles' },
+  { of: 'batch/jobs', verbs: 'delete get', who: 'job, deleteJob', downgrade: 'namespace' },
+  { of: 'events.k8s.io/events', verbs: 'create', who: 'event', downgrade: 'namespace' },
+  { of: '/events', verbs: 'list', who: 'podWarning' },
+  {
+    of: 'downdraft.dev/downgrades',
+    verbs: 'create delete get list watch',
+    who: 'createDowngrade, deleteDowngrade, run, downgrades, watch',
+    downgrade: 'namespace',
+  },
+  { of: 'downdraft.dev/downgrades/status', verbs: 'patch', who: 'patchDowngradeStatus', downgrade: 'namespace' },
+  {
+    of: 'admissionregistration.k8s.io/mutatingwebhookconfigurations',
+    verbs: 'create delete get',
+    who: 'createGate, deleteGate, gateExists',
+    downgrade: 'cluster',
+  },
+  {
+    of: 'admissionregistration.k8s.io/mutatingwebhookconfigurations',
+    verbs: 'get patch',
+    names: 'downdraft',
+    who: 'patchCaBundle',
+  },
+  {
+    of: 'admissionregistration.k8s.io/validatingwebhookconfigurations',
+    verbs: 'get patch',
+    names: 'downdraft',
+    who: 'patchCaBundle',
+  },
+  { of: 'authorization.k8s.io/selfsubjectaccessreviews', verbs: 'create', who: 'mayI' },
+  { of: 'authentication.k8s.io/selfsubjectreviews', verbs: 'create', who: 'ownAccount' },
 ];
+
+/** In our own namespace. */
+export const ownRights: readonly Row[] = [
+  { of: 'coordination.k8s.io/leases', verbs: 'create', who: 'elect' },
+  { of: 'coordination.k8s.io/leases', verbs: 'get update', names: 'downdraft', who: 'elect' },
+  { of: '/secrets', verbs: 'create', who: 'keepCertificates' },
+  { of: '/secrets', verbs: 'get update', names: 'downdraft-certs', who: 'keepCertificates' },
+  { of: '/configmaps', verbs: 'create', who: 'learnImage' },
+  {
+    of: '/configmaps',
+    verbs: 'get list patch watch',
+    names: 'downdraft-images',
+    who: 'learnedImages, learnImage, forgetImage, mirror',
+  },
+];
+
+/** What a downgrade of a release in this namespace needs. Watches are the mirror's, which says itself when it has none. */
+export function neededIn(namespace: string): Right[] {
+  return clusterRights.flatMap(({ of, verbs, downgrade }) => {
+    if (!downgrade) return [];
+    const [group = '', resource = '', subresource] = of.split('/');
+    const place = { ...(subresource ? { subresource } : {}), ...(downgrade === 'namespace' ? { namespace } : {}) };
+    const asked = verbs.split(' ').filter((verb) => verb !== 'watch');
+    return asked.map((verb) => ({ verb, group, resource, ...place }));
+  });
+}
 
 /** Long enough that a deploy of six workloads asks once, short enough that a mended role counts at the next try. */
 const keptMs = 20_000;
+
+/** Answers that are kept at most; the oldest goes first. */
+const mostKept = 500;
 
 /** Tells which of them are missing in a namespace, in words as "create pods/exec". Throws when the API server can't be asked. */
 export function rightsOf(client: Client): (namespace: string) => Promise<string[]> {
   const kept = new Map<string, { at: number; missing: Promise<string[]> }>();
   return (namespace) => {
+    const now = performance.now();
+    for (const [name, { at }] of kept) if (now - at >= keptMs || kept.size > mostKept) kept.delete(name);
     const known = kept.get(namespace);
-    if (known && performance.now() - known.at < keptMs) return known.missing;
-    const missing = mayI(
-      client,
-      needed.map((right) => ({ ...right, namespace })),
-    ).then((rights) => rights.map(inWords));
-    kept.set(namespace, { at: performance.now(), missing });
+    if (known) return known.missing;
+    const missing = mayI(client, neededIn(namespace)).then((rights) => rights.map(inWords));
+    kept.set(namespace, { at: now, missing });
     missing.catch(() => kept.delete(namespace));
     return missing;
   };

@@ -25,6 +25,16 @@ function stored(object: WorkloadObject, { patch }: Answer): WorkloadObject {
   return fastJsonPatch.applyPatch(structuredClone(object), patch).newDocument;
 }
 
+it('our own rights are only asked for where something of the release is stored, whatever namespaces a stranger names', async () => {
+  const change = [makeDeployment({ image: older }), makeDeployment()] as const;
+  const known = ask(...change);
+  expect((await known.answer).audit.verdict).toBe('hold');
+  expect(known.ports.asked).toContain('missingRights');
+  const madeUp = ask(...change, { stored: () => undefined });
+  expect((await madeUp.answer).audit.verdict).toBe('hold');
+  expect(madeUp.ports.asked).not.toContain('missingRights');
+});
+
 describe('a hold', () => {
   it.each([
     ['a Deployment', makeDeployment({ image: older }), makeDeployment()],

@@ -1,61 +1,10 @@
 /** The rights in manifests/rbac.yaml are exactly the calls that are made. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Client } from '../../src/cluster/client.ts';
+import type { Views } from '../../src/joins/admission.ts';
+import { controllerReads, controllerWrites } from '../../src/joins/controller.ts';
+import { clusterRights, rightsOf as missingRightsOf, neededIn, ownRights } from '../../src/joins/rights.ts';
 import { type Manifest, pick, renderManifests } from './render.ts';
-
-/** Group/resource, verbs, and who needs them: a function of src/cluster that main passes on. */
-const everywhere: [resource: string, verbs: string, names: string, who: string][] = [
-  ['apps/deployments', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
-  ['apps/statefulsets', 'get list patch watch', '', 'storedWorkload; workloads; patchWorkload; watch'],
-  ['apps/replicasets', 'list', '', 'replicaSetOwners; templatesBefore'],
-  ['apps/controllerrevisions', 'list', '', 'templatesBefore'],
-  [
-    '/pods',
-    'create delete get list patch watch',
-    '',
-    'createPod, gateInForce; deletePod; ungatePod; pods; labelPod; watch',
-  ],
-  ['/pods/exec', 'create get', '', 'readFile, writeFile, startDetached'],
-  ['/pods/log', 'get', '', 'podLog'],
-  ['/secrets', 'get', '', "database, sessions: the connection of Airflow's own pods"],
-  ['/configmaps', 'get', '', 'database, sessions: the same, where it comes from a ConfigMap'],
-  ['/serviceaccounts', 'get', '', 'pullSecretsOf'],
-  ['/namespaces', 'list patch watch', '', 'mirror; policyNow; labelNamespace'],
-  ['downdraft.dev/downgradepolicies', 'list watch', '', 'mirror; policyNow'],
-  ['downdraft.dev/downgradepolicies/status', 'patch', '', 'patchPolicyStatus'],
-  ['snapshot.storage.k8s.io/volumesnapshots', 'create get', '', 'createBackup; backupObject'],
-  ['postgresql.cnpg.io/backups', 'create get', '', 'createBackup; backupObject'],
-  ['/persistentvolumeclaims', 'get', '', 'obstacles; claimModes'],
-  ['postgresql.cnpg.io/clusters', 'get', '', 'obstacles'],
-  ['batch/jobs', 'delete get', '', 'deleteJob; job'],
-  ['events.k8s.io/events', 'create', '', 'event'],
-  ['/events', 'list', '', 'podWarning'],
-  [
-    'downdraft.dev/downgrades',
-    'create delete get list watch',
-    '',
-    'createDowngrade; deleteDowngrade; run; downgrades; watch',
-  ],
-  ['downdraft.dev/downgrades/status', 'patch', '', 'patchDowngradeStatus'],
-  [
-    'admissionregistration.k8s.io/mutatingwebhookconfigurations',
-    'create delete get',
-    '',
-    'createGate; deleteGate; gateExists',
-  ],
-  ['admissionregistration.k8s.io/mutatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
-  ['admissionregistration.k8s.io/validatingwebhookconfigurations', 'get patch', 'downdraft', 'patchCaBundle'],
-  ['authorization.k8s.io/selfsubjectaccessreviews', 'create', '', 'mayI'],
-  ['authentication.k8s.io/selfsubjectreviews', 'create', '', 'ownAccount'],
-];
-
-const ownNamespace: typeof everywhere = [
-  ['coordination.k8s.io/leases', 'create', '', 'elect'],
-  ['coordination.k8s.io/leases', 'get update', 'downdraft', 'elect'],
-  ['/secrets', 'create', '', 'keepCertificates'],
-  ['/secrets', 'get update', 'downdraft-certs', 'keepCertificates'],
-  ['/configmaps', 'create', '', 'learnImage'],
-  ['/configmaps', 'get list patch watch', 'downdraft-images', 'learnedImages; learnImage; mirror'],
-];
 
 let all: Manifest[];
 
@@ -65,11 +14,73 @@ beforeAll(async () => {
 
 describe('rights', () => {
   it.each([
-    ['ClusterRole', everywhere],
-    ['Role', ownNamespace],
-  ])('of the %s', (kind, table) => {
-    const wanted = table.map(([resource, verbs, names]) => `${resource} ${verbs} ${names}`.trim());
+    ['ClusterRole', clusterRights],
+    ['Role', ownRights],
+  ] as const)('of the %s', (kind, table) => {
+    const wanted = table.map(({ of, verbs, names = '' }) => `${of} ${verbs} ${names}`.trim());
     expect(rightsOf(pick(all, kind)).sort()).toEqual(wanted.sort());
+  });
+
+  it('have a row for every write there is, and for every look at the cluster', () => {
+    const named = new Set([...clusterRights, ...ownRights].flatMap(({ who }) => who.split(', ')));
+    const client = {} as Client;
+    const gateReach = () => ({ url: 'https://x' });
+    const writes = controllerWrites({ client, namespace: 'downdraft', gateReach, instance: 'x' });
+    const views = { client, mirror: {}, registry: async () => undefined } as unknown as Views;
+    const reads = controllerReads(views, 'downdraft');
+    // From the mirror, from a registry, and from the table itself.
+    const elsewhere = ['policy', 'registry', 'missingRights'];
+    const ports = [...Object.keys(writes), ...Object.keys(reads)].filter((name) => !elsewhere.includes(name));
+    expect(ports.filter((name) => !named.has(name))).toEqual([]);
+  });
+
+  it('that a downgrade needs are asked for: all of its writes, and no right that is not given', () => {
+    const asked = new Set(
+      neededIn('air').map(
+        ({ group, resource, subresource, verb }) =>
+          `${group}/${resource}${subresource ? `/${subresource}` : ''} ${verb}`,
+      ),
+    );
+    expect(asked).toEqual(
+      new Set(
+        [...asked].filter((right) =>
+          rightsOf(pick(all, 'ClusterRole')).some((given) => {
+            const [of, ...verbs] = given.split(' ');
+            return right.startsWith(`${of} `) && verbs.includes(right.split(' ')[1]!);
+          }),
+        ),
+      ),
+    );
+    for (const right of [
+      'admissionregistration.k8s.io/mutatingwebhookconfigurations create',
+      'admissionregistration.k8s.io/mutatingwebhookconfigurations get',
+      'admissionregistration.k8s.io/mutatingwebhookconfigurations delete',
+      '/secrets get',
+      '/configmaps get',
+      '/pods/exec create',
+      '/pods/exec get',
+      'events.k8s.io/events create',
+      'downdraft.dev/downgrades/status patch',
+    ])
+      expect(asked).toContain(right);
+    const cluster = neededIn('air').filter(({ namespace }) => namespace === undefined);
+    expect(new Set(cluster.map(({ resource }) => resource))).toEqual(new Set(['mutatingwebhookconfigurations']));
+  });
+
+  it('are asked for once in a while for a namespace, and what was told of others makes room again', async () => {
+    let asked = 0;
+    const request = async () => ({ status: { allowed: ++asked % 2 === 0 } });
+    const missing = missingRightsOf({ request } as unknown as Client);
+    const each = neededIn('air').length;
+    expect(await missing('air')).toHaveLength(Math.ceil(each / 2));
+    expect(await missing('air')).toContain('get deployments.apps');
+    expect(asked).toBe(each);
+    for (let at = 0; at < 600; at++) await missing(`other-${at}`);
+    expect(asked).toBe(601 * each);
+    await missing('other-599');
+    expect(asked).toBe(601 * each);
+    await missing('air');
+    expect(asked).toBe(602 * each);
   });
 
   it('are bound to our own service account alone', () => {
