@@ -65,7 +65,7 @@ export function next(release: Release): Act {
   const { schemaStartedAt, verifiedAt, returnedAt } = run?.status ?? {};
   if (run && schemaStartedAt && !verifiedAt && !returnedAt) return reversing(release, run);
   const unknown = waitForPolicy(release);
-  if (unknown) return unknown;
+  if (unknown) return opened(release, unknown);
   if (moved.length > 0) return { act: 'forget', image: moved[0]! };
   const loose = release.workloads.find((w) => !w.hold && certainlyTooOld(release, w));
   if (loose) return { act: 'hold', workload: loose };
@@ -73,9 +73,13 @@ export function next(release: Release): Act {
   if (!run) return idle(release);
   if (release.workloads.every((w) => fits(release, w))) return resuming(release, run);
   const act = beforeDrain(release, run);
-  if (!act) return draining(release, run);
-  // A gate that stands while no drain runs keeps new pods from starting, and for nothing.
-  return run.status.drainStartedAt ? act : (tidyGate(release) ?? act);
+  return act ? opened(release, act) : draining(release, run);
+}
+
+/** A gate that stands while no drain runs and something is awaited keeps new pods from starting, and for nothing. */
+function opened(release: Release, act: Act): Act {
+  if (act.act !== 'wait' || !release.run || release.run.status.drainStartedAt) return act;
+  return tidyGate(release) ?? act;
 }
 
 /** What comes before pods are ended; undefined when they may be. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
 import { gateName } from '../../src/release/profiles.ts';
+import { roleOf } from '../make/containers.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
@@ -172,6 +173,32 @@ it('workloads labelled in two ways are one release: its drain ends, and every po
   expect(waiting.map((p) => p.spec.schedulingGates)).toEqual(waiting.map(() => [{ name: gateName }]));
   expect(waiting.some((p) => p.metadata.name.startsWith('af-extra-worker'))).toBe(true);
   await goesOn(world);
+});
+
+it('with room for one more pod in a quota, probe and runner come one after the other, and the run ends', async () => {
+  const world = running(newer);
+  world.triggers = [
+    { class: 'airflow.triggers.temporal.DateTimeTrigger', arguments: ['moment'], tasks: 1, watchers: 0, callbacks: 0 },
+  ];
+  const { createPod } = world.writes;
+  const refusals: string[] = [];
+  const helpers = () =>
+    world.pods.filter((p) => roleOf(p) && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')).length;
+  world.writes.createPod = async (pod) => {
+    if (helpers() === 0) return createPod(pod);
+    refusals.push(pod.metadata.name);
+    throw Object.assign(new Error(`pods "${pod.metadata.name}" is forbidden: exceeded quota`), { status: 403 });
+  };
+  await deploy(world, older);
+  for (let i = 0; i < 100 && !isDone(world)(); i++) {
+    await look(world).catch((error) => expect(String(error)).toContain('exceeded quota'));
+    expect(helpers()).toBeLessThan(2);
+    world.tick();
+  }
+  await goOn(world, 4);
+  expect(refusals.length).toBeGreaterThan(0);
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  expectClean(world, older);
 });
 
 describe('a migration that runs', () => {
