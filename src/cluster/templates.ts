@@ -27,6 +27,8 @@ export async function rolloutsOf(client: Client, namespace: string) {
       revision: revision ?? Number(metadata.annotations?.[revisionAnnotation] ?? 0),
       createdAt: metadata.creationTimestamp,
       images: template.spec.containers.flatMap(({ image }) => image ?? []),
+      hash: metadata.labels?.['pod-template-hash'] ?? metadata.name,
+      containers: Object.fromEntries(template.spec.containers.map(({ name, image = '' }) => [name, image])),
     };
   });
   return [...sets, ...revisions];

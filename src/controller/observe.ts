@@ -2,6 +2,7 @@
  * Observe: everything a decision about one release needs, read live into one frozen snapshot. Nothing is decided here
  * and nothing is written.
  */
+import { isRewritten, withAskedImages } from '../release/askedimage.ts';
 import { claimsOf } from '../release/copied.ts';
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { rulesFor } from '../release/frozen.ts';
@@ -45,7 +46,9 @@ export async function observe(
   const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
   const run = activeRun(downgrades, name);
   const rules = rulesFor(said.rules, run);
-  const pods = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
+  const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
+  const rewritten = isRewritten(own, workloads, run);
+  const pods = rewritten ? withAskedImages(own, await reads.rollouts(namespace)) : own;
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const subject = { namespace, name, workloads, pods, run };
   const [newPods, probe, triggers, runner] = await Promise.all([
@@ -178,7 +181,8 @@ async function knowImages(
   settings: ObserveSettings,
 ): Promise<Release['images']> {
   const { repositories } = settings;
-  const names = [...workloads.flatMap((w) => w.images), ...pods.map((p) => p.image), ...(run ? [run.to] : [])];
+  const held = workloads.flatMap((w) => w.hold?.from || []);
+  const names = [...workloads.flatMap((w) => w.images), ...held, ...pods.map((p) => p.image), ...(run ? [run.to] : [])];
   const known = [...new Set(names)].map(async (image) => {
     const workload = workloads.find((w) => w.images.includes(image));
     const told = learnedOf(image, learned, digests.get(image));

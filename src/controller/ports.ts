@@ -33,6 +33,9 @@ export interface StoredRollout {
   revision: number;
   createdAt: string;
   images: string[];
+  /** What its pods carry as pod-template-hash or controller-revision-hash; and container → image. */
+  hash?: string;
+  containers?: Record<string, string>;
 }
 
 export interface Reads {

@@ -12,13 +12,14 @@ export function digestOf(imageID: string | undefined): string | undefined {
 export function runningDigests(pods: readonly Pod[]): Map<string, string> {
   const digests = new Map<string, string>();
   const made = (p: Pod) => p.object.metadata.creationTimestamp ?? '';
-  for (const { object, role, ended } of [...pods].sort((a, b) => made(a).localeCompare(made(b)))) {
+  for (const { object, role, ended, image: asked } of [...pods].sort((a, b) => made(a).localeCompare(made(b)))) {
     if (role !== 'airflow' || ended) continue;
     const container = mainContainerOf(object);
     const statuses = [...(object.status?.initContainerStatuses ?? []), ...(object.status?.containerStatuses ?? [])];
     for (const { name, image = '' } of databaseContainers(object.spec, container)) {
       const digest = digestOf(statuses.find((s) => s.name === name)?.imageID);
-      if (digest) digests.set(image, digest);
+      // Under the name that was asked for, which a mirror may have changed in the pod.
+      if (digest) digests.set(name === container ? asked : image, digest);
     }
   }
   return digests;

@@ -79,6 +79,8 @@ export interface World {
   warnings: Record<string, string>;
   /** Why the API server takes no pod of ours like this one; undefined where it does. */
   admits: (pod: PodObject) => string | undefined;
+  /** What a mirror's webhook makes of the name of an image in a pod. */
+  mirror: (image: string) => string;
   /** VolumeSnapshots and Backups that were asked for, and the status that their maker writes. */
   backups: BackupObject[];
   maker: ((object: BackupObject) => Record<string, unknown>) | undefined;
@@ -180,6 +182,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     claimsMissing: new Set<string>(),
     claimModes: {} as Record<string, string[]>,
     warnings: {} as Record<string, string>,
+    mirror: ((image) => image) as World['mirror'],
     admits: (() => undefined) as World['admits'],
     backups: [] as BackupObject[],
     maker: undefined as World['maker'],
@@ -208,6 +211,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     const caught = [...world.gates].some((gate) => isCaught(gate, pod));
     const { metadata, ...rest } = caught ? drained(pod) : pod;
     files.delete(pod.metadata.name);
+    for (const container of rest.spec.containers) container.image = world.mirror(container.image!);
     const creationTimestamp = world.now.toISOString();
     world.pods.push({ ...rest, metadata: { ...metadata, uid: `uid-${serial++}`, creationTimestamp } });
   };

@@ -1,0 +1,41 @@
+/**
+ * The image that a pod was asked to run: as the template says that it was made from. A mirror's webhook may have put
+ * another name in the pod, by which nobody knows it. Pure.
+ */
+import { mainContainerOf } from './maincontainer.ts';
+import type { Pod, Run, Workload } from './release.ts';
+
+/** A template of a workload's history, with the hash that its pods carry as a label. */
+export interface StoredTemplate {
+  /** kind/name, as kubectl writes it. */
+  workload: string;
+  hash?: string;
+  /** Container → image. */
+  containers?: Readonly<Record<string, string>>;
+}
+
+/** Whether a pod of a workload runs an image that neither the workloads nor the run name: only then the history is asked. */
+export function isRewritten(pods: readonly Pod[], workloads: readonly Workload[], run: Run | undefined): boolean {
+  if (!run && workloads.every((w) => !w.hold)) return false;
+  const named = new Set([run?.to, run?.status.from?.image, ...workloads.flatMap((w) => [...w.images, w.hold?.from])]);
+  return pods.some((p) => p.role === 'airflow' && hashOf(p) !== undefined && !named.has(p.image));
+}
+
+/** The same pods, by the images of their templates where these are known. */
+export function withAskedImages(pods: readonly Pod[], templates: readonly StoredTemplate[]): Pod[] {
+  const byHash = new Map(templates.map((one) => [`${one.workload} ${one.hash}`, one.containers]));
+  return pods.map((pod) => {
+    const hash = hashOf(pod);
+    if (pod.role !== 'airflow' || hash === undefined) return pod;
+    const containers = byHash.get(`${pod.owner!.kind.toLowerCase()}/${pod.owner!.name} ${hash}`) ?? {};
+    const main = mainContainerOf(pod.object);
+    return Object.hasOwn(containers, main) ? { ...pod, image: containers[main]! } : pod;
+  });
+}
+
+const labels: Record<string, string> = { Deployment: 'pod-template-hash', StatefulSet: 'controller-revision-hash' };
+
+function hashOf({ owner, object }: Pod): string | undefined {
+  const name = owner && labels[owner.kind];
+  return name === undefined ? undefined : object.metadata.labels?.[name];
+}
