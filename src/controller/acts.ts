@@ -4,13 +4,11 @@
  */
 import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
-import { mainContainerOf } from '../release/maincontainer.ts';
 import { jobOf } from '../release/misfits.ts';
 import { type Act, foremost } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
-import { isCopy, probePod, runLabel, runnerFolder, triggersName, triggersPod } from '../release/pods.ts';
-import { label } from '../release/profiles.ts';
+import { probePod, runnerFolder, triggersName, triggersPod } from '../release/pods.ts';
 import { nameOf } from '../release/reasons.ts';
 import { newDowngrade } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
@@ -18,7 +16,7 @@ import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import { dropExpired } from './expired.ts';
 import type { Reads, Writes } from './ports.ts';
-import { startRunner } from './runner.ts';
+import { dismiss, startRunner } from './runner.ts';
 
 export interface ActSettings {
   /** Where the reverse scripts run. */
@@ -204,16 +202,6 @@ async function restore({ templates }: Release, workload: Workload, writes: Write
 async function tellRunner({ namespace, runner }: Release, writes: Writes, file: string, text: string): Promise<void> {
   if (runner.state !== 'ready') throw new Error('the runner is not ready');
   await writes.writeFile(namespace, runner.pod, runner.container, `${runnerFolder}/${file}`, text);
-}
-
-/** A copy is deleted. An old pod that still serves is given back; one that was taken out of service ends. */
-async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<void> {
-  if (pod.role === 'airflow' || pod.terminating) return;
-  const serving = pod.object.metadata.labels?.component !== undefined;
-  if (isCopy(pod) || !serving) return writes.deletePod(namespace, pod.name, pod.uid);
-  const container = mainContainerOf(pod.object);
-  await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
-  await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
 }
 
 async function endMisfit(release: Release, pod: Pod, writes: Writes): Promise<void> {

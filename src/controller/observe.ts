@@ -47,8 +47,7 @@ export async function observe(
   const run = activeRun(downgrades, name);
   const rules = rulesFor(said.rules, run);
   const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
-  const rewritten = isRewritten(own, workloads, run);
-  const pods = rewritten ? withAskedImages(own, await reads.rollouts(namespace)) : own;
+  const pods = isRewritten(own, workloads, run) ? withAskedImages(own, await reads.rollouts(namespace)) : own;
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const subject = { namespace, name, workloads, pods, run };
   const [newPods, probe, triggers, runner] = await Promise.all([
@@ -95,12 +94,12 @@ async function alsoRead(
   seen: Pick<Release, 'namespace' | 'name' | 'images' | 'database' | 'pods' | 'run' | 'workloads' | 'runner'>,
   settings: ObserveSettings,
 ): Promise<Pick<Release, 'templates' | 'rollouts' | 'jobs' | 'claims' | 'lastLogs'>> {
-  const { namespace, pods, run, workloads, runner } = seen;
+  const { namespace, pods, run, workloads } = seen;
   return {
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
     jobs: await jobsFor(reads, seen),
-    claims: run && runner.state === 'absent' ? await claimsFor(reads, namespace, pods) : {},
+    claims: await claimsFor(reads, seen),
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
   };
 }
@@ -127,7 +126,11 @@ async function jobsFor(reads: Reads, release: Parameters<typeof jobsToRead>[0]):
 }
 
 /** Of the pods that a runner may be copied from: a volume that only one node or pod can have decides which, and where. */
-async function claimsFor(reads: Reads, namespace: string, pods: Pod[]): Promise<Release['claims']> {
+async function claimsFor(
+  reads: Reads,
+  { namespace, run, runner, pods }: Pick<Release, 'namespace' | 'run' | 'runner' | 'pods'>,
+): Promise<Release['claims']> {
+  if (!run || runner.state !== 'absent') return {};
   const old = pods.filter((p) => p.role === 'airflow' && !p.ended && !p.terminating);
   const names = new Set(old.flatMap(({ object }) => claimsOf(object.spec)));
   return names.size > 0 ? reads.claimModes(namespace, [...names].slice(0, mostClaims)) : {};

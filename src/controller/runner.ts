@@ -6,7 +6,7 @@
 import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
 import { dumpPlace } from '../release/places.ts';
-import { isOfRun, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
+import { isCopy, isOfRun, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
@@ -109,6 +109,16 @@ async function startIn(
       `${why}; a runner in an old pod needs a /tmp that can be written: mount an emptyDir there, or use runner: Copy`,
     );
   }
+}
+
+/** A copy is deleted. An old pod that still serves is given back; one that was taken out of service ends. */
+export async function dismiss(pod: Pod, namespace: string, writes: Writes): Promise<void> {
+  if (pod.role === 'airflow' || pod.terminating) return;
+  const serving = pod.object.metadata.labels?.component !== undefined;
+  if (isCopy(pod) || !serving) return writes.deletePod(namespace, pod.name, pod.uid);
+  const container = mainContainerOf(pod.object);
+  await writes.writeFile(namespace, pod.name, container, `${runnerFolder}/stop`, 'stop');
+  await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: null, [runLabel]: null });
 }
 
 /** An event of the run: told once, since the runner stands from then on. */
