@@ -67,6 +67,18 @@ describe('the mirror of the policies', () => {
     }
   });
 
+  it('tells a leadership that is over nothing more', async () => {
+    const { mirror, end } = makeMirror({});
+    const [over, going] = [new AbortController(), new AbortController()];
+    const told: string[] = [];
+    mirror.onChange((what) => told.push(`over: ${what}`), over.signal);
+    mirror.onChange((what) => told.push(what), going.signal);
+    over.abort();
+    await waitFor('the lists', 5_000, () => mirror.missing() === undefined, 5);
+    expect(told.sort()).toEqual(['namespace', 'policy']);
+    end();
+  });
+
   it('that is up to date answers as the API server itself does', async () => {
     const { mirror, reads, end } = makeMirror({});
     try {
