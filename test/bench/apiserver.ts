@@ -148,7 +148,8 @@ function withData(object: Record<string, unknown>): Record<string, unknown> {
 }
 
 function get(path: string, response: ServerResponse): void {
-  if (/webhookconfigurations\/downdraft$/.test(path)) return void response.end(JSON.stringify({ webhooks: [] }));
+  if (/webhookconfigurations\/downdraft$/.test(path))
+    return void response.end(JSON.stringify({ webhooks: [{ name: 'one', clientConfig: {} }] }));
   if (led && path.includes('/leases/')) {
     const spec = {
       holderIdentity: 'another',
