@@ -2,7 +2,7 @@
  * The records: Downgrades. What is written into one is bound to what was read of it, so that a write of a leader that was
  * replaced meanwhile, still on its way, can't take back what the new one wrote.
  */
-import type { DowngradeObject } from '../release/record.ts';
+import { type DowngradeObject, isTaken, NameTaken } from '../release/record.ts';
 import type { Client } from './client.ts';
 import { conflict, notFound } from './errors.ts';
 import { byUs, downgradesOf, mergePatch } from './paths.ts';
@@ -15,12 +15,16 @@ interface Read {
 /** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
 export function recordWrites(client: Client) {
   return {
-    /** There already is fine. */
+    /** There already is fine, as long as it is the same wish and not over. */
     createDowngrade: async (object: DowngradeObject): Promise<void> => {
-      const path = downgradesOf(object.metadata.namespace);
-      await client.request('POST', path, { body: object, query: byUs }).catch((error: unknown) => {
+      const { namespace, name } = object.metadata;
+      try {
+        await client.request('POST', downgradesOf(namespace), { body: object, query: byUs });
+      } catch (error) {
         if (!conflict(error)) throw error;
-      });
+        const there = await client.request<DowngradeObject>('GET', downgradesOf(namespace, name));
+        if (isTaken(there, object)) throw new NameTaken(name);
+      }
     },
     patchDowngradeStatus: async (
       namespace: string,

@@ -10,7 +10,7 @@ import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
 import { probePod, runnerFolder, triggersName, triggersPod } from '../release/pods.ts';
 import { nameOf } from '../release/reasons.ts';
-import { newDowngrade } from '../release/record.ts';
+import { downgradeFor } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
 import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
@@ -42,9 +42,7 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
     case 'wait':
       return;
     case 'startRun':
-      return writes.createDowngrade(
-        newDowngrade({ namespace, release: name, to: act.to, heldSince: heldSince(release) }),
-      );
+      return writes.createDowngrade(downgradeFor(release, act.to));
     case 'createGate':
       return writes.createGate(namespace, name);
     case 'deleteGate':
@@ -211,10 +209,6 @@ async function endMisfit(release: Release, pod: Pod, writes: Writes): Promise<vo
 
 async function each(pods: Pod[], act: (pod: Pod) => unknown): Promise<void> {
   for (const pod of pods) await act(pod);
-}
-
-function heldSince(release: Release): string {
-  return release.workloads.flatMap((w) => (w.hold ? [w.hold.since] : [])).sort()[0] ?? '';
 }
 
 function needed(run: Run | undefined): Run {

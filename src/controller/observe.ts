@@ -10,7 +10,7 @@ import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import { jobsToRead } from '../release/misfits.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
-import { activeRun } from '../release/record.ts';
+import { activeRun, pastRuns } from '../release/record.ts';
 import type { ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired, surplus } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
@@ -59,7 +59,7 @@ export async function observe(
   const digests = runningDigests(pods);
   const moved = [...digests].filter(([image, digest]) => isMoved(learned[image], digest)).map(([image]) => image);
   // After the runner: what it says is done must be seen to be done.
-  const { database, sessions } = await observeDatabase(reads, { ...subject, runner }, settings);
+  const whereabouts = await observeDatabase(reads, { ...subject, runner }, settings);
   const images = await knowImages(reads, { workloads, pods, run, learned, digests }, settings);
   const release: Release = {
     namespace,
@@ -69,16 +69,16 @@ export async function observe(
     rules,
     workloads,
     pods,
-    database,
+    ...whereabouts,
     images,
     moved,
     run,
+    past: pastRuns(downgrades, name),
     ...newPods,
     probe,
     triggers,
     runner,
-    sessions,
-    ...(await alsoRead(reads, { ...subject, images, database, runner }, settings)),
+    ...(await alsoRead(reads, { ...subject, images, ...whereabouts, runner }, settings)),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
     surplus: surplus(downgrades, name, settings.now()),

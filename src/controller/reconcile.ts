@@ -4,9 +4,9 @@
  */
 import { type Act, begins, next } from '../release/next.ts';
 import { phaseOf } from '../release/phase.ts';
-import type { Reason } from '../release/reasons.ts';
-import { type DowngradeObject, downgradeApi, readRun } from '../release/record.ts';
-import type { Release, Run, Workload } from '../release/release.ts';
+import { nameOf } from '../release/reasons.ts';
+import { type DowngradeObject, readRun } from '../release/record.ts';
+import type { Release, Run } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { lookAgain } from './lookagain.ts';
@@ -14,11 +14,14 @@ import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
 import { differs, newsOf, shownOf } from './report.ts';
 import { NoOldPod } from './runner.ts';
+import { isDue, sayFailure, subjectOf, warnOn, wordsOf } from './troubles.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;
   /** What was last said of a release that has no record yet, so that it is said once. */
   told: Map<string, string>;
+  /** Release → how many looks at it in a row have failed. */
+  failed: Map<string, number>;
 }
 
 /** Acts that a pod answers by and by; asking again at once would only repeat them. */
@@ -32,8 +35,9 @@ const answeredLater: Act['act'][] = [
   'order',
 ];
 
-/** No release needs more acts than this in one go; a decision that repeats itself is a fault of ours. */
-const actsAtOnce = 40;
+/** No release needs more looks than this in one go, nor one act so often: a decision that repeats itself is a fault. */
+const looksAtOnce = 40;
+const sameAtOnce = 3;
 
 /**
  * Brings one release as far as it can go now.
@@ -45,17 +49,37 @@ export async function reconcile(
   writes: Writes,
   settings: ReconcileSettings,
 ): Promise<Act> {
-  for (let done = 0; done < actsAtOnce; done++) {
+  const id = `${key.namespace}/${key.name}`;
+  try {
+    const act = await goOn(key, reads, writes, settings);
+    settings.failed.delete(id);
+    return act;
+  } catch (error) {
+    const times = (settings.failed.get(id) ?? 0) + 1;
+    settings.failed.set(id, times);
+    if (isDue(times)) await sayFailure(key, error, { reads, writes, now: settings.now() });
+    throw error;
+  }
+}
+
+async function goOn(
+  key: { namespace: string; name: string },
+  reads: Reads,
+  writes: Writes,
+  settings: ReconcileSettings,
+): Promise<Act> {
+  const decided = new Map<string, number>();
+  for (let looks = 1; ; looks++) {
     try {
-      const ended = await step(key, reads, writes, settings);
+      const ended = await step(key, reads, writes, settings, (act) => unlessRepeated(act, decided, looks));
       if (ended) return ended;
     } catch (error) {
       // What was decided by is not there any more: a person said something, or another leader was quicker.
-      if (!isConflict(error)) throw error;
+      if (!isConflict(error) || looks > looksAtOnce) throw error;
+      decided.clear();
       settings.log({ ...key, err: error }, 'changed meanwhile, looking again');
     }
   }
-  return { act: 'wait', reason: 'Blocked', message: `more than ${actsAtOnce} acts in one go` };
 }
 
 /** One look and what comes of it; undefined: look again at once. */
@@ -64,6 +88,7 @@ async function step(
   reads: Reads,
   writes: Writes,
   settings: ReconcileSettings,
+  bounded: (act: Act) => Act,
 ): Promise<Act | undefined> {
   let release = await observe(reads, key, settings);
   forgetGone(release, settings);
@@ -72,30 +97,56 @@ async function step(
     release = await lookAgain(reads, release);
     act = next(release);
   }
+  act = bounded(act);
   if (act.act === 'wait') await report(release, act, reads, writes);
   else if (isStale(release.run)) {
     const shown = await report(release, act, reads, writes);
     if (shown === undefined) return undefined;
     release = { ...release, run: { ...release.run!, resourceVersion: shown } };
   }
-  if (act.act === 'wait' && !release.run) await sayOnWorkloads(release, act, writes, settings.told);
+  if (act.act === 'wait' && (!release.run || act.reason === 'Blocked'))
+    await sayOnWorkloads(release, act, writes, settings.told);
   if (act.act === 'rest' || act.act === 'wait') return act;
   settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
+  const stopped = await carryOutOrSay(act, release, reads, writes, settings);
+  if (stopped) return stopped;
+  if (act.act === 'forget') await sayMoved(release, act.image, writes);
+  if (act.act === 'finish') await reportEnd(release, key, reads, writes);
+  return answeredLater.includes(act.act) ? { act: 'wait', reason: 'RunnerStarting', message: '' } : undefined;
+}
+
+/** Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota. */
+async function carryOutOrSay(
+  act: Act,
+  release: Release,
+  reads: Reads,
+  writes: Writes,
+  settings: ReconcileSettings,
+): Promise<Act | undefined> {
   try {
     await carryOut(act, release, { reads, writes }, settings);
+    return undefined;
   } catch (error) {
     if (isConflict(error)) throw error;
-    // Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota.
     const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';
-    const why = error instanceof Error ? error.message : String(error);
-    const wait: Act = { act: 'wait', reason, message: `${act.act}: ${why}` };
+    const wait: Act = { act: 'wait', reason, message: `${act.act}: ${wordsOf(error)}` };
     await report(release, wait, reads, writes);
     if (!(error instanceof NoOldPod)) throw error;
     return wait;
   }
-  if (act.act === 'forget') await sayMoved(release, act.image, writes);
-  if (act.act === 'finish') await reportEnd(release, key, reads, writes);
-  return answeredLater.includes(act.act) ? { act: 'wait', reason: 'RunnerStarting', message: '' } : undefined;
+}
+
+/** The act; what was decided too often in this look already becomes a wait that says so. */
+function unlessRepeated(act: Act, decided: Map<string, number>, looks: number): Act {
+  if (act.act === 'rest' || act.act === 'wait') return act;
+  // An object changes with each write; what is wanted of it does not.
+  const what = JSON.stringify(act, (name, value) => (name === 'object' ? undefined : value));
+  const times = (decided.get(what) ?? 0) + 1;
+  decided.set(what, times);
+  if (times < sameAtOnce && looks <= looksAtOnce) return act;
+  const of = 'image' in act ? ` ${act.image}` : 'workload' in act ? ` ${nameOf(act.workload)}` : '';
+  const message = `the same is decided again and again (${act.act}${of}), so nothing more is done until something changes: what is observed contradicts itself, or this is a fault of downdraft's; its log tells each act. To end it, set the image back that ran before`;
+  return { act: 'wait', reason: 'Blocked', message };
 }
 
 /** A write that was bound to what was read, and that is not so any more. */
@@ -104,9 +155,12 @@ function isConflict(error: unknown): boolean {
 }
 
 /** What is kept in memory of a release goes with it. */
-function forgetGone({ namespace, name, workloads, run }: Release, { told, examined, asked }: ReconcileSettings): void {
+function forgetGone(
+  { namespace, name, workloads, run }: Release,
+  { told, failed, examined, asked }: ReconcileSettings,
+): void {
   if (workloads.length > 0 || run) return;
-  for (const map of [told, examined, asked]) map.delete(`${namespace}/${name}`);
+  for (const map of [told, failed, examined, asked]) map.delete(`${namespace}/${name}`);
 }
 
 /** A phase that people wait for is shown when it begins, not when the next act has to wait. */
@@ -157,18 +211,6 @@ async function sayMoved({ workloads }: Release, image: string, writes: Writes): 
   );
 }
 
-async function warnOn(workloads: Workload[], reason: Reason, message: string, writes: Writes): Promise<void> {
-  for (const { kind, namespace, name, object } of workloads) {
-    const uid = object.metadata.uid ? { uid: object.metadata.uid } : {};
-    await writes.event({
-      object: { apiVersion: 'apps/v1', kind, namespace, name, ...uid },
-      type: 'Warning',
-      reason,
-      message,
-    });
-  }
-}
-
 async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {
   const object = (await reads.downgrades(key.namespace)).find((d) => d.metadata.uid === release.run?.uid);
   if (object) await show(release, object, { act: 'rest' }, writes);
@@ -180,9 +222,6 @@ async function show(release: Release, object: DowngradeObject, act: Act, writes:
   if (!differs(object.status, shown)) return run.resourceVersion;
   const backup = replacing(object.status?.backup, shown.backup as object);
   const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
-  const { apiVersion, metadata } = object;
-  const { namespace, name, uid } = metadata;
-  const of = { apiVersion, kind: downgradeApi.kind, namespace, name, ...(uid ? { uid } : {}) };
-  for (const event of newsOf(object.status, shown)) await writes.event({ object: of, ...event });
+  for (const event of newsOf(object.status, shown)) await writes.event({ object: subjectOf(object), ...event });
   return version;
 }

@@ -161,6 +161,19 @@ function conditionsOf(
   ];
 }
 
+/** What a Downgrade shows when nothing could be observed: it is stalled, and all else stays as it was last seen. */
+export function stalledBy({ status, metadata }: DowngradeObject, message: string, now: Date) {
+  const before = (status?.conditions ?? []) as Condition[];
+  const reason: Reason = 'Blocked';
+  const as = (type: string, is: Condition['status']): Condition => {
+    const old = before.find((c) => c.type === type);
+    const lastTransitionTime = old?.status === is ? old.lastTransitionTime : now.toISOString();
+    return { type, status: is, reason, message, lastTransitionTime, observedGeneration: metadata.generation ?? 0 };
+  };
+  const others = before.filter(({ type }) => type !== 'Reconciling' && type !== 'Stalled');
+  return { reason, message, conditions: [...others, as('Reconciling', 'False'), as('Stalled', 'True')] };
+}
+
 /**
  * True when the two say different things. The running seconds of the outage and the sizes in a text are not worth a write
  * by themselves: what is watched for hours must not be rewritten every few seconds.

@@ -4,7 +4,7 @@
  */
 import { mainContainerOf, mainStatusOf } from '../release/maincontainer.ts';
 import { foremost } from '../release/next.ts';
-import type { DatabaseState, Pod, Run, RunnerState, Session, Workload } from '../release/release.ts';
+import type { DatabaseState, Pod, Release, Run, RunnerState, Session, Workload } from '../release/release.ts';
 import type { Reads } from './ports.ts';
 
 export interface Looks {
@@ -14,6 +14,9 @@ export interface Looks {
   /** Release → the last answer of a pod and when it came; asking one takes seconds of its CPU. */
   asked: Map<string, { at: number; told: Told }>;
 }
+
+/** None seen is not known to be none, where it is said why they could not be seen. */
+type SeenSessions = Pick<Release, 'sessions' | 'sessionsUnseen'>;
 
 export interface Told {
   database: DatabaseState;
@@ -37,7 +40,7 @@ export async function observeDatabase(
   reads: Reads,
   subject: Subject,
   looks: Looks,
-): Promise<{ database: DatabaseState; sessions: Session[] }> {
+): Promise<{ database: DatabaseState } & SeenSessions> {
   const { namespace, name, workloads, pods, run } = subject;
   const key = `${namespace}/${name}`;
   const concerned = run !== undefined || pods.some((p) => p.gated) || workloads.some((w) => w.hold);
@@ -47,7 +50,7 @@ export async function observeDatabase(
   const outside = await fromOutside(reads, workloads);
   // Not known is not examined: the next change of a pod looks again.
   if (outside.state !== 'read') looks.examined.delete(key);
-  if (outside.state === 'read') return { database: outside, sessions: await sessionsOutside(reads, subject) };
+  if (outside.state === 'read') return { database: outside, ...(await sessionsOutside(reads, subject)) };
   if (!concerned || isElsewhere(workloads)) return { database: outside, sessions: [] };
   const established = establishedState(run);
   if (established) return { database: established, sessions: [] };
@@ -115,10 +118,14 @@ function wantsSessions({ run, workloads }: Subject): boolean {
   return Boolean(run?.status.drainedAt && !run.status.schemaStartedAt && workloads.length > 0);
 }
 
-async function sessionsOutside(reads: Reads, subject: Subject): Promise<Session[]> {
-  if (!wantsSessions(subject)) return [];
+async function sessionsOutside(reads: Reads, subject: Subject): Promise<SeenSessions> {
+  if (!wantsSessions(subject)) return { sessions: [] };
   const workload = foremost(subject.workloads);
-  return others(await reads.sessions(workload.object, workload.container), subject.pods);
+  try {
+    return { sessions: others(await reads.sessions(workload.object, workload.container), subject.pods) };
+  } catch (error) {
+    return { sessions: [], sessionsUnseen: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 function others(sessions: Session[], pods: Pod[]): Session[] {

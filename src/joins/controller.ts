@@ -100,6 +100,7 @@ export function runController(
     token,
     log,
     told: new Map<string, string>(),
+    failed: new Map(),
     examined: new Map(),
     asked: new Map(),
     tried: new Map(),

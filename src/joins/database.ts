@@ -1,5 +1,6 @@
 /** The database of a stored workload: its connection as its own pod would resolve it, then one look. */
 import type { Client } from '../cluster/client.ts';
+import { ApiError, withoutItsText } from '../cluster/errors.ts';
 import { getConfigMap, getSecret } from '../cluster/reads.ts';
 import { connectionOf, referencesOf } from '../database/connection.ts';
 import { type CopyToDrop, dropCopy } from '../database/dropcopy.ts';
@@ -73,9 +74,11 @@ async function settingsOf(
   if (!spec) return { unreadable: `${workload.metadata.name} has no container ${container}` };
   const references = referencesOf(spec);
   const [secrets, configMaps] = await Promise.all([
-    contents(references.secrets, (name) => getSecret(client, namespace, name)),
-    contents(references.configMaps, (name) => getConfigMap(client, namespace, name)),
+    contents('Secret', references.secrets, (name) => getSecret(client, namespace, name)),
+    contents('ConfigMap', references.configMaps, (name) => getConfigMap(client, namespace, name)),
   ]);
+  if ('unreadable' in secrets) return secrets;
+  if ('unreadable' in configMaps) return configMaps;
   const connection = connectionOf(spec, {
     secret: (name) => secrets.get(name),
     configMap: (name) => configMaps.get(name),
@@ -86,7 +89,26 @@ async function settingsOf(
   return connection.schema ? { ...settings, schema: connection.schema } : settings;
 }
 
-async function contents(names: string[], read: (name: string) => Promise<Record<string, string> | undefined>) {
-  const found = await Promise.all(names.map(async (name) => [name, await read(name)] as const));
-  return new Map(found);
+type Contents = Map<string, Record<string, string> | undefined>;
+
+/** Rights for these may be given by namespace, so one that may not be read is a state of the world and no fault. */
+async function contents(
+  kind: string,
+  names: string[],
+  read: (name: string) => Promise<Record<string, string> | undefined>,
+): Promise<Contents | { unreadable: string }> {
+  const found: Contents = new Map();
+  for (const name of names)
+    try {
+      found.set(name, await read(name));
+    } catch (error) {
+      return { unreadable: unreadObject(`${kind} ${name}`, error) };
+    }
+  return found;
+}
+
+function unreadObject(object: string, error: unknown): string {
+  if (error instanceof ApiError && error.status === 403)
+    return `downdraft may not read ${object}, which the connection comes from; its service account needs the right to get it there`;
+  return `${object}, which the connection comes from, could not be read: ${withoutItsText(error).message}`;
 }

@@ -21,10 +21,8 @@ export function draining(release: Release, run: Run): Act {
   if (emptying) return emptying;
   if (!run.status.drainedAt) return { act: 'record', status: { drainedAt: release.now.toISOString() } };
   const waited = (release.now.getTime() - Date.parse(run.status.drainedAt)) / 1000;
-  if (release.sessions.length > 0 && waited < sessionPatienceSeconds) {
-    const who = release.sessions.map((s) => `${s.user}@${s.client}${s.application ? ` (${s.application})` : ''}`);
-    return { act: 'wait', reason: 'SessionsRemain', message: `still on the database: ${who.slice(0, 5).join(', ')}` };
-  }
+  const left = sessionsLeft(release);
+  if (left && waited < sessionPatienceSeconds) return { act: 'wait', reason: 'SessionsRemain', message: left };
   // Nobody writes any more: what the plan was made from is looked at once more, and planning.ts judges it again.
   const { runner } = release;
   if (runner.state === 'ready' && runner.inspection.look !== run.status.drainedAt)
@@ -38,6 +36,12 @@ export function draining(release: Release, run: Run): Act {
 /** The gate is proved. The rules that are in force now are kept, in the place of those of an earlier drain. */
 function begin({ now, rules }: Release, { status }: Run): Partial<RunStatus> {
   return { drainStartedAt: now.toISOString(), gating: null, rules: replacing(status.rules, rules) as Rules };
+}
+
+function sessionsLeft({ sessions, sessionsUnseen }: Release): string | undefined {
+  if (sessionsUnseen) return `who is still on the database can't be seen: ${sessionsUnseen}`;
+  const who = sessions.map((s) => `${s.user}@${s.client}${s.application ? ` (${s.application})` : ''}`);
+  return who.length > 0 ? `still on the database: ${who.slice(0, 5).join(', ')}` : undefined;
 }
 
 /** Brings the release to no running pod but the runner's; undefined when it is there. Also keeps it there later on. */

@@ -1,7 +1,7 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
 import { partOfName } from './objectnames.ts';
-import type { Run, RunSpec, RunStatus } from './release.ts';
+import type { Release, Run, RunSpec, RunStatus } from './release.ts';
 
 export const downgradeApi = {
   group: 'downdraft.dev',
@@ -58,6 +58,24 @@ export function activeRun(objects: readonly DowngradeObject[], release: string):
   return open.sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.name.localeCompare(b.name))[0];
 }
 
+/** Names of a release's runs that are over. */
+export function pastRuns(objects: readonly DowngradeObject[], release: string): string[] {
+  const over = objects.filter((o) => o.spec.release === release && o.status?.record?.completedAt);
+  return over.map(({ metadata }) => metadata.name).sort();
+}
+
+/** Whether what stands under the name of `wanted` can't be the run for it. */
+export function isTaken({ spec, status }: DowngradeObject, wanted: DowngradeObject): boolean {
+  return spec.release !== wanted.spec.release || spec.to !== wanted.spec.to || Boolean(status?.record?.completedAt);
+}
+
+/** The name of a new Downgrade stands for a run that is over, or for another wish: nobody would ever carry this one out. */
+export class NameTaken extends Error {
+  constructor(name: string) {
+    super(`Downgrade ${name} is there already, over or for another wish; delete it, and this one is begun`);
+  }
+}
+
 /** A change that was turned round: the same one would only do it all again. */
 export interface Turned {
   name: string;
@@ -74,21 +92,31 @@ export function lastTurned(objects: readonly DowngradeObject[], release: string)
   return { name: last.name, to: last.to, aborted: last.status.returnBy === 'Abort' };
 }
 
+/** The record of the run by which a release that is held comes to this image. */
+export function downgradeFor({ namespace, name, workloads, past }: Release, to: string): DowngradeObject {
+  const heldSince = workloads.flatMap((w) => (w.hold ? [w.hold.since] : [])).sort()[0] ?? '';
+  return newDowngrade({ namespace, release: name, to, heldSince, past });
+}
+
 /** With a hyphen and six digits more it is the value of a label on the run's pods, too. */
 const longestPart = 56;
 
 /**
- * The record for a held change. Its name is derived from the change, so that a controller killed after writing it, and
- * one that takes over, write the same object and not a second one.
+ * The record for a held change. Its name is derived from the change and from the runs that are over, so that a controller
+ * killed after writing it, and one that takes over, write the same object and not a second one, while a wish that comes
+ * back under the same hold gets a run of its own.
  */
 export function newDowngrade(change: {
   namespace: string;
   release: string;
   to: string;
   heldSince: string;
+  /** Names of the release's runs that are over. */
+  past?: readonly string[];
 }): DowngradeObject {
-  const { namespace, release, to, heldSince } = change;
-  const hash = createHash('sha256').update(`${namespace}/${release}/${to}/${heldSince}`).digest('hex').slice(0, 6);
+  const { namespace, release, to, heldSince, past = [] } = change;
+  const what = [namespace, release, to, heldSince, ...past].join('/');
+  const hash = createHash('sha256').update(what).digest('hex').slice(0, 6);
   return {
     apiVersion: `${downgradeApi.group}/${downgradeApi.version}`,
     kind: downgradeApi.kind,

@@ -144,6 +144,8 @@ export interface Release {
   /** Images of which pods run another digest than the one that was asked. */
   moved: string[];
   run: Run | undefined;
+  /** Names of its runs that are over. */
+  past: readonly string[];
   gate: GateState;
   /** What dry runs and our own rights say of new pods here; only looked at before a gate is written. */
   admission: Admission;
@@ -151,6 +153,8 @@ export interface Release {
   triggers: TriggersState;
   runner: RunnerState;
   sessions: Session[];
+  /** Why they could not be seen. */
+  sessionsUnseen?: string;
   /** Pod templates from before the hold, by kind/name; only read when they are to be put back. */
   templates: Record<string, PodTemplate>;
   /** What ran before, from Kubernetes' own history; only read until the plan knows since when. */

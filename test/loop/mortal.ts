@@ -107,6 +107,7 @@ export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs
     token,
     log: () => {},
     told: new Map<string, string>(),
+    failed: new Map(),
     examined: new Map(),
     asked: new Map(),
   };

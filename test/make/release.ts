@@ -115,6 +115,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     database: makeDatabase(),
     images: { 'apache/airflow:3.2.1': makeImage('3.2.1'), 'apache/airflow:3.1.8': makeImage('3.1.8') },
     run: undefined,
+    past: [],
     gate: 'absent',
     admission: { trials: [], missingRights: [] },
     probe: { state: 'absent' },

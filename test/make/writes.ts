@@ -2,7 +2,7 @@
 import type { Writes } from '../../src/controller/ports.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { gateName } from '../../src/release/profiles.ts';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import { type DowngradeObject, isTaken, NameTaken } from '../../src/release/record.ts';
 import { CopyKept } from '../../src/release/retention.ts';
 import { type BackupObject, BackupRefused } from '../../src/release/snapshots.ts';
 import { merge } from './merge.ts';
@@ -39,7 +39,9 @@ export function makeWrites(
     world.pods.find((p) => p.metadata.name === name && p.metadata.uid === uid);
   return {
     createDowngrade: async (object) => {
-      if (world.downgrades.some((d) => d.metadata.name === object.metadata.name)) return;
+      const there = world.downgrades.find((d) => d.metadata.name === object.metadata.name);
+      if (there && isTaken(there, object)) throw new NameTaken(object.metadata.name);
+      if (there) return;
       const creationTimestamp = world.now.toISOString();
       const uid = `uid-${object.metadata.name}`;
       const metadata = { ...object.metadata, uid, creationTimestamp, resourceVersion: '1' };

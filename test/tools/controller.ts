@@ -30,6 +30,7 @@ export function startController(place: Place, signal: AbortSignal): Controller {
     token: 1,
     log: () => {},
     told: new Map<string, string>(),
+    failed: new Map(),
     examined: new Map(),
     asked: new Map(),
   };
