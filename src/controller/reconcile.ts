@@ -4,7 +4,6 @@
  */
 import { type Act, begins, next } from '../release/next.ts';
 import { phaseOf } from '../release/phase.ts';
-import { nameOf } from '../release/reasons.ts';
 import { type DowngradeObject, readRun } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
@@ -12,6 +11,7 @@ import { type ActSettings, carryOut } from './acts.ts';
 import { lookAgain } from './lookagain.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
+import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
 import { differs, newsOf, shownOf } from './report.ts';
 import { NoOldPod } from './runner.ts';
 import { isDue, sayFailure, subjectOf, warnOn, wordsOf } from './troubles.ts';
@@ -22,22 +22,9 @@ export interface ReconcileSettings extends ActSettings, ObserveSettings {
   told: Map<string, string>;
   /** Release → how many looks at it in a row have failed. */
   failed: Map<string, number>;
+  /** Release → what was last asked of a pod, and in how many looks in a row. */
+  unanswered: Unanswered;
 }
-
-/** Acts that a pod answers by and by; asking again at once would only repeat them. */
-const answeredLater: Act['act'][] = [
-  'startProbe',
-  'restartProbe',
-  'askTriggers',
-  'startRunner',
-  'restartRunner',
-  'lookAgain',
-  'order',
-];
-
-/** No release needs more looks than this in one go, nor one act so often: a decision that repeats itself is a fault. */
-const looksAtOnce = 40;
-const sameAtOnce = 3;
 
 /**
  * Brings one release as far as it can go now.
@@ -106,13 +93,20 @@ async function step(
   }
   if (act.act === 'wait' && (!release.run || act.reason === 'Blocked'))
     await sayOnWorkloads(release, act, writes, settings.told);
-  if (act.act === 'rest' || act.act === 'wait') return act;
+  if (act.act === 'rest' || act.act === 'wait') {
+    timesAsked(key, act, settings.unanswered);
+    return act;
+  }
   settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
   const stopped = await carryOutOrSay(act, release, reads, writes, settings);
   if (stopped) return stopped;
   if (act.act === 'forget') await sayMoved(release, act.image, writes);
   if (act.act === 'finish') await reportEnd(release, key, reads, writes);
-  return answeredLater.includes(act.act) ? { act: 'wait', reason: 'RunnerStarting', message: '' } : undefined;
+  const again = timesAsked(key, act, settings.unanswered);
+  if (again === 0) return undefined;
+  const wait: Act = { act: 'wait', reason: 'RunnerStarting', message: `asked and not answered: ${act.act}` };
+  if (again > patience) await report(release, wait, reads, writes);
+  return wait;
 }
 
 /** Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota. */
@@ -136,19 +130,6 @@ async function carryOutOrSay(
   }
 }
 
-/** The act; what was decided too often in this look already becomes a wait that says so. */
-function unlessRepeated(act: Act, decided: Map<string, number>, looks: number): Act {
-  if (act.act === 'rest' || act.act === 'wait') return act;
-  // An object changes with each write; what is wanted of it does not.
-  const what = JSON.stringify(act, (name, value) => (name === 'object' ? undefined : value));
-  const times = (decided.get(what) ?? 0) + 1;
-  decided.set(what, times);
-  if (times < sameAtOnce && looks <= looksAtOnce) return act;
-  const of = 'image' in act ? ` ${act.image}` : 'workload' in act ? ` ${nameOf(act.workload)}` : '';
-  const message = `the same is decided again and again (${act.act}${of}), so nothing more is done until something changes: what is observed contradicts itself, or this is a fault of downdraft's; its log tells each act. To end it, set the image back that ran before`;
-  return { act: 'wait', reason: 'Blocked', message };
-}
-
 /** A write that was bound to what was read, and that is not so any more. */
 function isConflict(error: unknown): boolean {
   return (error as { status?: number } | undefined)?.status === 409;
@@ -157,10 +138,10 @@ function isConflict(error: unknown): boolean {
 /** What is kept in memory of a release goes with it. */
 function forgetGone(
   { namespace, name, workloads, run }: Release,
-  { told, failed, examined, asked }: ReconcileSettings,
+  { told, failed, unanswered, examined, asked }: ReconcileSettings,
 ): void {
   if (workloads.length > 0 || run) return;
-  for (const map of [told, failed, examined, asked]) map.delete(`${namespace}/${name}`);
+  for (const map of [told, failed, unanswered, examined, asked]) map.delete(`${namespace}/${name}`);
 }
 
 /** A phase that people wait for is shown when it begins, not when the next act has to wait. */

@@ -8,6 +8,7 @@ import { type Reason, reasons } from '../release/reasons.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
 import { same } from '../release/same.ts';
+import { isTrouble, overdue } from '../release/waits.ts';
 
 export interface Condition {
   type: string;
@@ -29,6 +30,8 @@ export interface Shown {
   outageSeconds?: number;
   reason: Reason;
   message: string;
+  /** Since when it says so. */
+  since: string;
   /** The plan in words: each step, what stands in the way, what is not done. */
   plan: string[];
   conditions: Condition[];
@@ -37,7 +40,7 @@ export interface Shown {
 
 /** What a Downgrade shows while `act` is what comes next. `before` is what it shows now. */
 export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {
-  const { reason, message } = explain(run, act);
+  const { reason, message, since, still } = stillness(explain(run, act), release, run, before);
   const outage = outageSeconds(run, release.now);
   const pace = paceOf(release, run);
   return {
@@ -50,10 +53,25 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
     ...(outage === undefined ? {} : { outageSeconds: outage }),
     reason,
     message,
+    since,
     plan: planInWords(run.status.plan),
     ...safetyOf(run, reason === 'AwaitingApproval' ? message : ''),
-    conditions: conditionsOf(release, run, { reason, message }, (before?.conditions as Condition[]) ?? [], pace),
+    conditions: conditionsOf(release, run, { reason, message, still }, (before?.conditions as Condition[]) ?? [], pace),
   };
+}
+
+/** Since when this is what is said; what stands still for too long is said to. */
+function stillness(
+  { reason, message }: { reason: Reason; message: string },
+  release: Release,
+  run: Run,
+  before: DowngradeObject['status'],
+) {
+  const said = withoutSizes(String(before?.message ?? ''));
+  const same = before?.reason === reason && said.startsWith(withoutSizes(message));
+  const since = (same && typeof before.since === 'string' && before.since) || release.now.toISOString();
+  const late = run.status.completedAt ? undefined : overdue(reason, new Date(since), release);
+  return { reason, message: `${message}${late ?? ''}`, since, still: late !== undefined };
 }
 
 /** What the plan costs and what it is safe by, for people and for whoever has to agree. */
@@ -68,35 +86,6 @@ function safetyOf({ status: { plan, backup } }: Run, approval: string) {
     losses: (plan?.losses ?? []).filter(({ count }) => count > 0).map(({ what }) => what),
     backup: backup ? Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)) : {},
   };
-}
-
-const stalledReasons: Reason[] = [
-  'TargetImageNotStarted',
-  'RunnerNotStarted',
-  'NoOldPod',
-  'RowsUnreadable',
-  'ProviderNotReversible',
-  'OtherDatabase',
-  'HazardRefuses',
-  'ReturnFailed',
-  'PolicyDenies',
-  'PolicyUnknown',
-  'NotAnAncestor',
-  'RevisionUnknown',
-  'Blocked',
-  'DowngradeFailed',
-  'NoMovement',
-  'LongStep',
-  'WaitingForWorkloads',
-  'TargetNotReady',
-  'DatabaseUnreadable',
-  'GateNotProven',
-  'LongMigration',
-  'PodNotEnding',
-];
-
-function isTrouble(reason: Reason): boolean {
-  return stalledReasons.includes(reason);
 }
 
 function explain(run: Run, act: Act): { reason: Reason; message: string } {
@@ -126,13 +115,13 @@ function ended(run: Run, outcome: NonNullable<Run['status']['outcome']>): string
 function conditionsOf(
   release: Release,
   run: Run,
-  { reason, message }: { reason: Reason; message: string },
+  { reason, message, still }: { reason: Reason; message: string; still: boolean },
   before: Condition[],
   pace: Pace | undefined,
 ): Condition[] {
   const { status } = run;
   const over = status.completedAt !== undefined;
-  const stalled = !over && isTrouble(reason);
+  const stalled = !over && (still || isTrouble(reason));
   const as = (type: string, value: boolean, why: string = reason, text = message): Condition => {
     const next = value ? 'True' : 'False';
     const old = before.find((c) => c.type === type);

@@ -101,6 +101,7 @@ export function runController(
     log,
     told: new Map<string, string>(),
     failed: new Map(),
+    unanswered: new Map(),
     examined: new Map(),
     asked: new Map(),
     tried: new Map(),

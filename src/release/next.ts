@@ -16,7 +16,6 @@
 import { draining } from './draining.ts';
 import type { Part } from './orders.ts';
 import { planning } from './planning.ts';
-import type { Reason } from './reasons.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
 import { dismiss, resuming, tidyGate, tidying } from './resuming.ts';
 import { dropping, type Expired, type Surplus } from './retention.ts';
@@ -25,11 +24,12 @@ import { reversing } from './reversing.ts';
 import type { BackupObject } from './snapshots.ts';
 import type { AskedTrigger } from './triggers.ts';
 import { judge, type Verdict } from './verdict.ts';
+import type { WaitReason } from './waits.ts';
 
 /** What the controller does next; each is safe to do twice. */
 export type Act =
   | { act: 'rest' }
-  | { act: 'wait'; reason: Reason; message: string }
+  | { act: 'wait'; reason: WaitReason; message: string }
   | { act: 'startRun'; to: string }
   | { act: 'record'; status: Partial<RunStatus> }
   | { act: 'startProbe' }

@@ -11,12 +11,13 @@ import type { Act } from './next.ts';
 import { dumpPlace } from './places.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
 import { backupVolume, isCopy } from './pods.ts';
-import { nameOf, type Reason } from './reasons.ts';
+import { nameOf } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { replacing, same } from './same.ts';
 import { unadmitted } from './trials.ts';
 import { unasked, withAnswers } from './triggers.ts';
+import type { WaitReason } from './waits.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
 export function planning(release: Release, run: Run): Act | undefined {
@@ -191,5 +192,5 @@ function blocked(release: Release, run: Run, first: Plan['blockers'][number]): A
   const { runner, now } = release;
   const stale = runner.state === 'ready' && now.getTime() - Date.parse(runner.inspection.at) > 60_000;
   if (stale) return { act: 'lookAgain', mark: now.toISOString() };
-  return { act: 'wait', reason: first.reason as Reason, message: first.message };
+  return { act: 'wait', reason: first.reason as WaitReason, message: first.message };
 }

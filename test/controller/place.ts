@@ -18,7 +18,7 @@ import { asStored } from '../make/writes.ts';
 export const newer = 'apache/airflow:3.2.1' as const;
 export const older = 'apache/airflow:3.1.8' as const;
 
-export type Maps = Pick<ReconcileSettings, 'told' | 'failed' | 'examined' | 'asked'>;
+export type Maps = Pick<ReconcileSettings, 'told' | 'failed' | 'unanswered' | 'examined' | 'asked'>;
 
 export interface Options {
   runner?: 'Copy' | 'OldPod';
@@ -30,7 +30,7 @@ export interface Options {
 }
 
 export function makeMaps(): Maps {
-  return { told: new Map(), failed: new Map(), examined: new Map(), asked: new Map() };
+  return { told: new Map(), failed: new Map(), unanswered: new Map(), examined: new Map(), asked: new Map() };
 }
 
 /** With an old pod as runner no copy can be made, and somebody has to say that it goes without. */

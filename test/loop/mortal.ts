@@ -108,6 +108,7 @@ export function startLife({ key, reads, writes, token, signal, onTrouble, pollMs
     log: () => {},
     told: new Map<string, string>(),
     failed: new Map(),
+    unanswered: new Map(),
     examined: new Map(),
     asked: new Map(),
   };

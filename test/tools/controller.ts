@@ -31,6 +31,7 @@ export function startController(place: Place, signal: AbortSignal): Controller {
     log: () => {},
     told: new Map<string, string>(),
     failed: new Map(),
+    unanswered: new Map(),
     examined: new Map(),
     asked: new Map(),
   };
