@@ -192,7 +192,7 @@ async function claimModes(
   claims: readonly string[],
 ): Promise<Record<string, string[]>> {
   type Claim = { spec?: { accessModes?: string[] } };
-  const read = claims.map(async (name): Promise<[string, string[]][]> => {
+  const read = claims.filter(isObjectName).map(async (name): Promise<[string, string[]][]> => {
     try {
       const claim = await found<Claim>(client, core(namespace, 'persistentvolumeclaims', name));
       return claim?.spec?.accessModes ? [[name, claim.spec.accessModes]] : [];

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { errorOf, withoutItsText } from '../../src/cluster/errors.ts';
 import * as paths from '../../src/cluster/paths.ts';
-import { getConfigMap, getSecret, getWorkload, pullSecretsOf } from '../../src/cluster/reads.ts';
+import { clusterReads, getConfigMap, getSecret, getWorkload, pullSecretsOf } from '../../src/cluster/reads.ts';
 import { makeDeployment } from '../make/workload.ts';
 
 const { NoSuchName } = paths;
@@ -170,6 +170,8 @@ describe('a name that a review, a chart or a person wrote', () => {
     const workload = makeDeployment();
     Object.assign(workload.spec.template.spec, { serviceAccountName: name, imagePullSecrets: [{ name }] });
     expect(await pullSecretsOf(client, workload)).toEqual([]);
+    const reads = clusterReads({ client, namespace: 'downdraft' });
+    expect([await reads.job('air', name), await reads.claimModes('air', [name])]).toEqual([undefined, {}]);
     expect(asked).toEqual([]);
   });
 
