@@ -3,7 +3,7 @@ import type { PodObject } from '../release/objects.ts';
 import { gateName, gateWarning } from '../release/profiles.ts';
 import { nameOf, shorten } from '../release/reasons.ts';
 import type { Workload } from '../release/release.ts';
-import type { Trial } from '../release/trials.ts';
+import { isForRoom, type Trial } from '../release/trials.ts';
 import type { Client } from './client.ts';
 import { ApiError } from './errors.ts';
 import { bareTrialPod, trialPod } from './gate.ts';
@@ -46,7 +46,6 @@ async function tryPod(
     if (!(error instanceof ApiError)) return { gated: false, refused };
     // Webhooks that change pods are asked before anything refuses, so the warning of ours says that it was.
     const gated = error.warnings.includes(gateWarning(release));
-    const noRoom = error.status === 403 && message.includes('exceeded quota');
-    return { gated, refused, ...(noRoom ? { noRoom } : {}) };
+    return { gated, refused, ...(isForRoom(error) ? { noRoom: true } : {}) };
   }
 }

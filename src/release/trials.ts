@@ -27,6 +27,11 @@ export interface Admission {
   missingRights: string[];
 }
 
+/** Whether the API server refused a pod for want of room in a quota alone: as soon as another pod ends there is some. */
+export function isForRoom({ status, message }: { status?: number; message: string }): boolean {
+  return status === 403 && message.includes('exceeded quota');
+}
+
 /** What stands in the way of a gate, in words; undefined when every pod of the release would be taken and caught. */
 export function unadmitted(release: Release): { reason: 'Blocked' | 'GateNotProven'; message: string } | undefined {
   const { missingRights, trials } = release.admission;
