@@ -109,8 +109,10 @@ export async function observeRunner(reads: Reads, run: Run | undefined, pods: Po
     return { state: 'failed', message, at: endedAt(pod) ?? now.toISOString() };
   }
   const status = mainStatusOf(pod.object);
-  // In the outage nobody is to do anything else but wait: it is not called failed for being slow.
-  const late = async (what: string) => (run.status.drainStartedAt ? undefined : tooLong(reads, pod, now, what));
+  // In the outage nobody is to do anything else but wait: it is not called failed for being slow. An old pod has run for
+  // long before its runner did.
+  const patient = run.status.drainStartedAt !== undefined || !isCopy(pod);
+  const late = async (what: string) => (patient ? undefined : tooLong(reads, pod, now, what));
   if (!status?.state?.running)
     return (
       notRunning(pod, now) ??

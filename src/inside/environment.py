@@ -2,6 +2,10 @@
 
 Put after database.py.
 """
+import socket
+import time
+
+PROXY_SECONDS = float(os.environ.get("DOWNDRAFT_PROXY_SECONDS", "30"))
 
 
 def adopt_environment():
@@ -49,3 +53,20 @@ def named_file(resolved, confirmed=False):
     if not file.is_file():
         raise FileNotFoundError("the SQLite file %s does not exist" % file)
     return file
+
+
+def await_proxy(resolved):
+    """Waits while nobody listens at an address of the pod itself: a proxy to the database may begin after us.
+
+    Whether somebody comes or not, the connection is tried then, and says itself what is wrong.
+    """
+    url = resolved.url
+    if not re.match(r"localhost$|127\.[\d.]+$|::1$", url.host or ""):
+        return
+    port = url.port or (3306 if resolved.dialect.name == "mysql" else 5432)
+    until = time.monotonic() + PROXY_SECONDS
+    while time.monotonic() < until:
+        try:
+            return socket.create_connection((url.host, port), timeout=2).close()
+        except OSError:
+            time.sleep(0.2)

@@ -10,6 +10,7 @@ INSPECT_TIMEOUT_SECONDS = int(os.environ.get("DOWNDRAFT_INSPECT_TIMEOUT_SECONDS"
 def inspect_all(confirmed):
     """inspect.json and the managers by class path. One read-only transaction, ended and closed."""
     named_file(engine(), confirmed)  # Airflow's default would be made here, and taken for the release's.
+    await_proxy(engine())
     enforced = enforced_managers()
     core = core_scripts()
     chain = chain_of(core)

@@ -135,6 +135,12 @@ export const knownErrors: readonly KnownError[] = [
     from: "Python's ModuleNotFoundError",
   },
   {
+    says: /no database is named in this container/,
+    means:
+      "what names it is not in the pod's spec, but is put there by its command, entry point or image, and this copy does not have it: set runner: OldPod in the DowngradePolicy, or name the connection in the pod's env",
+    from: 'src/inside/environment.py, named_file',
+  },
+  {
     says: /exec format error/,
     means: 'the image is for another kind of processor than the node has',
     from: "the C library's message of ENOEXEC",

@@ -65,5 +65,5 @@ export function isLocal({ env = [] }: ContainerSpec): boolean | undefined {
   const query = /[?&](?:host|unix_socket)=([^&]*)/.exec(rest)?.[1];
   const authority = rest.replace(/\?.*$/s, '');
   const host = query ?? /^(\[[^\]]*\]|[^:/]*)/.exec(authority.slice(authority.lastIndexOf('@') + 1))![1]!;
-  return /^$|^\/|^%2f|^localhost$|^\[?::1\]?$|^127\./i.test(host);
+  return /^$|^\/|^%2f|^localhost$|^\[?::1\]?$|^127\.[\d.]+$/i.test(host);
 }

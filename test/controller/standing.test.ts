@@ -131,6 +131,27 @@ describe('patience while nothing is touched', () => {
     });
     expect(helper(world, 'runner')!.metadata.uid).toBe(uid);
   });
+
+  it.each(['Copy', 'OldPod'] as const)('a runner that does not get through its import: %s', async (runner) => {
+    const world = running(newer);
+    const reads = { ...world.reads, runnerFiles: async () => [undefined, undefined, undefined, '1'] };
+    const startedAt = '2026-11-21T12:00:05Z';
+    const tick = world.tick;
+    world.tick = () => {
+      tick();
+      for (const { status } of world.pods)
+        for (const one of status?.containerStatuses ?? [])
+          if (one.state?.running) one.state.running.startedAt = startedAt;
+    };
+    await deploy(world, older);
+    await until(world, () => shown(world).reason === 'RunnerStarting', { reads, runner });
+    minutes(world, 8);
+    await look(world, { reads, runner });
+    // How long an old pod has run says nothing of the runner in it.
+    expect(shown(world).reason).toBe(runner === 'Copy' ? 'RunnerNotStarted' : 'RunnerStarting');
+    if (runner === 'Copy')
+      expect(shown(world).message).toMatch(/is importing Airflow.*; it started 8 min ago and has not answered/);
+  });
 });
 
 it.each<[string, PodObject['status'], RegExp]>([
