@@ -11,7 +11,7 @@ interface Kept {
   /** namespace/release. */
   release: string;
   /** The watches that tell of it; a workload can carry the labels of two. */
-  by: Set<string>;
+  by: readonly string[];
 }
 
 /** An empty shelf. `put` takes every change of a workload, from whichever watch. */
@@ -29,22 +29,22 @@ export function makeShelf() {
   const put = (object: WorkloadObject, type: 'ADDED' | 'MODIFIED' | 'DELETED', by: string): void => {
     const { namespace = 'default', name } = object.metadata;
     const id = `${object.kind}/${namespace}/${name}`;
-    const tellers = workloads.get(id)?.by ?? new Set();
-    if (type === 'DELETED') tellers.delete(by);
-    else tellers.add(by);
-    const read = type === 'DELETED' ? undefined : readWorkload(object);
-    if (!read) {
-      if (type !== 'DELETED' || tellers.size === 0) drop(id);
+    const kept = workloads.get(id);
+    const others = kept?.by.filter((teller) => teller !== by) ?? [];
+    if (type === 'DELETED' && kept && others.length > 0) {
+      kept.by = others;
       return;
     }
     drop(id);
+    const read = type === 'DELETED' ? undefined : readWorkload(object);
+    if (!read) return;
     const release = `${namespace}/${read.release}`;
     releases.set(release, (releases.get(release) ?? new Set()).add(id));
-    workloads.set(id, { text: JSON.stringify(slim(object, read.container)), release, by: tellers });
+    workloads.set(id, { text: JSON.stringify(folded(slim(object, read.container))), release, by: [...others, by] });
   };
   const parsed = (id: string): WorkloadObject | undefined => {
     const kept = workloads.get(id);
-    return kept && (JSON.parse(kept.text) as WorkloadObject);
+    return kept && unfolded(JSON.parse(kept.text) as WorkloadObject);
   };
   return {
     put,
@@ -96,6 +96,37 @@ function slim(object: WorkloadObject, container: string): WorkloadObject {
       },
     },
   } as WorkloadObject;
+}
+
+/** A container that has the environment of the workload's first one: mostly all have, and it is most of the text. */
+type Folded = ContainerSpec & { asFirst?: true };
+
+function folded(object: WorkloadObject): WorkloadObject {
+  const [first, ...others] = containersOf(object);
+  const told = JSON.stringify([first?.env, first?.envFrom]);
+  for (const container of others) {
+    if (JSON.stringify([container.env, container.envFrom]) !== told) continue;
+    delete container.env;
+    delete container.envFrom;
+    container.asFirst = true;
+  }
+  return object;
+}
+
+function unfolded(object: WorkloadObject): WorkloadObject {
+  const [first, ...others] = containersOf(object);
+  for (const container of others) {
+    if (!container.asFirst) continue;
+    delete container.asFirst;
+    if (first?.env) container.env = first.env;
+    if (first?.envFrom) container.envFrom = first.envFrom;
+  }
+  return object;
+}
+
+function containersOf({ spec }: WorkloadObject): Folded[] {
+  const { containers, initContainers = [] } = spec.template.spec;
+  return [...containers, ...initContainers];
 }
 
 function checksumsIn(annotations: Record<string, string>): string[] {

@@ -27,7 +27,7 @@ export interface Watched {
 }
 
 export interface WatchEvent<T> {
-  /** After a second list an object known before comes as MODIFIED, changed or not; a DELETED one then is what is kept of it: kind, names, labels and spec without its pod. */
+  /** After a second list an object known before comes as MODIFIED, changed or not; a DELETED one then is what is kept of it: kind, names, labels, and the spec of what runs nothing. */
   type: 'ADDED' | 'MODIFIED' | 'DELETED';
   object: T;
 }
@@ -138,12 +138,12 @@ function tell<T extends Watched>(options: WatchOptions<T>, course: Course, event
   else course.seen.set(keyOf(event.object), JSON.stringify(remainsOf(event.object)));
 }
 
-/** Who it was, for the day it is found gone; not what it ran: of 6,000 workloads that would be 100 MB. */
+/** Who it was, for the day it is found gone; not what it ran or how: of 6,000 workloads that would be 100 MB. */
 function remainsOf<T extends Watched>(object: T): T {
   const { apiVersion, kind, metadata, spec } = object as T & { apiVersion?: string; kind?: string; spec?: object };
   const { name, namespace, uid, labels } = metadata;
-  const { template, containers, initContainers, volumes, ...rest } = (spec ?? {}) as Record<string, unknown>;
-  return { apiVersion, kind, metadata: { name, namespace, uid, labels }, spec: rest } as unknown as T;
+  const runs = spec && ('template' in spec || 'containers' in spec);
+  return { apiVersion, kind, metadata: { name, namespace, uid, labels }, spec: runs ? {} : spec } as unknown as T;
 }
 
 function keyOf({ metadata }: Watched): string {

@@ -1,4 +1,5 @@
 /** What may ask the loop for work: workloads, gated pods, Downgrades. */
+import { hash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Client } from '../cluster/client.ts';
 import type { Mirror } from '../cluster/mirror.ts';
@@ -46,7 +47,9 @@ function changeOf(known: Map<string, string>, object: WorkloadObject, type: stri
   if (type === 'DELETED') known.delete(id);
   if (!workload) return undefined;
   const { replicas, readyReplicas, updatedReplicas } = object.status ?? {};
-  const now = JSON.stringify([workload.images, workload.connection, replicas, readyReplicas, updatedReplicas]);
+  const shape = JSON.stringify([workload.images, workload.connection, replicas, readyReplicas, updatedReplicas]);
+  // Of thousands of workloads, so no longer than it takes to tell one from another.
+  const now = hash('sha256', shape, 'base64').slice(0, 16);
   const held = holdOf(object) !== undefined;
   if (type !== 'DELETED') known.set(id, `${held} ${now}`);
   if (type !== 'DELETED' && !held && before === `${held} ${now}`) return undefined;
