@@ -96,7 +96,7 @@ export const levels = {
   },
   cost: {
     name: 'cost',
-    question: 'does a review still cost what it did?',
+    question: 'does a review still cost what it did, and the leader what it may?',
     paths: ['test/bench'],
     serial: true,
     node: false,
