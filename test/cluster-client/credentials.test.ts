@@ -31,15 +31,22 @@ describe('the service account of a Pod', () => {
     try {
       const account = ofPod({ KUBERNETES_SERVICE_HOST: '10.96.0.1' }, folder);
       const told = async () => {
-        const options = { headers: { Accept: 'x' } };
+        const options: { headers: Record<string, string>; secureContext?: unknown } = { headers: { Accept: 'x' } };
         await account.apply(options);
         return options;
       };
-      expect(await told()).toEqual({ ca: 'PEM', headers: { Accept: 'x', Authorization: 'Bearer first' } });
+      const secureContext = expect.anything();
+      const first = await told();
+      expect(first).toEqual({ ca: 'PEM', secureContext, headers: { Accept: 'x', Authorization: 'Bearer first' } });
       await writeFile(join(folder, 'token'), 'second');
       expect((await told()).headers).toMatchObject({ Authorization: 'Bearer first' });
       vi.advanceTimersByTime(61_000);
-      expect((await told()).headers).toMatchObject({ Authorization: 'Bearer second' });
+      const second = await told();
+      expect(second.headers).toMatchObject({ Authorization: 'Bearer second' });
+      expect(second.secureContext, 'of the same CA').toBe(first.secureContext);
+      await writeFile(join(folder, 'ca.crt'), 'another PEM');
+      vi.advanceTimersByTime(61_000);
+      expect((await told()).secureContext).not.toBe(first.secureContext);
     } finally {
       vi.useRealTimers();
     }
