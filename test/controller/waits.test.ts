@@ -48,16 +48,13 @@ const stills: [string, (world: World) => void, WaitReason[]][] = [
     (w) => Object.assign(w.writes, { writeFile: async () => undefined }),
     ['RunnerStarting', 'RunnerNotStarted'],
   ],
-  ['an old pod does not end', (w) => w.stuck.add(w.pods.at(-1)!.metadata.name), ['Draining']],
+  ['an old pod does not end', (w) => w.stuck.add(w.pods.at(-1)!.metadata.name), ['Draining', 'PodNotEnding']],
   [
     'the gate is not in force',
-    (w) => Object.assign(w.reads, { gateInForce: async () => false }),
-    ['Draining', 'Blocked'],
-  ],
-  [
-    'the gate cannot be proved',
-    (w) => Object.assign(w.reads, { gateInForce: () => Promise.reject(new Error('refused by a policy')) }),
-    ['Draining', 'Blocked'],
+    (w) => {
+      w.gateBroken = true;
+    },
+    ['Draining', 'GateNotProven'],
   ],
   ['the pods of the target do not start', (w) => frozen(w, ofTarget, creating), ['Resuming', 'TargetNotReady']],
   [
