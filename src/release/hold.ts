@@ -63,7 +63,9 @@ export function hold(
 ): WorkloadObject {
   const standing = stored && holdOf(stored);
   const gated = standing?.before.gated === true || needsGate(kind, object, created);
-  const record: Hold = standing ?? asRecord(since, gated ? { gated } : fieldsOf(kind, object));
+  const record: Hold = standing
+    ? unlessLetGo(kind, object, standing)
+    : asRecord(since, gated ? { gated } : fieldsOf(kind, object));
   const annotations = { ...object.metadata.annotations, [annotation.hold]: JSON.stringify(record) };
   // Only what changes is copied: the rest stays the same object, which makes the comparison for the patch short.
   const held = { ...object, metadata: { ...object.metadata, annotations }, spec: { ...object.spec } };
@@ -76,6 +78,26 @@ export function hold(
       rollingUpdate: { ...held.spec.updateStrategy?.rollingUpdate, partition: heldPartition },
     };
   return held;
+}
+
+/**
+ * The hold that stands, less what its owner takes off by this change: who resumes a held Deployment, or sets another
+ * partition, does not get it now but when the hold ends. Asked twice for one request, the first answer's record counts.
+ */
+function unlessLetGo(kind: string, object: WorkloadObject, standing: Hold): Hold {
+  if (standing.before.gated) return standing;
+  const own = holdOf(object);
+  const base = own && asText(own) === asText(standing) && !own.before.gated ? own : standing;
+  const { paused, updateStrategy } = object.spec;
+  if (kind === 'Deployment') return base.before.paused && !paused ? asRecord(base, { paused: null }) : base;
+  const partition = updateStrategy?.rollingUpdate?.partition;
+  const changed = base.before.partition && partition !== undefined && partition !== heldPartition;
+  return changed ? asRecord(base, { partition }) : base;
+}
+
+/** All but what was there before. */
+function asText(hold: Hold): string {
+  return JSON.stringify(asRecord(hold, {}));
 }
 
 /** Always in one order: the annotation is text, and the same hold must be the same text. */

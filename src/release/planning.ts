@@ -6,6 +6,7 @@ import { newerSince } from './age.ts';
 import { failedWays } from './backing.ts';
 import { failedTries, isMade } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
+import { keptBack } from './keptback.ts';
 import { migrationIn } from './migrating.ts';
 import type { Act } from './next.ts';
 import { dumpPlace } from './places.ts';
@@ -137,7 +138,8 @@ function settlePlan(release: Release, run: Run): Act | undefined {
       message: `${other.map((w) => `${nameOf(w)} (${w.image})`).join(', ')} still ask for another version; set them to ${run.to} as well`,
     };
   const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
-  const missing = first ?? migrationIn(release) ?? unadmitted(release) ?? unapproved(release, run, plan);
+  const missing =
+    first ?? keptBack(release, plan) ?? migrationIn(release) ?? unadmitted(release) ?? unapproved(release, run, plan);
   return missing && blocked(release, run, missing);
 }
 

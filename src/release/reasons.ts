@@ -57,6 +57,7 @@ export const reasons = {
   RunnerNotStarted: ['run', 'the runner could not be started: nothing was touched'],
   NoOldPod: ['run', 'no pod of the version that has the reverse scripts is there to copy'],
   RowsUnreadable: ['run', 'rows that the older version cannot read, and that cannot be converted'],
+  KeptBack: ['run', 'a Deployment was paused, or a StatefulSet has a partition, by its owner: newer pods would stay'],
   HazardRefuses: ['run', 'a reverse script would stop on rows that are there, or harm them'],
   AwaitingApproval: ['run', 'someone has to agree to the plan; nothing was touched'],
   BackingUp: ['run', 'a backup of the database is made'],

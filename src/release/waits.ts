@@ -35,6 +35,7 @@ export const waits = {
   WaitingForWorkloads: 'stalled',
   TargetNotReady: 'stalled',
   DatabaseUnreadable: 'stalled',
+  KeptBack: 'stalled',
   GateNotProven: 'stalled',
   LongMigration: 'stalled',
   PodNotEnding: 'stalled',

@@ -71,8 +71,12 @@ function isSettled(kind: string, { metadata, spec, status }: WorkloadObject): bo
   const updated = status.updatedReplicas ?? 0;
   const total = status.replicas ?? 0;
   const ready = status.readyReplicas ?? 0;
+  const held = holdOf({ metadata, spec }) !== undefined;
+  // What its owner keeps back is where it is to be: nothing rolls out, or only what is above the partition.
+  if (kind === 'Deployment' && spec.paused === true && !held) return total === ready;
+  const kept = kind === 'StatefulSet' && !held ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
   // A StatefulSet with OnDelete does not count updated pods the same way; Ready is all that can be said.
-  const current = kind === 'StatefulSet' && spec.updateStrategy?.type === 'OnDelete' ? true : updated >= wanted;
+  const current = kind === 'StatefulSet' && spec.updateStrategy?.type === 'OnDelete' ? true : updated >= wanted - kept;
   return current && total === wanted && ready >= wanted;
 }
 

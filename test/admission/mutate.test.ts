@@ -68,12 +68,24 @@ describe('a hold', () => {
     expect(resumePatch('Deployment', twice)).toMatchObject({ spec: { paused: null } });
   });
 
-  it('is put back with all it says when a StatefulSet is replaced by a manifest without it', async () => {
+  it('is put back when a StatefulSet is replaced by a manifest without it, whose partition counts at its end', async () => {
     const held = makeStatefulSet({ image: older, held: { before: { partition: 2 } } });
     const object = makeStatefulSet({ image: older });
     const back = stored(object, await ask(object, held).answer);
     expect(isStopped('StatefulSet', back)).toBe(true);
-    expect(holdOf(back)?.before).toEqual({ partition: 2 });
+    expect(holdOf(back)).toEqual({ ...holdOf(held), before: { partition: 0 } });
+    expect((await ask(back, held).answer).patch).toEqual([]);
+  });
+
+  it('of what its owner had paused stays when it is resumed, which counts at its end, also when asked twice', async () => {
+    const held = makeDeployment({ image: older, held: { before: { paused: true } } });
+    const once = stored(
+      makeDeployment({ image: older, paused: false }),
+      await ask(makeDeployment({ image: older, paused: false }), held).answer,
+    );
+    expect(isStopped('Deployment', once)).toBe(true);
+    expect(holdOf(once)).toEqual({ ...holdOf(held), before: { paused: null } });
+    expect((await ask(once, held).answer).patch).toEqual([]);
   });
 
   it('is put on an object without any annotations', async () => {

@@ -1,0 +1,28 @@
+/**
+ * Kept back: what an owner had stopped before the hold is stopped again after it. A paused Deployment brings its old pods
+ * back, and a StatefulSet keeps those below its partition: of the newer version, in front of the older database.
+ */
+import { nameOf } from './reasons.ts';
+import type { Plan, Release, Workload } from './release.ts';
+
+/** What its owner has to let go before anything is taken back; undefined when nothing is kept back. */
+export function keptBack({ workloads }: Release, plan: Plan): { reason: 'KeptBack'; message: string } | undefined {
+  if (plan.steps.length === 0) return undefined;
+  const words = workloads.flatMap((w) => keptInWords(w) ?? []);
+  if (words.length === 0) return undefined;
+  return {
+    reason: 'KeptBack',
+    message: `${words.join('; ')}. It stays held all the same, until the database is where the older version needs it`,
+  };
+}
+
+function keptInWords(workload: Workload): string | undefined {
+  const { hold, kind, namespace } = workload;
+  const name = nameOf(workload);
+  if (kind === 'Deployment' && hold?.before.paused === true)
+    return `${name} was paused before, so its pods of the newer version would come back in front of the older database; resume it: kubectl -n ${namespace} rollout resume ${name}`;
+  const partition = hold?.before.partition ?? 0;
+  if (kind !== 'StatefulSet' || partition === 0) return undefined;
+  const patch = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}';
+  return `${name} has the partition ${partition}, below which its pods of the newer version would stay in front of the older database; take it off: kubectl -n ${namespace} patch ${name} --type merge -p '${patch}'`;
+}
