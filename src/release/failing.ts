@@ -3,9 +3,8 @@
  * is tried again; all else waits for a person or for the policy. The release stays drained meanwhile.
  */
 import type { Act } from './next.ts';
-import type { Reason } from './reasons.ts';
 import type { Release, Run } from './release.ts';
-import { asWait } from './waits.ts';
+import type { WaitReason } from './waits.ts';
 
 /**
  * Kinds of failures that may pass: SQLAlchemy's for a connection that is lost, the runner's own for being kept waiting,
@@ -16,13 +15,13 @@ const passing = ['OperationalError', 'InterfaceError', 'LockTimeout', 'AnotherRu
 const retrySeconds = 20;
 
 /** Records the failure, then waits with it; a new runner tries again what may pass. */
-export function failing({ now }: Release, run: Run, kind: string, message: string, reason: Reason): Act {
+export function failing({ now }: Release, run: Run, kind: string, message: string, reason: WaitReason): Act {
   const { failure } = run.status;
   if (failure?.message !== message)
     return { act: 'record', status: { failure: { reason: kind, message, at: now.toISOString() } } };
-  if (!mayPass(run)) return { act: 'wait', reason: asWait(reason), message };
+  if (!mayPass(run)) return { act: 'wait', reason, message };
   if ((now.getTime() - Date.parse(failure.at)) / 1000 > retrySeconds) return { act: 'restartRunner' };
-  return { act: 'wait', reason: asWait(reason), message: `${message}; it is tried again in ${retrySeconds} s` };
+  return { act: 'wait', reason, message: `${message}; it is tried again in ${retrySeconds} s` };
 }
 
 /** Whether what failed may go well the next time, as it is. */

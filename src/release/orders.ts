@@ -6,8 +6,8 @@ import { asideName, copyName, hasCopy } from './backup.ts';
 import { failing } from './failing.ts';
 import type { PlanStep, Progress, VerifyStep } from './inspection.ts';
 import type { Act } from './next.ts';
-import type { Reason } from './reasons.ts';
 import type { Backup, Release, Run, RunnerResult, RunnerState } from './release.ts';
+import type { WaitReason } from './waits.ts';
 
 /** copy: the backup; reverse: rows and schemas down; return: the way back. */
 export type Part = 'copy' | 'reverse' | 'return';
@@ -86,7 +86,7 @@ export function progressOf(runner: RunnerState, run: Run, part: Part): Progress 
  * What to do before anything can be ordered; undefined when the runner is ready. Why one ended is told, for this reason,
  * before another takes its place: else nobody would ever read that it had no memory left.
  */
-export function bringRunner(release: Release, run: Run, reason: Reason): Act | undefined {
+export function bringRunner(release: Release, run: Run, reason: WaitReason): Act | undefined {
   const { runner } = release;
   if (runner.state === 'absent') return { act: 'startRunner' };
   if (runner.state === 'starting') return { act: 'wait', reason: 'RunnerStarting', message: runner.message };

@@ -64,11 +64,6 @@ export const waits = {
 
 export type WaitReason = keyof typeof waits;
 
-/** A reason by which something waits; what is in the table of no wait is a failed step. */
-export function asWait(reason: Reason): WaitReason {
-  return Object.hasOwn(waits, reason) ? (reason as WaitReason) : 'DowngradeFailed';
-}
-
 /** Whether a person is needed from the start. */
 export function isTrouble(reason: Reason): boolean {
   return Object.hasOwn(waits, reason) && waits[reason as WaitReason] === 'stalled';
