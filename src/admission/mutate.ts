@@ -160,7 +160,7 @@ function holdPatch({ request, current }: Change, object: WorkloadObject, since: 
   return fastJsonPatch.compare(object, hold(request.kind, object, standing, since, current === undefined));
 }
 
-function warningsOf(workload: Workload, verdict: { reason: string; message: string; advice?: string }): string[] {
+function warningsOf(workload: Workload, verdict: { reason: string; message: string }): string[] {
   const { namespace } = workload;
   const looking = ['DatabaseUnreadable', 'ConnectionChanged'].includes(verdict.reason);
   const watch = looking
@@ -173,6 +173,5 @@ function warningsOf(workload: Workload, verdict: { reason: string; message: stri
     RevisionUnknown: 'downdraft asks the running image first',
   };
   const what = meaning[verdict.reason] ?? 'it resumes by itself when it fits';
-  const advice = verdict.advice ? ` (${verdict.advice})` : '';
-  return [`downdraft holds ${verdict.message}`, `${what}${advice}; ${watch}`];
+  return [`downdraft holds ${verdict.message}`, `${what}; ${watch}`];
 }

@@ -5,12 +5,13 @@
  */
 import { type Decision, decide } from '../release/decide.ts';
 import { holdOf } from '../release/hold.ts';
-import { knowImage, versionInName } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
-import { nameOf, type Reason, shorten } from '../release/reasons.ts';
-import type { DatabaseState, ImageKnowledge, ImageUnknown, Mode, Run, Workload } from '../release/release.ts';
+import { nameOf, type Reason } from '../release/reasons.ts';
+import type { DatabaseState, Mode, Run, Workload } from '../release/release.ts';
 import { judge, type Question, type Verdict } from '../release/verdict.ts';
 import { readWorkload } from '../release/workload.ts';
+import { knowledgeOf } from './known.ts';
+import { firstLine, type Look, looker } from './looking.ts';
 import type { Ports } from './ports.ts';
 
 /** Whose image is judged, against which stored workload's database. */
@@ -106,19 +107,38 @@ async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): P
     look('the stored workload', (signal) => subject.connection(signal)),
     look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
     look('whether one was turned round', (signal) => ports.turned(workload.namespace, workload.release, signal)),
-    look('what is known of images', (signal) => ports.learnedImages(signal)),
+    look('what is known of images', (signal) => ports.learnedImages(workload, signal)),
   ]);
   seen.stored = stored !== undefined || run !== undefined;
   seen.concerned = run !== undefined || (stored !== undefined && holdOf(stored) !== undefined);
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
-  const know = (of: string) => knowledgeOf(of, subject, stored, learned, ports, look);
+  const know = (of: string) => knowledgeOf(of, { subject, stored, run, learned }, ports, look);
   const patienceMs = subject.lenient && !seen.concerned ? briefMs : undefined;
   const [database, known, ...rest] = await Promise.all([
     databaseFor(subject, stored, run, ports, look, patienceMs),
     know(image),
     ...others.map(know),
   ]);
-  return judge({ workload, image: known, others: rest, database, run, turned, from, connectionChanged });
+  const question = { workload, image: known, others: rest, database, run, turned, from, connectionChanged };
+  return judgeBack(question, stored, ports, look);
+}
+
+/**
+ * What ran before a hold may come back, whatever else is not known. What the hold's annotation says of it is anyone's word:
+ * where the verdict hangs on it, Kubernetes' own history must have that image for the workload.
+ */
+async function judgeBack(
+  question: Question,
+  stored: WorkloadObject | undefined,
+  ports: Ports,
+  look: Look,
+): Promise<Verdict> {
+  const verdict = judge(question);
+  if (verdict.verdict !== 'allow' || question.from !== question.image.image) return verdict;
+  const otherwise = judge({ ...question, from: undefined });
+  if (otherwise.verdict === 'allow') return verdict;
+  const ran = stored ? await look('what it ran before', (signal) => ports.ranBefore(stored, signal)) : [];
+  return ran.includes(question.from) ? verdict : otherwise;
 }
 
 async function databaseFor(
@@ -135,75 +155,16 @@ async function databaseFor(
   return look('the database', (signal) => ports.database(stored, containerOf(stored), signal), patienceMs);
 }
 
-/** The registry is asked last: only about an image that was neither asked before nor tells by its name. */
-async function knowledgeOf(
-  image: string,
-  { declaredVersion }: Subject,
-  stored: WorkloadObject | undefined,
-  learned: Record<string, ImageKnowledge>,
-  ports: Ports,
-  look: Look,
-): Promise<ImageKnowledge | ImageUnknown> {
-  const { repositories } = ports.settings;
-  const told = Object.hasOwn(learned, image) ? learned[image] : undefined;
-  const ask = !told && stored && versionInName(image, repositories) === undefined;
-  const registry = ask
-    ? await look("the image's registry", (signal) => ports.registry(image, stored, signal)).catch((error) => ({
-        unknown: firstLine(error),
-      }))
-    : undefined;
-  return knowImage(image, { learned: told, registry, repositories, declared: declaredVersion });
-}
-
 function containerOf(stored: WorkloadObject): string {
   return readWorkload(stored)?.container ?? stored.spec.template.spec.containers[0]?.name ?? '';
 }
 
-type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number) => Promise<T>;
-
 /** A first installation, whose database is not up yet, must not be kept waiting for it. */
 const briefMs = 500;
-
-/** Waits for each look until the one budget ends, also when a port does not listen to the signal. `done` must be called. */
-function looker({ settings: { budgetMs } }: Ports): { look: Look; done(): void } {
-  const budget = timer(budgetMs);
-  const look: Look = async (what, looking, patienceMs = budgetMs) => {
-    const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
-    try {
-      return await Promise.race([looking(time.signal), time.end, budget.end]);
-    } catch (error) {
-      if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
-      throw new Error(`${what} can't be read: ${firstLine(error)}`);
-    } finally {
-      if (time !== budget) time.done();
-    }
-  };
-  return { look, done: budget.done };
-}
-
-const tooLate = new Error('too late');
-
-/** One end for all who wait: a listener for each look would be a good part of what a review costs. */
-function timer(ms: number): { signal: AbortSignal; end: Promise<never>; done(): void } {
-  const controller = new AbortController();
-  const { promise: end, reject } = Promise.withResolvers<never>();
-  end.catch(() => undefined);
-  const ending = setTimeout(() => {
-    reject(tooLate);
-    controller.abort(tooLate);
-  }, ms);
-  return { signal: controller.signal, end, done: () => clearTimeout(ending) };
-}
 
 function notObserved({ workload, image }: Subject, error: unknown): Verdict {
   const tag = image.slice(image.lastIndexOf('/') + 1);
   const why = `${firstLine(error)}, so whether image ${tag} fits the database is not known`;
   const message = `${nameOf(workload)}: ${why}; what runs goes on, no action needed unless it lasts`;
   return { verdict: 'hold', reason: 'DatabaseUnreadable', message };
-}
-
-/** One line of an error's own words. */
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return shorten(text.split('\n', 1)[0] ?? '', 160);
 }

@@ -3,7 +3,8 @@
  *
  * Every function takes the signal of the review's time budget and may be abandoned when that fires.
  */
-import type { RegistryAnswer } from '../release/images.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
+import type { Owner } from '../release/keeping.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 import type { Turned } from '../release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Run } from '../release/release.ts';
@@ -24,8 +25,12 @@ export interface Ports {
   run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
   /** The release's last Downgrade, if it was turned round by a person or the policy and none is under way. */
   turned(namespace: string, release: string, signal: AbortSignal): Promise<Turned | undefined>;
-  /** What images have told of themselves, by image reference. */
-  learnedImages(signal: AbortSignal): Promise<Record<string, ImageKnowledge>>;
+  /** What images have told of themselves, for this very release; nothing that was told elsewhere. */
+  learnedImages(of: Owner, signal: AbortSignal): Promise<readonly ImageKnowledge[]>;
+  /** Which digest the image's name has in its registry now; undefined: not asked. */
+  digest(image: string, workload: WorkloadObject, signal: AbortSignal): Promise<DigestAnswer>;
+  /** The images that Kubernetes' own history has for a stored workload, read live. */
+  ranBefore(workload: WorkloadObject, signal: AbortSignal): Promise<string[]>;
   /** What the image's config in its registry says, with the pull secrets of that stored workload; undefined: not asked. */
   registry(image: string, workload: WorkloadObject, signal: AbortSignal): Promise<RegistryAnswer>;
   /** What the DowngradePolicies say for a namespace. */

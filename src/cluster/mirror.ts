@@ -2,6 +2,7 @@
  * The mirror: what reviews need of the cluster, kept up to date by watches, so that a review asks the API server nothing.
  * It may be some milliseconds old; the controller reads live, but for policies until it is about to begin something.
  */
+import type { Owner } from '../release/keeping.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 import type { PolicyObject } from '../release/policy.ts';
 import { label } from '../release/profiles.ts';
@@ -18,7 +19,8 @@ export interface Mirror {
   workloadsOf(namespace: string, release: string): WorkloadObject[];
   releases(): { namespace: string; name: string }[];
   downgradesIn(namespace: string): DowngradeObject[];
-  learned(): Readonly<Record<string, ImageKnowledge>>;
+  /** What was learned for this very release. */
+  learned(of: Owner): readonly ImageKnowledge[];
   policies(): PolicyObject[];
   /** undefined: there is no such namespace (yet). */
   labelsOf(namespace: string): Record<string, string> | undefined;
@@ -60,7 +62,7 @@ export function startMirror(
   const downgrades = new Map<string, DowngradeObject>();
   const policies = new Map<string, PolicyObject>();
   const namespaces = new Map<string, Record<string, string>>();
-  let learned: Record<string, ImageKnowledge> = {};
+  let learned = new Map<string, ImageKnowledge[]>();
   const { follow, ...states } = following(client, signal, onRetry, staleMs);
   const { tell, onChange } = telling();
   for (const labelSelector of workloadSelectors)
@@ -94,7 +96,7 @@ export function startMirror(
     ),
   );
   const takeLearned = ({ type, object }: Change) => {
-    if (object.metadata.name === learnedIn) learned = type === 'DELETED' ? {} : learnedFrom(object);
+    if (object.metadata.name === learnedIn) learned = byRelease(type === 'DELETED' ? {} : object);
   };
   follow(core(own, 'configmaps'), takeLearned, { fieldSelector: `metadata.name=${learnedIn}` });
   return {
@@ -102,12 +104,21 @@ export function startMirror(
     workloadsOf: shelf.of,
     releases: shelf.releases,
     downgradesIn: (namespace) => [...downgrades.values()].filter((d) => d.metadata.namespace === namespace),
-    learned: () => learned,
+    learned: (of) => learned.get(releaseKey(of)) ?? [],
     policies: () => [...policies.values()],
     ...namespacesOf(namespaces),
     ...states,
     onChange,
   };
+}
+
+function byRelease(configMap: object): Map<string, ImageKnowledge[]> {
+  const all = Map.groupBy(learnedFrom(configMap), releaseKey);
+  return new Map([...all].map(([key, entries]) => [key, entries.map(({ knowledge }) => knowledge)]));
+}
+
+function releaseKey({ namespace, release }: Owner): string {
+  return JSON.stringify([namespace, release]);
 }
 
 /** A change is taken first and then told, so that a listener finds the mirror as it says. */

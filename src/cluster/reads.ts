@@ -1,11 +1,12 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
+import type { Learned, Owner } from '../release/keeping.ts';
 import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
 import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
 import type { PolicyObject } from '../release/policy.ts';
 import { label } from '../release/profiles.ts';
 import type { DowngradeObject } from '../release/record.ts';
-import type { ImageKnowledge, Workload } from '../release/release.ts';
+import type { Workload } from '../release/release.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
 import { gateOf } from './deletions.ts';
@@ -15,7 +16,7 @@ import { found, list, metadataOnly } from './lists.ts';
 import { apps, batch, core, downgradesOf, everywhere, isObjectName, workloadPath } from './paths.ts';
 import { runnerFiles } from './runnerfiles.ts';
 import { sharing } from './sharing.ts';
-import { rolloutsOf, templatesBefore } from './templates.ts';
+import { ranBefore, rolloutsOf, templatesBefore } from './templates.ts';
 import { tryPods } from './trials.ts';
 
 export interface ReadsOptions {
@@ -43,6 +44,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
       await found<PodObject>(client, core(namespace, 'pods', name)),
     replicaSetOwners: async (namespace: string) => await replicaSetOwners(client, namespace),
     rollouts: async (namespace: string) => await rolloutsOf(client, namespace),
+    ranBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
+      await ranBefore(client, namespace, workloads),
     templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
       await templatesBefore(client, namespace, workloads),
     downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
@@ -78,7 +81,7 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
       const [labels] = await list(client, everywhere.namespaces, labelsOf, { fieldSelector: `metadata.name=${name}` });
       return labels;
     },
-    learnedImages: async (): Promise<Record<string, ImageKnowledge>> => await learnedImages(client, own),
+    learnedImages: async (of: Owner): Promise<Learned[]> => await learnedImages(client, own, of),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The pod templates that ran before a change was held: Kubernetes' own history, which a held workload does not add to. */
 import type { Metadata, PodTemplate, WorkloadObject } from '../release/objects.ts';
+import { label } from '../release/profiles.ts';
 import type { Client } from './client.ts';
 import { list } from './lists.ts';
 import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';
@@ -43,6 +44,47 @@ async function historyOf<Kept>(
   const lists = ['replicasets', 'controllerrevisions'].map((kind) => list(client, apps(namespace, kind), cut));
   const [sets = [], revisions = []] = await Promise.all(lists);
   return [sets, revisions];
+}
+
+/**
+ * The images of every template that Kubernetes still keeps of these workloads, by kind/name as kubectl writes it; of its
+ * very own, by uid. Throws ApiError when the API server refuses.
+ */
+export async function ranBefore(
+  client: Client,
+  namespace: string,
+  workloads: readonly WorkloadObject[],
+): Promise<Record<string, string[]>> {
+  const history = (await historyOf(client, namespace, imagesIn)).flat();
+  const of = (uid: string | undefined) => history.filter((one) => one.owner === uid).flatMap(({ images }) => images);
+  return Object.fromEntries(
+    workloads.map(({ kind, metadata: { name, uid } }) => [`${kind!.toLowerCase()}/${name}`, [...new Set(of(uid))]]),
+  );
+}
+
+/** More templates than Kubernetes keeps of one workload by default, ten times over. */
+const mostTemplates = 100;
+
+/** The same of one workload, in one bounded look; by the labels that its pods are selected by. */
+export async function imagesBefore(client: Client, workload: WorkloadObject): Promise<string[]> {
+  const { kind, metadata, spec } = workload;
+  const labels = spec.template.metadata?.labels ?? {};
+  const named = ['tier', 'app', 'release', 'component', label.release].filter((name) => labels[name] !== undefined);
+  const labelSelector = named.map((name) => `${name}=${labels[name]}`).join(',');
+  const path = apps(metadata.namespace ?? 'default', kind === 'Deployment' ? 'replicasets' : 'controllerrevisions');
+  const query = { labelSelector, limit: mostTemplates };
+  const { items } = await client.request<{ items: Revision[] | null }>('GET', path, { query });
+  return (items ?? [])
+    .flatMap((one) => imagesIn(one) ?? [])
+    .flatMap((one) => (one.owner === metadata.uid ? one.images : []));
+}
+
+/** The uid of what a revision belongs to, and its images. */
+function imagesIn({ metadata, spec, data }: Revision): { owner: string; images: string[] } | undefined {
+  const owner = metadata.ownerReferences?.find((o) => o.controller)?.uid;
+  const template = spec?.template ?? data?.spec?.template;
+  if (!owner || !template) return undefined;
+  return { owner, images: template.spec.containers.flatMap(({ image }) => image ?? []) };
 }
 
 /** Labels and annotations of a ReplicaSet's template that its Deployment's does not have. */

@@ -1,7 +1,7 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
+import type { Learned, Owner } from '../release/keeping.ts';
 import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import { gateName, label } from '../release/profiles.ts';
-import type { ImageKnowledge } from '../release/release.ts';
 import type { BackupObject } from '../release/snapshots.ts';
 import { createBackup } from './backups.ts';
 import type { Client } from './client.ts';
@@ -39,8 +39,8 @@ export interface WritesOptions {
 export function clusterWrites({ client, namespace: own, gateReach, instance }: WritesOptions) {
   return {
     ...recordWrites(client),
-    createPod: async (pod: PodObject): Promise<void> =>
-      await create(client, core(pod.metadata.namespace ?? 'default', 'pods'), {
+    createPod: async (pod: PodObject): Promise<PodObject | undefined> =>
+      await create<PodObject>(client, core(pod.metadata.namespace ?? 'default', 'pods'), {
         apiVersion: 'v1',
         kind: 'Pod',
         ...pod,
@@ -70,7 +70,7 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
     startDetached: async (namespace: string, pod: string, container: string, command: string[]): Promise<void> =>
       await startDetached(client, namespace, pod, container, command),
     createBackup: async (object: BackupObject): Promise<void> => await createBackup(client, object),
-    learnImage: async (knowledge: ImageKnowledge): Promise<void> => await learnImage(client, own, knowledge),
+    learnImage: async (learned: Learned): Promise<void> => await learnImage(client, own, learned),
     /** Says that releases of Airflow are in a namespace, so that Helm's records there are looked at. */
     labelNamespace: async (namespace: string): Promise<void> =>
       await patch(client, namespaceOf(namespace), { metadata: { labels: { [label.airflow]: 'true' } } }),
@@ -81,7 +81,7 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
         if (!notFound(error)) throw error;
       }
     },
-    forgetImage: async (image: string): Promise<void> => await forgetImage(client, own, image),
+    forgetImage: async (of: Owner, image: string): Promise<void> => await forgetImage(client, own, of, image),
     event: async (words: EventWords): Promise<void> => {
       const path = eventsOf(words.object.namespace);
       await client.request('POST', path, { body: eventOf(words, instance, new Date()), query: byUs });
@@ -89,11 +89,13 @@ export function clusterWrites({ client, namespace: own, gateReach, instance }: W
   };
 }
 
-async function create(client: Client, path: string, body: unknown): Promise<void> {
+/** What was stored; undefined where something of that name is there. */
+async function create<T>(client: Client, path: string, body: unknown): Promise<T | undefined> {
   try {
-    await client.request('POST', path, { body, query: byUs });
+    return await client.request<T>('POST', path, { body, query: byUs });
   } catch (error) {
     if (!conflict(error)) throw error;
+    return undefined;
   }
 }
 

@@ -5,16 +5,16 @@
 import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
 import { jobOf } from '../release/misfits.ts';
-import { type Act, foremost } from '../release/next.ts';
+import type { Act } from '../release/next.ts';
 import { ordersOf, type Part } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
-import { probePod, runnerFolder, triggersName, triggersPod } from '../release/pods.ts';
+import { runnerFolder } from '../release/pods.ts';
 import { nameOf } from '../release/reasons.ts';
 import { downgradeFor } from '../release/record.ts';
 import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
 import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
-import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import { dropExpired } from './expired.ts';
+import { askTriggers, endStrays, startProbe } from './making.ts';
 import type { Reads, Writes } from './ports.ts';
 import { dismiss, startRunner } from './runner.ts';
 
@@ -60,10 +60,6 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
           from: release.workloads.find((w) => w.hold?.from)?.hold?.from ?? '',
         }),
       );
-    case 'learn':
-      return writes.learnImage(act.knowledge);
-    case 'forget':
-      return writes.forgetImage(act.image);
     case 'endPods':
       return each(act.pods, (pod) => writes.deletePod(namespace, pod.name, pod.uid));
     case 'ungate':
@@ -82,7 +78,7 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
 }
 
 /** Keeps facts in the record of the run, bound to its version that the decision was made by. */
-type Recording = (status: Partial<RunStatus>) => Promise<void>;
+export type Recording = (status: Partial<RunStatus>) => Promise<void>;
 
 async function carryOutForRun(
   act: Act,
@@ -97,18 +93,18 @@ async function carryOutForRun(
   switch (act.act) {
     case 'record':
       return record(act.status);
-    case 'startProbe': {
-      const wanted = wantedOf(release, run, settings.commands.probe);
-      return writes.createPod(probePod(foremost(wishing(release, run)), wanted));
-    }
+    case 'startProbe':
+      return startProbe(release, run, { writes, record }, settings.commands.probe);
+    case 'endStrays':
+      return endStrays(act.pods, release, run, writes);
     case 'askTriggers':
-      return askTriggers(act.triggers, release, run, record, writes, settings.commands.triggers);
+      return askTriggers(act.triggers, release, run, { writes, record }, settings.commands.triggers);
     case 'restartProbe':
       return each(release.pods, async (p) => p.role === 'probe' && writes.deletePod(namespace, p.name, p.uid));
     case 'restartRunner':
       return each(release.pods, (p) => (p.role === 'runner' ? dismiss(p, namespace, writes) : undefined));
     case 'startRunner':
-      return startRunner(release, run, { reads, writes }, settings);
+      return startRunner(release, run, { reads, writes, record }, settings);
     case 'isolateRunner':
       return each(release.pods, async (p) => {
         if (p.role === 'runner') await writes.labelPod(namespace, p.name, p.uid, { component: null });
@@ -131,42 +127,6 @@ async function carryOutForRun(
     default:
       throw new Error(`no way to carry out ${act.act}`);
   }
-}
-
-/** The workloads that ask for the run's image. Throws when there is none any more. */
-function wishing({ workloads }: Release, { to }: Run): Workload[] {
-  const asking = workloads.filter((w) => w.image === to);
-  if (asking.length === 0) throw new Error(`no workload asks for ${to} any more`);
-  return asking;
-}
-
-/** A pod that the API server refuses (no right, a quota, a rule of others) stops nothing: what was asked is not known. */
-async function askTriggers(
-  asked: AskedTrigger[],
-  release: Release,
-  run: Run,
-  record: Recording,
-  writes: Writes,
-  command: string[],
-): Promise<void> {
-  const asking = wishing(release, run);
-  // What a triggerer has on its path counts, where there is one.
-  const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
-  try {
-    await writes.createPod(triggersPod(workload, wantedOf(release, run, command), triggersName(run), asked));
-  } catch (error) {
-    const { status, message } = error as Error & { status?: number };
-    if (![400, 403, 422].includes(status ?? 0)) throw error;
-    const triggers = withAnswers(
-      run.status.triggers,
-      asked.map((one) => ({ ...one, notKnown: message })),
-    );
-    await record({ triggers });
-  }
-}
-
-function wantedOf({ namespace, name, profile }: Release, run: Run, command: string[]) {
-  return { run: run.name, namespace, release: name, profile, command };
 }
 
 /** What the API server takes from nobody will not be taken later: the next way is, and the old version serves meanwhile. */

@@ -1,28 +1,28 @@
 /** What the probe and the runner have told so far, read from their pods. */
+
+import { contradictionOf } from '../release/images.ts';
 import { explained, lastWordsInWords } from '../release/lastwords.ts';
 import { mainStatusOf } from '../release/maincontainer.ts';
 import type { ContainerStatus } from '../release/objects.ts';
-import { isCopy, isOfRun, probeName, runnerFolder, triggersName } from '../release/pods.ts';
-import type {
-  ImageKnowledge,
-  Inspection,
-  ManagerHead,
-  Pod,
-  ProbeState,
-  Run,
-  RunnerProgress,
-  RunnerResult,
-  RunnerState,
-  TriggersState,
-} from '../release/release.ts';
-import type { TakeUp } from '../release/triggers.ts';
+import { hasName, ownPod, type PodPart } from '../release/ownpods.ts';
+import { isCopy, runnerFolder, triggersName } from '../release/pods.ts';
+import type { ImageKnowledge, Pod, ProbeState, Run, RunnerState, TriggersState } from '../release/release.ts';
+import { inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../release/told.ts';
 import type { Reads } from './ports.ts';
 import { endedAt, endReason, logOf, notRunning, tooLong, withClaim, wordsOf } from './standing.ts';
 
 /** Asked once: what the probe told is in the record from then on, and the way to its log may be gone. */
-export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<ProbeState> {
-  const pod = run && pods.find((p) => p.role === 'probe' && p.name === probeName(run.name) && !p.terminating);
+export async function observeProbe(
+  reads: Reads,
+  run: Run | undefined,
+  pods: Pod[],
+  now: Date,
+  repositories: readonly string[],
+): Promise<ProbeState> {
+  const pod = run && ownPod(pods, run, 'probe');
   if (!pod || run.status.target) return { state: 'absent' };
+  const other = otherImage(pod, run, 'probe');
+  if (other) return { state: 'failed', at: now.toISOString(), message: other };
   if (!pod.ended)
     return (
       notRunning(pod, now) ??
@@ -31,30 +31,31 @@ export async function observeProbe(reads: Reads, run: Run | undefined, pods: Pod
         message: `pod/${pod.name} is asking ${run.to}`,
       }
     );
-  return readProbe(await logOf(reads, pod), run.to, pod, endedAt(pod) ?? now.toISOString());
+  const at = endedAt(pod) ?? now.toISOString();
+  const told = readProbe(await logOf(reads, pod), run.to, pod);
+  if ('fault' in told) return { state: 'failed', at, message: told.fault };
+  const contradiction = contradictionOf(told.knowledge, repositories);
+  if (contradiction) return { state: 'failed', at, message: `${run.to} is not believed: ${contradiction}` };
+  return { state: 'told', ...told };
 }
 
-interface ProbeLine {
-  airflowVersion: string;
-  coreHeads: string[];
-  managers: ManagerHead[];
-  fernetKeys?: string[] | null;
-  error?: string;
+/** An image of a pod can be changed by others while it stands: then it is not the one that was asked. */
+function otherImage(pod: Pod, run: Run, part: PodPart): string | undefined {
+  const made = run.status.pods?.[part]?.image;
+  if (made === undefined || made === pod.image) return undefined;
+  return `pod/${pod.name} was made with ${made}, and somebody has set ${pod.image} in it: what it says is not believed`;
 }
 
 const probeMark = 'DOWNDRAFT-PROBE ';
 
-function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState {
+type Probed = { knowledge: ImageKnowledge; fernetKeys?: string[] } | { fault: string };
+
+function readProbe(log: string, image: string, pod: Pod): Probed {
   const line = answerIn(log, probeMark);
-  if (!line)
-    return {
-      state: 'failed',
-      at,
-      message: `${image} started but did not answer: ${lastWordsInWords(log) || endReason(pod)}`,
-    };
-  const told = JSON.parse(line) as ProbeLine;
-  if (told.error)
-    return { state: 'failed', at, message: `${image} started but can't be asked: ${explained(told.error)}` };
+  if (!line) return { fault: `${image} started but did not answer: ${lastWordsInWords(log) || endReason(pod)}` };
+  const read = probeIn(line);
+  if ('fault' in read) return { fault: `${image} started but can't be asked: ${explained(read.fault)}` };
+  const { told } = read;
   const status = mainStatusOf(pod.object);
   const knowledge: ImageKnowledge = {
     image,
@@ -65,7 +66,7 @@ function readProbe(log: string, image: string, pod: Pod, at: string): ProbeState
     ...(status?.imageID ? { imageID: status.imageID } : {}),
   };
   // Of the configuration, not of the image: it is never kept with what was learned of that.
-  return { state: 'told', knowledge, ...(told.fernetKeys ? { fernetKeys: told.fernetKeys } : {}) };
+  return { knowledge, ...(told.fernetKeys ? { fernetKeys: told.fernetKeys } : {}) };
 }
 
 const triggersMark = 'DOWNDRAFT-TRIGGERS ';
@@ -78,17 +79,20 @@ export async function observeTriggers(
   now: Date,
 ): Promise<TriggersState> {
   if (!run || run.status.drainStartedAt) return { state: 'absent' };
-  const pod = pods.find((p) => p.role === 'probe' && p.name === triggersName(run) && !p.terminating);
-  if (!pod) return { state: 'absent' };
+  const pod = ownPod(pods, run, 'triggers');
+  // One that was asked something else has answered already.
+  if (!pod || !hasName(pod, triggersName(run))) return { state: 'absent' };
+  const other = otherImage(pod, run, 'triggers');
+  if (other) return { state: 'failed', message: other };
   if (!pod.ended) {
     const message = notRunning(pod, now)?.message ?? `pod/${pod.name} is asking ${run.to} about triggers`;
     return { state: 'waiting', message, since: pod.object.metadata.creationTimestamp ?? now.toISOString() };
   }
   const line = answerIn(await logOf(reads, pod), triggersMark);
   if (!line) return { state: 'failed', message: `pod/${pod.name} said nothing: ${endReason(pod)}` };
-  const told = JSON.parse(line) as { triggers: TakeUp[]; error?: string };
-  if (told.error) return { state: 'failed', message: told.error };
-  return { state: 'told', takeUps: told.triggers };
+  const read = takeUpsIn(line);
+  if ('fault' in read) return { state: 'failed', message: read.fault };
+  return { state: 'told', takeUps: read.told.triggers };
 }
 
 /** What stands after the mark in the last line that begins with it. */
@@ -101,8 +105,10 @@ function answerIn(log: string, mark: string): string | undefined {
 
 /** Reads the runner's files. The pod alone is not enough: an old pod is there long before its runner is. */
 export async function observeRunner(reads: Reads, run: Run | undefined, pods: Pod[], now: Date): Promise<RunnerState> {
-  const pod = run && pods.find((p) => p.role === 'runner' && isOfRun(p, run) && !p.terminating);
+  const pod = run && ownPod(pods, run, 'runner');
   if (!pod) return { state: 'absent' };
+  const other = otherImage(pod, run, 'runner');
+  if (other) return { state: 'failed', message: other, at: now.toISOString() };
   if (pod.ended) {
     const said = await wordsOf(reads, pod);
     const message = `pod/${pod.name} ended: ${endReason(pod)}${said ? `; ${said}` : ''}`;
@@ -141,16 +147,21 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
   if (!alive && !isCopy(pod)) return { state: 'absent' };
   if (!inspect)
     return { state: 'starting', message: `pod/${pod.name} is importing Airflow and looking at the database` };
-  const inspection = JSON.parse(inspect) as Inspection & { error?: string };
-  if (inspection.error) return { state: 'failed', message: explained(inspection.error), at: now.toISOString() };
+  const read = inspectionIn(inspect);
+  if ('fault' in read) return { state: 'failed', message: explained(read.fault), at: now.toISOString() };
+  const [step, end] = [progress ? progressIn(progress) : undefined, result ? resultIn(result) : undefined];
+  if (end && 'fault' in end)
+    return { state: 'failed', message: `pod/${pod.name}: ${end.fault}`, at: now.toISOString() };
+  // It may work on all the while, as where it can't be asked.
+  if (step && 'fault' in step) return { state: 'starting', message: `pod/${pod.name}, how far it is: ${step.fault}` };
   return {
     state: 'ready',
     pod: pod.name,
     container: status.name,
     image: pod.image,
     ...(status.imageID ? { imageID: status.imageID } : {}),
-    inspection,
-    ...(progress ? { progress: JSON.parse(progress) as RunnerProgress } : {}),
-    ...(result ? { result: JSON.parse(result) as RunnerResult } : {}),
+    inspection: read.told,
+    ...(step ? { progress: step.told } : {}),
+    ...(end ? { result: end.told } : {}),
   };
 }

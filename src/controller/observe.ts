@@ -4,18 +4,19 @@
  */
 import { isRewritten, withAskedImages } from '../release/askedimage.ts';
 import { claimsOf } from '../release/copied.ts';
-import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { rulesFor } from '../release/frozen.ts';
-import { knowImage, parseImage, versionInName } from '../release/images.ts';
+import { versionInName } from '../release/images.ts';
 import { jobsToRead } from '../release/misfits.ts';
+import { withStrays } from '../release/ownpods.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
 import { activeRun, pastRuns } from '../release/record.ts';
-import type { ImageKnowledge, Pod, Release, Run, Workload } from '../release/release.ts';
+import type { Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired, surplus } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
 import { observeBackups } from './backups.ts';
+import { knowImages, withTrueHolds } from './known.ts';
 import { observeLastLogs } from './lastlogs.ts';
 import { observePolicy } from './lookagain.ts';
 import type { Reads } from './ports.ts';
@@ -23,6 +24,8 @@ import { observeNewPods, type Tries } from './trials.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
 export interface ObserveSettings extends Looks, Tries {
+  /** Images that workloads are known to have run: their uid and the image. */
+  ran?: Set<string>;
   repositories: readonly string[];
   /** Missing: as the settings say where nothing is set. */
   patience?: Patience;
@@ -40,27 +43,27 @@ export async function observe(
     reads.replicaSetOwners(namespace),
     reads.downgrades(namespace),
     reads.gateExists(namespace, name),
-    reads.learnedImages(),
+    reads.learnedImages({ namespace, release: name }),
     observePolicy(reads.policy(namespace)),
   ]);
-  const workloads = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
+  const stored = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
+  const workloads = await withTrueHolds(reads, namespace, stored, settings);
   const run = activeRun(downgrades, name);
   const rules = rulesFor(said.rules, run);
   const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
-  const pods = isRewritten(own, workloads, run) ? withAskedImages(own, await reads.rollouts(namespace)) : own;
+  const asked = isRewritten(own, workloads, run) ? withAskedImages(own, await reads.rollouts(namespace)) : own;
+  const pods = withStrays(asked, run);
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const subject = { namespace, name, workloads, pods, run };
   const [newPods, probe, triggers, runner] = await Promise.all([
     observeNewPods(reads, { ...subject, gateExists }, settings),
-    observeProbe(reads, run, pods, settings.now()),
+    observeProbe(reads, run, pods, settings.now(), settings.repositories),
     observeTriggers(reads, run, pods, settings.now()),
     observeRunner(reads, run, pods, settings.now()),
   ]);
-  const digests = runningDigests(pods);
-  const moved = [...digests].filter(([image, digest]) => isMoved(learned[image], digest)).map(([image]) => image);
   // After the runner: what it says is done must be seen to be done.
   const whereabouts = await observeDatabase(reads, { ...subject, runner }, settings);
-  const images = await knowImages(reads, { workloads, pods, run, learned, digests }, settings);
+  const known = await knowImages(reads, { workloads, pods, run, learned }, settings);
   const release: Release = {
     namespace,
     name,
@@ -70,15 +73,14 @@ export async function observe(
     workloads,
     pods,
     ...whereabouts,
-    images,
-    moved,
+    ...known,
     run,
     past: pastRuns(downgrades, name),
     ...newPods,
     probe,
     triggers,
     runner,
-    ...(await alsoRead(reads, { ...subject, images, ...whereabouts, runner }, settings)),
+    ...(await alsoRead(reads, { ...subject, images: known.images, ...whereabouts, runner }, settings)),
     ...(await observeBackups(reads, namespace, rules, run)),
     expired: expired(downgrades, name, settings.now()),
     surplus: surplus(downgrades, name, settings.now()),
@@ -168,38 +170,4 @@ function profileOfPods(pods: Pod[]): ProfileName {
   const labels = pods.find((p) => p.role !== 'airflow')?.object.metadata.labels;
   if (labels?.[label.release]) return 'labelled';
   return labels?.app === 'airflow' ? 'community' : 'official';
-}
-
-interface Seen {
-  workloads: Workload[];
-  pods: Pod[];
-  run: Run | undefined;
-  learned: Record<string, ImageKnowledge>;
-  digests: Map<string, string>;
-}
-
-async function knowImages(
-  reads: Reads,
-  { workloads, pods, run, learned, digests }: Seen,
-  settings: ObserveSettings,
-): Promise<Release['images']> {
-  const { repositories } = settings;
-  const held = workloads.flatMap((w) => w.hold?.from || []);
-  const names = [...workloads.flatMap((w) => w.images), ...held, ...pods.map((p) => p.image), ...(run ? [run.to] : [])];
-  const known = [...new Set(names)].map(async (image) => {
-    const workload = workloads.find((w) => w.images.includes(image));
-    const told = learnedOf(image, learned, digests.get(image));
-    const ask = !told && workload && versionInName(image, repositories) === undefined;
-    const registry = ask ? await reads.registry(atDigest(image, digests.get(image)), workload.object) : undefined;
-    const declared = workload?.declaredVersion;
-    return [image, knowImage(image, { learned: told, registry, repositories, declared })] as const;
-  });
-  return Object.fromEntries(await Promise.all(known));
-}
-
-/** The very image that runs under a name, where its pods tell. */
-function atDigest(image: string, digest: string | undefined): string {
-  if (!digest || image.includes('@')) return image;
-  const { registry, repository } = parseImage(image);
-  return `${registry ? `${registry}/` : ''}${repository}@${digest}`;
 }

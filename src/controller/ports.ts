@@ -2,11 +2,12 @@
  * What the controller needs of the world, split into looking and acting: only a function of Writes can change anything,
  * so a test that wraps every one of them has found every write there is.
  */
-import type { RegistryAnswer } from '../release/images.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
+import type { Learned, Owner } from '../release/keeping.ts';
 import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
 import type { DowngradeObject } from '../release/record.ts';
-import type { DatabaseState, ImageKnowledge, Mode, Session, Workload } from '../release/release.ts';
+import type { DatabaseState, Mode, Session, Workload } from '../release/release.ts';
 import type { Rules } from '../release/rules.ts';
 import type { BackupObject } from '../release/snapshots.ts';
 import type { Trial } from '../release/trials.ts';
@@ -75,11 +76,16 @@ export interface Reads {
   obstacles(way: SnapshotWay, source: { name: string; namespace: string }): Promise<string[]>;
   /** The object by which such a backup was asked for; undefined when there is none. */
   backupObject(way: SnapshotWay, namespace: string, name: string): Promise<BackupObject | undefined>;
-  learnedImages(): Promise<Record<string, ImageKnowledge>>;
+  /** What was learned for this very release. */
+  learnedImages(of: Owner): Promise<Learned[]>;
   /** Where the schema is, asked inside a running pod of the release, with the sessions it sees. Never throws. */
   askPod(namespace: string, pod: string, container: string): Promise<{ database: DatabaseState; sessions?: Session[] }>;
   /** What the image's config in its registry says; undefined: not asked. Never throws. */
   registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
+  /** Which digest the image's name has in its registry now; undefined: not asked. Never throws. */
+  digest(image: string, workload: WorkloadObject): Promise<DigestAnswer>;
+  /** The images of the main containers that Kubernetes' history has for each of these workloads, by kind/name. */
+  ranBefore(namespace: string, workloads: readonly WorkloadObject[]): Promise<Record<string, string[]>>;
   /** What the DowngradePolicies say for a namespace. Throws while they, or the namespaces, are not known or not told anew. */
   policy(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
   /** The same, asked of the API server itself. */
@@ -105,7 +111,8 @@ export interface Writes {
   ): Promise<string | undefined>;
   /** Bound to what was read: changed since is a conflict. Gone already is fine. */
   deleteDowngrade(namespace: string, name: string, read: { uid: string; resourceVersion?: string }): Promise<void>;
-  createPod(pod: PodObject): Promise<void>;
+  /** The pod as it was stored; undefined where there is another of that name. */
+  createPod(pod: PodObject): Promise<PodObject | undefined>;
   /** Deletes by uid, with the pod's own grace. Gone already is fine. */
   deletePod(namespace: string, name: string, uid: string): Promise<void>;
   /** Takes our scheduling gate off. */
@@ -129,9 +136,10 @@ export interface Writes {
   dropCopy(workload: WorkloadObject, container: string, copy: CopyToDrop): Promise<void>;
   /** Asks for a backup by others. There already is fine. Throws BackupRefused when the API server does not take it. */
   createBackup(object: BackupObject): Promise<void>;
-  learnImage(knowledge: ImageKnowledge): Promise<void>;
-  /** Forgets what was learned of an image reference. */
-  forgetImage(image: string): Promise<void>;
+  /** Keeps it for its release, in place of what was learned by that name before. */
+  learnImage(learned: Learned): Promise<void>;
+  /** Forgets what was learned of an image reference for one release. */
+  forgetImage(of: Owner, image: string): Promise<void>;
   event(event: {
     object: { apiVersion: string; kind: string; namespace: string; name: string; uid?: string };
     type: 'Normal' | 'Warning';

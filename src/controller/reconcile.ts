@@ -8,6 +8,7 @@ import { type DowngradeObject, readRun } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
 import { type ActSettings, carryOut } from './acts.ts';
+import { keep, keepStore } from './keep.ts';
 import { lookAgain } from './lookagain.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
@@ -79,6 +80,7 @@ async function step(
 ): Promise<Act | undefined> {
   let release = await observe(reads, key, settings);
   forgetGone(release, settings);
+  await keepStore(release, writes, settings);
   let act = next(release);
   if (begins(act)) {
     release = await lookAgain(reads, release);
@@ -100,7 +102,7 @@ async function step(
   settings.log({ ...key, act: act.act, ...('status' in act ? { record: Object.keys(act.status) } : {}) }, 'act');
   const stopped = await carryOutOrSay(act, release, reads, writes, settings);
   if (stopped) return stopped;
-  if (act.act === 'forget') await sayMoved(release, act.image, writes);
+  if (act.act === 'record' && act.learned) await keep(release, act.learned, writes, settings);
   if (act.act === 'finish') await reportEnd(release, key, reads, writes);
   const again = timesAsked(key, act, settings.unanswered);
   if (again === 0) return undefined;
@@ -180,16 +182,6 @@ async function sayOnWorkloads(
     writes,
   );
   told.set(key, message);
-}
-
-async function sayMoved({ workloads }: Release, image: string, writes: Writes): Promise<void> {
-  const message = `${image} was pushed anew since it was asked: what was learned of it is forgotten, and the next change asks again`;
-  await warnOn(
-    workloads.filter((w) => w.images.includes(image)),
-    'TagMoved',
-    message,
-    writes,
-  );
 }
 
 async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {

@@ -5,6 +5,7 @@ import { nameOf } from '../release/reasons.ts';
 /** Acts that a pod answers by and by; asking again at once would only repeat them. */
 const answeredLater: Act['act'][] = [
   'startProbe',
+  'endStrays',
   'restartProbe',
   'askTriggers',
   'startRunner',

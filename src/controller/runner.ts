@@ -5,27 +5,34 @@
  */
 import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
+import { ownPod } from '../release/ownpods.ts';
 import { dumpPlace } from '../release/places.ts';
-import { isCopy, isOfRun, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
+import { isCopy, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
 import { isForRoom } from '../release/trials.ts';
 import type { ActSettings, Ways } from './acts.ts';
+import { type Making, make } from './making.ts';
 import type { Writes } from './ports.ts';
 
 /** Starts the runner. Throws NoOldPod when nothing with the reverse scripts is left, another error when nothing is admitted. */
-export async function startRunner(release: Release, run: Run, ways: Ways, settings: ActSettings): Promise<void> {
+export async function startRunner(
+  release: Release,
+  run: Run,
+  ways: Ways & Making,
+  settings: ActSettings,
+): Promise<void> {
   const { writes } = ways;
-  const standing = release.pods.find((p) => p.role === 'runner' && !p.terminating && isOfRun(p, run));
-  if (standing) return startIn(standing, release, run, writes, settings);
+  const standing = ownPod(release.pods, run, 'runner');
+  if (standing) return startIn(standing, release, run, ways, settings);
   // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
   const mayLiveIn = release.profile !== 'labelled';
   const living = mayLiveIn ? livingSources(release, run) : [];
   if (mayLiveIn && (release.rules.runner ?? settings.runner) === 'OldPod') {
     const [source] = living;
     if (!source) throw new NoOldPod(run);
-    return source.gated ? copy(source, release, run, ways, settings) : startIn(source, release, run, writes, settings);
+    return source.gated ? copy(source, release, run, ways, settings) : startIn(source, release, run, ways, settings);
   }
   const refused = await copyOne(release, run, ways, settings);
   if (!refused) return;
@@ -39,14 +46,19 @@ export async function startRunner(release: Release, run: Run, ways: Ways, settin
     writes,
     `${what}: the runner lives in pod/${running.name} itself, so the database can't be copied`,
   );
-  return startIn(running, release, run, writes, settings);
+  return startIn(running, release, run, ways, settings);
 }
 
 /** So many different pods are tried: what refuses four of them will refuse all. */
 const mostTries = 4;
 
 /** Makes a copy of the best source that is admitted; else answers why none is, [] when there is none. */
-async function copyOne(release: Release, run: Run, ways: Ways, settings: ActSettings): Promise<string[] | undefined> {
+async function copyOne(
+  release: Release,
+  run: Run,
+  ways: Ways & Making,
+  settings: ActSettings,
+): Promise<string[] | undefined> {
   const { sources, unfit } = copySources(release, run);
   const refused = [...unfit];
   for (const source of sources.slice(0, mostTries)) {
@@ -74,7 +86,7 @@ async function copy(
   source: Pod,
   release: Release,
   run: Run,
-  { reads, writes }: Ways,
+  ways: Ways & Making,
   settings: ActSettings,
 ): Promise<void> {
   const wanted = {
@@ -87,7 +99,8 @@ async function copy(
     template: templateOf(release, source),
     claims: release.claims,
   };
-  await writes.createPod(runnerPod(await wholePod(reads, release.namespace, source), wanted));
+  const pod = runnerPod(await wholePod(ways.reads, release.namespace, source), wanted);
+  await make('runner', pod, release, run, ways);
 }
 
 /** What is copied must be there to its last field. Throws when it went meanwhile: the next look takes another one. */
@@ -97,16 +110,18 @@ async function wholePod(reads: Ways['reads'], namespace: string, { name, uid }: 
   return object;
 }
 
-/** Labelled first: a controller that dies in between finds its choice again. */
+/** Recorded and labelled first: a controller that dies in between finds its choice again, or makes another. */
 async function startIn(
   pod: Pod,
   { namespace }: Release,
   run: Run,
-  writes: Writes,
+  { writes, record }: Making,
   settings: ActSettings,
 ): Promise<void> {
-  if (pod.role !== 'runner')
+  if (pod.role !== 'runner') {
+    await record({ pods: { runner: { name: pod.name, uid: pod.uid, image: pod.image } } });
     await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: runValue(run.name) });
+  }
   try {
     await writes.startDetached(namespace, pod.name, mainContainerOf(pod.object), settings.commands.runner);
   } catch (error) {
@@ -129,7 +144,7 @@ export async function dismiss(pod: Pod, namespace: string, writes: Writes): Prom
 }
 
 /** An event of the run: told once, since the runner stands from then on. */
-async function tell(run: Run, { namespace }: Release, writes: Writes, message: string): Promise<void> {
+async function tell(run: Run, { namespace }: Release, writes: Ways['writes'], message: string): Promise<void> {
   const object = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'Downgrade', namespace, name: run.name, uid: run.uid };
   await writes.event({ object, type: 'Warning', reason: 'RunnerStarting', message });
 }

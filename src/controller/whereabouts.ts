@@ -102,7 +102,9 @@ async function fromInside(reads: Reads, subject: Subject, { asked, now }: Looks,
 
 /** A pod that runs: the runner first, since it stays to the end, then one of the image from before the change. */
 function speakerOf({ pods, workloads }: Subject): { name: string; container: string } | undefined {
-  const running = pods.filter((p) => p.role !== 'probe' && !p.gated && !p.ended && !p.terminating && mainOf(p));
+  const running = pods.filter(
+    (p) => ['airflow', 'runner'].includes(p.role) && !p.gated && !p.ended && !p.terminating && mainOf(p),
+  );
   const before = workloads.flatMap((w) => w.hold?.from ?? []);
   const rank = (p: Pod) => (p.role === 'runner' ? 0 : before.includes(p.image) ? 1 : 2);
   const pod = running.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))[0];

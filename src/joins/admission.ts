@@ -5,17 +5,18 @@ import type { Client } from '../cluster/client.ts';
 import { withoutItsText } from '../cluster/errors.ts';
 import { type Mirror, upToDate } from '../cluster/mirror.ts';
 import { getWorkload } from '../cluster/reads.ts';
+import { imagesBefore } from '../cluster/templates.ts';
 import type { Config } from '../config.ts';
 import { policyFor } from '../release/policy.ts';
 import { activeRun, lastTurned } from '../release/record.ts';
 import { databaseOf } from './database.ts';
-import type { AskRegistry } from './images.ts';
+import type { Registries } from './images.ts';
 import { rightsOf } from './rights.ts';
 
 export interface Views {
   client: Client;
   mirror: Mirror;
-  registry: AskRegistry;
+  registry: Registries;
 }
 
 /** The webhook's ports. `notReady` says why this replica can't judge yet. */
@@ -36,8 +37,10 @@ export function admissionPorts(
     database: (workload, container) => discreet(databaseOf(client, workload, container, databaseMs)),
     run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
     turned: async (namespace, release) => lastTurned(fresh().downgradesIn(namespace), release),
-    learnedImages: async () => fresh().learned(),
-    registry,
+    learnedImages: async (of) => fresh().learned(of),
+    digest: registry.digest,
+    ranBefore: async (workload) => await imagesBefore(client, workload),
+    registry: registry.version,
     policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),
     missingRights: (namespace) => discreet(missingRights(namespace)),
     ownAccount: accountOf(client),

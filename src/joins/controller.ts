@@ -39,7 +39,8 @@ export function controllerReads({ client, mirror, registry }: Views, namespace: 
     database: (workload, container) => databaseOf(client, workload, container, databaseTimeoutMs),
     sessions: (workload, container) => sessionsOf(client, workload, container, databaseTimeoutMs),
     askPod: (of, pod, container) => askPod(client, of, pod, container, askTimeoutMs, program),
-    registry,
+    registry: registry.version,
+    digest: registry.digest,
     missingRights: rightsOf(client),
     policy: async (of) => policyFor(upToDate(mirror).policies(), mirror.labelsOf(of)),
     policyNow: async (of) => policyFor(...(await Promise.all([reads.policies(), reads.namespaceLabels(of)]))),
@@ -105,6 +106,7 @@ export function runController(
     examined: new Map(),
     asked: new Map(),
     tried: new Map(),
+    ran: new Set<string>(),
   };
   const loop = startLoop({
     reconcile: (key) => reconcile(key, reads, writes, settings),

@@ -6,10 +6,10 @@ import { pullSecretsOf } from '../cluster/reads.ts';
 import type { Config } from '../config.ts';
 import { cachedImages } from '../registry/cache.ts';
 import { credentialsFor } from '../registry/credentials.ts';
-import { readImage } from '../registry/read.ts';
+import { type ReadOptions, readDigest, readImage } from '../registry/read.ts';
 import { placeOf } from '../registry/reference.ts';
 import { Unreadable } from '../registry/unreadable.ts';
-import type { RegistryAnswer } from '../release/images.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
 import type { WorkloadObject } from '../release/objects.ts';
 
 /** A tag may be pushed anew; what it named is believed for this long. */
@@ -20,13 +20,30 @@ const failureTtlMs = 10_000;
 const timeoutMs = 10_000;
 
 /** Asks an image's registry for a stored workload. Never throws: what can't be told is unknown. */
-export type AskRegistry = (image: string, workload: WorkloadObject, signal?: AbortSignal) => Promise<RegistryAnswer>;
+type Ask<T> = (image: string, workload: WorkloadObject, signal?: AbortSignal) => Promise<T | { unknown: string }>;
 
-/** Reads and keeps images' configs. The CA file is read once, at start; throws when there is none. */
-export function registryOf(client: Client, config: Config): AskRegistry {
+export interface Registries {
+  /** Which Airflow is in an image. */
+  version: Ask<RegistryAnswer>;
+  /** Which image a name has now. */
+  digest: Ask<DigestAnswer>;
+}
+
+/** Reads and keeps images' configs and digests. The CA file is read once, at start; throws when there is none. */
+export function registryOf(client: Client, config: Config): Registries {
   const ca = config.registryCa ? readFileSync(config.registryCa, 'utf8') : undefined;
-  const now = () => performance.now();
-  const read = cachedImages(readImage, { entries: 500, ttlMs, failureTtlMs, now });
+  const keeping = { entries: 500, ttlMs, failureTtlMs, now: () => performance.now() };
+  const asking = { client, config, ca };
+  return {
+    version: askBy(cachedImages(readImage, keeping), asking),
+    digest: askBy(cachedImages(readDigest, keeping), asking),
+  };
+}
+
+function askBy<T extends object>(
+  read: (image: string, options: ReadOptions) => Promise<T | { unknown: string }>,
+  { client, config, ca }: { client: Client; config: Config; ca: string | undefined },
+): Ask<T> {
   return async (image, workload, signal) => {
     if (!mayDial(image, workload))
       return {

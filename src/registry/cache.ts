@@ -1,5 +1,5 @@
 /** What was read of images, kept for a while, so that many reviews of one image ask its registry once. */
-import type { ImageRead, ReadOptions } from './read.ts';
+import type { ReadOptions } from './read.ts';
 
 export interface Keeping {
   /** How many images at most; the one longest unused goes first. */
@@ -12,10 +12,14 @@ export interface Keeping {
   now: () => number;
 }
 
-type Read = (image: string, options: ReadOptions) => Promise<ImageRead>;
+type Read<T> = (image: string, options: ReadOptions) => Promise<T | Unknown>;
 
-interface Kept {
-  result: ImageRead;
+interface Unknown {
+  unknown: string;
+}
+
+interface Kept<T> {
+  result: T | Unknown;
   until: number;
 }
 
@@ -24,9 +28,9 @@ interface Kept {
  * reading; each waits no longer than its own `timeoutMs` and `signal`, while the reading goes on to its end and is kept.
  * What throws is not kept.
  */
-export function cachedImages(read: Read, keeping: Keeping): Read {
-  const kept = new Map<string, Kept>();
-  const under = new Map<string, Promise<ImageRead>>();
+export function cachedImages<T extends object>(read: Read<T>, keeping: Keeping): Read<T> {
+  const kept = new Map<string, Kept<T>>();
+  const under = new Map<string, Promise<T | Unknown>>();
 
   const start = async (key: string, image: string, options: ReadOptions) => {
     try {
@@ -59,13 +63,13 @@ function keyOf(image: string, { credentials, platform }: ReadOptions): string {
   return JSON.stringify([image, who, platform?.os, platform?.architecture]);
 }
 
-function lifeOf(image: string, result: ImageRead, { ttlMs, failureTtlMs }: Keeping): number {
+function lifeOf(image: string, result: object, { ttlMs, failureTtlMs }: Keeping): number {
   if ('unknown' in result) return failureTtlMs;
   return image.includes('@') ? Number.POSITIVE_INFINITY : ttlMs;
 }
 
 /** Puts an entry last, which is where the newest are, and lets the oldest go. */
-function keep(kept: Map<string, Kept>, key: string, entry: Kept, most: number): void {
+function keep<T>(kept: Map<string, Kept<T>>, key: string, entry: Kept<T>, most: number): void {
   kept.delete(key);
   kept.set(key, entry);
   for (const oldest of kept.keys()) {
@@ -74,8 +78,8 @@ function keep(kept: Map<string, Kept>, key: string, entry: Kept, most: number): 
   }
 }
 
-async function within(reading: Promise<ImageRead>, { timeoutMs, signal }: ReadOptions): Promise<ImageRead> {
-  const waiting = Promise.withResolvers<ImageRead>();
+async function within<T>(reading: Promise<T>, { timeoutMs, signal }: ReadOptions): Promise<T | Unknown> {
+  const waiting = Promise.withResolvers<Unknown>();
   const stop = () => waiting.resolve({ unknown: 'the reading was given up' });
   const timer = setTimeout(
     () => waiting.resolve({ unknown: `no answer within ${Math.round(timeoutMs)} ms` }),

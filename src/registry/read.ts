@@ -34,6 +34,9 @@ export interface ReadOptions extends Limits {
 /** `digest` is that of what the reference names, so an index's where there is one: what a pod's imageID ends in. */
 export type ImageRead = { version: string; from: 'label' | 'env'; digest: string } | { unknown: string };
 
+/** As in ImageRead: what a pod's imageID ends in. */
+export type DigestRead = { digest: string } | { unknown: string };
+
 const manifestBytes = 4 * 1024 * 1024;
 const configBytes = 8 * 1024 * 1024;
 
@@ -42,15 +45,36 @@ const configBytes = 8 * 1024 * 1024;
  * secret. Whoever calls decides that this host may be dialled: the image's name does.
  */
 export async function readImage(image: string, options: ReadOptions): Promise<ImageRead> {
+  return await reading(image, options, (fetch, place) => readFrom(fetch, place, options.platform ?? { os: 'linux' }));
+}
+
+/**
+ * Reads which image a name has now, by one HEAD, which registries don't count as a pull. A name with a digest has that one,
+ * and nobody is asked. Throws as little as readImage.
+ */
+export async function readDigest(image: string, options: ReadOptions): Promise<DigestRead> {
+  return await reading<DigestRead>(image, options, async (fetch, { reference, digest }) => {
+    if (digest) return { digest };
+    const accept = [...indexTypes, ...manifestTypes];
+    const told = (await fetch(`manifests/${reference}`, accept, manifestBytes, 'HEAD')).headers[
+      'docker-content-digest'
+    ];
+    // Not all registries say it, and it must be one that a pod's imageID can have.
+    if (typeof told === 'string' && /^sha256:[0-9a-f]{64}$/.test(told)) return { digest: told };
+    return { digest: (await manifestAt(fetch, reference, undefined)).digest };
+  });
+}
+
+async function reading<T>(
+  image: string,
+  options: ReadOptions,
+  read: (fetch: Fetch, place: Place) => Promise<T>,
+): Promise<T | { unknown: string }> {
   try {
     const place = placeOf(image);
     const reach = openReach(options);
     try {
-      return await readFrom(
-        repositoryAt(reach, place, options.credentials),
-        place,
-        options.platform ?? { os: 'linux' },
-      );
+      return await read(repositoryAt(reach, place, options.credentials), place);
     } finally {
       reach.close();
     }
@@ -60,8 +84,8 @@ export async function readImage(image: string, options: ReadOptions): Promise<Im
   }
 }
 
-/** GETs a document of one repository, whatever it takes to be let in. */
-type Fetch = (path: string, accept: readonly string[], limitBytes: number) => Promise<Answer>;
+/** Asks for a document of one repository (GET, if nothing else), whatever it takes to be let in. */
+type Fetch = (path: string, accept: readonly string[], limitBytes: number, method?: 'GET' | 'HEAD') => Promise<Answer>;
 
 async function readFrom(fetch: Fetch, place: Place, platform: Platform): Promise<ImageRead> {
   const top = await manifestAt(fetch, place.reference, place.digest);
@@ -97,20 +121,20 @@ function repositoryAt(reach: Reach, place: Place, credentials: readonly Credenti
   if (!root) throw new Unreadable('its name is no image reference');
   let authorization: string | undefined;
 
-  const once = (path: string, accept: readonly string[], limitBytes: number) => {
+  const once: Fetch = (path, accept, limitBytes, method) => {
     const headers = { accept: accept.join(', '), ...(authorization ? { authorization } : {}) };
-    return get(reach, new URL(path, root), headers, limitBytes);
+    return get(reach, new URL(path, root), headers, limitBytes, method);
   };
 
-  return async (path, accept, limitBytes) => {
-    let answer = await once(path, accept, limitBytes);
+  return async (path, accept, limitBytes, method) => {
+    let answer = await once(path, accept, limitBytes, method);
     const challenge = challengeFor(answer, root);
     if (!challenge) return expected(answer, place, credentials.length);
     // Nobody's login comes last: an old pull secret must not hide a public image.
     for (const credential of [...credentials, undefined]) {
       authorization = await authorizationFor(reach, challenge, { repository: place.repository, insecure }, credential);
       if (!authorization) continue;
-      const tried = await once(path, accept, limitBytes);
+      const tried = await once(path, accept, limitBytes, method);
       // A registry may hide from one login what it shows to another; the highest of these says most.
       const refused = [401, 403, 404].includes(tried.status);
       if (!refused || (tried.status > answer.status && (credential || credentials.length === 0))) answer = tried;

@@ -82,7 +82,7 @@ const redirects = new Set([301, 302, 303, 307, 308]);
 const mostRedirects = 5;
 
 /**
- * GETs, following redirects. The Authorization goes to the first origin alone: once another is met it is gone for good.
+ * Asks (GET, unless `method` says otherwise), following redirects. The Authorization goes to the first origin alone: once another is met it is gone for good.
  * Throws Unreadable for whatever the world does, a body over `limitBytes` among it.
  */
 export async function get(
@@ -90,11 +90,12 @@ export async function get(
   from: URL,
   headers: Record<string, string>,
   limitBytes: number,
+  method: 'GET' | 'HEAD' = 'GET',
 ): Promise<Answer> {
   let url = from;
   let sent = headers;
   for (let hop = 0; hop <= mostRedirects; hop++) {
-    const answer = await ask(reach, url, { method: 'GET', headers: sent }, limitBytes);
+    const answer = await ask(reach, url, { method, headers: sent }, limitBytes);
     if (!redirects.has(answer.status)) return answer;
     const next = targetOf(answer);
     if (next.origin !== url.origin) {

@@ -1,4 +1,5 @@
 /** A tag can be pushed anew: the digests that kubelet reports for running pods tell whether it still is what was asked. */
+import { parseImage } from './images.ts';
 import { mainContainerOf } from './maincontainer.ts';
 import { databaseContainers } from './profiles.ts';
 import type { ImageKnowledge, Pod } from './release.ts';
@@ -25,16 +26,23 @@ export function runningDigests(pods: readonly Pod[]): Map<string, string> {
   return digests;
 }
 
-/** What was learned by this name or, where pods run another digest by now, by that digest. */
+/**
+ * What was learned of the image that a name means: the one of its own digest, else of the digest that the name is known to
+ * have now. A name alone proves nothing, since it can be pushed anew.
+ */
 export function learnedOf(
   image: string,
-  learned: Readonly<Record<string, ImageKnowledge>>,
+  learned: readonly ImageKnowledge[],
   digest: string | undefined,
 ): ImageKnowledge | undefined {
-  const told = Object.hasOwn(learned, image) ? learned[image] : undefined;
-  if (!digest || !told || !isMoved(told, digest)) return told;
-  const same = Object.values(learned).find((other) => digestOf(other.imageID) === digest);
+  const wanted = parseImage(image).digest ?? digest;
+  const same = wanted === undefined ? undefined : learned.find((other) => digestOf(other.imageID) === wanted);
   return same && { ...same, image };
+}
+
+/** Whether anything was learned by this name, so that it is worth asking which image the name has now. */
+export function isLearned(image: string, learned: readonly ImageKnowledge[]): boolean {
+  return learned.some((one) => one.image === image);
 }
 
 /** True when what was asked is certainly another image than the one that runs under its name. */

@@ -54,7 +54,7 @@ export function drain(release: Release): Act | undefined {
   const migration = migrationIn(release);
   if (migration) return { act: 'wait', ...migration };
   if (release.runner.state === 'ready' && inService(release)) return { act: 'isolateRunner' };
-  const running = release.pods.filter((p) => p.role === 'airflow' && !p.gated && !p.ended);
+  const running = release.pods.filter((p) => ['airflow', 'stray'].includes(p.role) && !p.gated && !p.ended);
   if (running.length === 0) return undefined;
   const wave = Math.min(...running.map((p) => waveOf(p.component)));
   const due = running.filter((p) => waveOf(p.component) === wave && !p.terminating);

@@ -3,7 +3,7 @@
  * Airflow's own: mycompany/airflow:2.1.0 may be the company's own number.
  */
 import { compare, explain } from '@renovatebot/pep440';
-import { headOf } from './heads.ts';
+import { compareRevisions, headOf } from './heads.ts';
 import type { ImageKnowledge, ImageUnknown } from './release.ts';
 
 export interface ImageReference {
@@ -49,13 +49,16 @@ export type RegistryAnswer =
   | { unknown: string }
   | undefined;
 
+/** The digest that a name has in its registry now, or why it can't be told; undefined: not asked. */
+export type DigestAnswer = { digest: string } | { unknown: string } | undefined;
+
 export interface ImageSources {
-  /** What the image told when it was run. */
+  /** What the very image that is meant told when it was run (learnedOf). */
   learned: ImageKnowledge | undefined;
   registry?: RegistryAnswer;
   /** Airflow's own repositories. */
   repositories: readonly string[];
-  /** The annotation downdraft.dev/airflow-version. */
+  /** The annotation downdraft.dev/airflow-version: a person's word, by which nothing is let through (judge). */
   declared: string | undefined;
 }
 
@@ -74,6 +77,8 @@ export function knowImage(
   image: string,
   { learned, registry, repositories, declared }: ImageSources,
 ): ImageKnowledge | ImageUnknown {
+  const contradiction = learned && contradictionOf(learned, repositories);
+  if (contradiction) return unknown(image, contradiction);
   if (learned) return learned;
   const said: [ImageKnowledge['source'], string, string][] = [];
   const tagged = versionInName(image, repositories);
@@ -88,6 +93,25 @@ export function knowImage(
   const other = others.find(([, version]) => !sameRelease(version, first[1]));
   if (other) return unknown(image, `${first[2]} says ${first[1]} and ${other[2]} says ${other[1]}`);
   return { image, source: first[0], version: first[1], coreHead: headOf(first[1]) };
+}
+
+/**
+ * Of one of Airflow's own repositories both the tag and the table tell what is in an image. One that says otherwise when it
+ * is run is not what it is called, or its pod was made to say so.
+ */
+export function contradictionOf(told: ImageKnowledge, repositories: readonly string[]): string | undefined {
+  const tagged = versionInName(told.image, repositories);
+  const head = tagged === undefined ? undefined : headOf(tagged);
+  if (tagged === undefined || head === undefined) return undefined;
+  const at = told.coreHead;
+  if (sameRelease(told.version, tagged) && at !== undefined && compareRevisions(at, head) === 'same') return undefined;
+  const said = `${told.version}${at === undefined ? '' : ` and needs ${at}`}`;
+  return `when it was run it said that it is ${said}, and Airflow ${tagged}, as its tag calls it, needs ${head}`;
+}
+
+/** True when the image itself or its maker says what it is: enough to go on by. */
+export function isCertain(known: ImageKnowledge | ImageUnknown | undefined): known is ImageKnowledge {
+  return known !== undefined && known.source !== 'unknown' && known.source !== 'annotation';
 }
 
 /** 3.1.8+company and 3.1.8 are one release with one schema. */

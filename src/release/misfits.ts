@@ -3,6 +3,7 @@
  * labels) is anyone's word: only what is certainly of this release and of the other version ends; the rest waits behind
  * its own gate and is let go when the release's gate opens.
  */
+import { isCertain } from './images.ts';
 import type { JobObject } from './objects.ts';
 import { recognize, selectorOf } from './profiles.ts';
 import type { Reason } from './reasons.ts';
@@ -17,7 +18,7 @@ type Seen = Pick<Release, 'namespace' | 'name' | 'images' | 'database'>;
 /** Whether a pod's image certainly needs another schema than the database has. */
 export function isOfOtherVersion({ namespace, name: release, images, database }: Seen, pod: Pod): boolean {
   const image = Object.hasOwn(images, pod.image) ? images[pod.image] : undefined;
-  if (!image || image.source === 'unknown') return false;
+  if (!isCertain(image)) return false;
   const workload = { kind: 'Pod', namespace, name: pod.name, release };
   return certain.includes(judge({ workload, image, database, run: undefined }).reason);
 }

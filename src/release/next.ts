@@ -31,18 +31,18 @@ export type Act =
   | { act: 'rest' }
   | { act: 'wait'; reason: WaitReason; message: string }
   | { act: 'startRun'; to: string }
-  | { act: 'record'; status: Partial<RunStatus> }
+  /** `learned` is kept for later changes, too, where that can be done: nothing of this run waits for it. */
+  | { act: 'record'; status: Partial<RunStatus>; learned?: ImageKnowledge }
   | { act: 'startProbe' }
   | { act: 'restartProbe' }
   | { act: 'askTriggers'; triggers: AskedTrigger[] }
-  | { act: 'learn'; knowledge: ImageKnowledge }
-  | { act: 'forget'; image: string }
   | { act: 'hold'; workload: Workload }
   | { act: 'startRunner' }
   | { act: 'restartRunner' }
   | { act: 'createGate' }
   | { act: 'deleteGate' }
   | { act: 'endPods'; pods: Pod[] }
+  | { act: 'endStrays'; pods: Pod[] }
   | { act: 'isolateRunner' }
   | { act: 'lookAgain'; mark: string }
   | { act: 'order'; part: Part }
@@ -56,9 +56,11 @@ export type Act =
   | { act: 'deleteRecord'; surplus: Surplus }
   | { act: 'finish'; outcome: NonNullable<RunStatus['outcome']> };
 
-/** Decides the next act for one release. */
+/** Decides the next act for one release. Pods that only pretend to be ours are ended first, whatever is under way. */
 export function next(release: Release): Act {
-  const { run, moved } = release;
+  const { run } = release;
+  const strays = run ? release.pods.filter((p) => p.role === 'stray' && !p.terminating) : [];
+  if (strays.length > 0) return { act: 'endStrays', pods: strays };
   const held = release.workloads.filter((w) => w.hold);
   const back = run && returning(release, run);
   if (back) return back;
@@ -66,7 +68,6 @@ export function next(release: Release): Act {
   if (run && schemaStartedAt && !verifiedAt && !returnedAt) return reversing(release, run);
   const unknown = waitForPolicy(release);
   if (unknown) return opened(release, unknown);
-  if (moved.length > 0) return { act: 'forget', image: moved[0]! };
   const loose = release.workloads.find((w) => !w.hold && certainlyTooOld(release, w));
   if (loose) return { act: 'hold', workload: loose };
   if (!run && held.length > 0) return begin(release, held);

@@ -6,6 +6,8 @@ import { newerSince } from './age.ts';
 import { failedWays } from './backing.ts';
 import { failedTries, isMade } from './backup.ts';
 import { approvalInWords, consentOf } from './consent.ts';
+import { digestOf, runningDigests } from './digests.ts';
+import { isCertain } from './images.ts';
 import { keptBack } from './keptback.ts';
 import { migrationIn } from './migrating.ts';
 import type { Act } from './next.ts';
@@ -17,7 +19,7 @@ import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './
 import { tidyGate } from './resuming.ts';
 import { replacing, same } from './same.ts';
 import { unadmitted } from './trials.ts';
-import { unasked, withAnswers } from './triggers.ts';
+import { answersTo, unasked, withAnswers } from './triggers.ts';
 import type { WaitReason } from './waits.ts';
 
 /** The next act of planning; undefined when the plan stands and can be carried out. */
@@ -33,16 +35,20 @@ export function planning(release: Release, run: Run): Act | undefined {
   );
 }
 
-/** What the running image enforces is worth keeping: it tells at once that going back to it is harmless. */
-function learnRunning({ runner, images, workloads }: Release, run: Run): Act | undefined {
-  if (runner.state !== 'ready') return undefined;
+/**
+ * What the running image is, said by the runner. It is kept by the name that its digest runs under: components of one
+ * release may have images of their own, and only one of them was asked.
+ */
+function learnRunning({ runner, pods, workloads }: Release, run: Run): Act | undefined {
+  if (runner.state !== 'ready' || run.status.from?.version !== undefined) return undefined;
   const { imageID, inspection } = runner;
   // The copy names its image by digest; people, and the next change, name it as the workload did.
   const image = workloads.find((w) => w.hold?.from)?.hold?.from ?? runner.image;
   const from = { image, ...(imageID ? { imageID } : {}), version: inspection.airflowVersion };
-  if (run.status.from?.version === undefined) return { act: 'record', status: { from } };
-  if (images[image]?.source === 'probe') return undefined;
-  return { act: 'learn', knowledge: knowledgeOf(inspection, image, imageID) };
+  const digest = digestOf(imageID);
+  const [asked = runner.image] =
+    [...runningDigests(pods)].find(([, runs]) => digest !== undefined && runs === digest) ?? [];
+  return { act: 'record', status: { from }, learned: knowledgeOf(inspection, asked, imageID) };
 }
 
 /** Kubernetes' history, read once: what is asked for now will be in it soon. */
@@ -51,13 +57,13 @@ function learnAge({ rollouts }: Release, { status: { from, target, newerSince: k
   return { act: 'record', status: { newerSince: newerSince(rollouts, from.image, target.version) } };
 }
 
-function askTarget({ probe, images }: Release, run: Run): Act | undefined {
+function askTarget({ probe }: Release, run: Run): Act | undefined {
   if (run.status.target) return undefined;
   if (probe.state === 'absent') return { act: 'startProbe' };
   if (probe.state === 'told') {
-    if (images[run.to]?.source !== 'probe') return { act: 'learn', knowledge: probe.knowledge };
-    const keys = probe.fernetKeys ? { targetKeys: probe.fernetKeys } : {};
-    return { act: 'record', status: { target: probe.knowledge, toVersion: probe.knowledge.version, ...keys } };
+    const { knowledge, fernetKeys } = probe;
+    const keys = fernetKeys ? { targetKeys: fernetKeys } : {};
+    return { act: 'record', status: { target: knowledge, toVersion: knowledge.version, ...keys }, learned: knowledge };
   }
   return undefined;
 }
@@ -105,7 +111,10 @@ function askTriggers({ runner, triggers, now }: Release, run: Run): Act | undefi
     return { act: 'record', status: { triggers: withAnswers(known, given) } };
   };
   if (triggers.state === 'absent') return { act: 'askTriggers', triggers: open };
-  if (triggers.state === 'told') return { act: 'record', status: { triggers: withAnswers(known, triggers.takeUps) } };
+  if (triggers.state === 'told') {
+    const answers = withAnswers(known, answersTo(open, triggers.takeUps));
+    return { act: 'record', status: { triggers: answers } };
+  }
   if (triggers.state === 'failed') return notKnown(triggers.message);
   const waited = (now.getTime() - Date.parse(triggers.since)) / 1000;
   if (waited > triggersPatienceSeconds) return notKnown(triggers.message);
@@ -174,7 +183,7 @@ function forbidden({ namespace }: Release): Plan['blockers'][number] {
 function asksFor({ images }: Release, workload: Workload, target: ImageKnowledge): boolean {
   if (workload.image === target.image) return true;
   const known = images[workload.image];
-  return known !== undefined && known.source !== 'unknown' && known.coreHead === target.coreHead;
+  return isCertain(known) && known.coreHead === target.coreHead;
 }
 
 /** The old version writes again from here on: a copy that was made is not that database any more. */

@@ -64,11 +64,6 @@ export function runValue(run: string): string {
   return partOfName(run, 63);
 }
 
-/** Whether a pod was made or chosen for this run. */
-export function isOfRun({ object }: Pod, run: Run): boolean {
-  return object.metadata.labels?.[runLabel] === runValue(run.name);
-}
-
 /** The name of the probe's pod. */
 export function probeName(run: string): string {
   return `${runValue(run)}-probe`;

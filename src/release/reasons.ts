@@ -64,6 +64,8 @@ export const reasons = {
   OtherDatabase: ['run', 'the workloads name another database than the one that the old pods use'],
   PolicyUnknown: ['run', 'what the DowngradePolicies say is not known just now: nothing is begun until it is'],
   TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
+  PodNotOurs: ['run', 'a pod has a name or labels of ours and was not made for the run: it is not believed (an event)'],
+  NotKept: ['run', 'what an image said could not be kept for later changes (an event of the workload)'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
   Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],
   GateNotProven: ['run', 'that every new pod of the release would be gated can not be proved: no pod is ended'],

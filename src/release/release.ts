@@ -5,6 +5,7 @@
  */
 import type { Rollout } from './age.ts';
 import type { Inspection, Progress } from './inspection.ts';
+import type { Learned } from './keeping.ts';
 import type { JobObject, PodObject, PodTemplate, WorkloadObject } from './objects.ts';
 import type { Patience, ServerActivity } from './pace.ts';
 import type { Outlook } from './places.ts';
@@ -16,7 +17,10 @@ import type { BackupObject } from './snapshots.ts';
 import type { Admission } from './trials.ts';
 import type { TakeUp } from './triggers.ts';
 
-/** What is known of an Airflow image. `source` says how; a probe has run the image, the others have only read its name. */
+/**
+ * What is known of an Airflow image. `source` says how: a probe has run the image, tag and registry are its maker's word, an
+ * annotation is that of whoever wrote it.
+ */
 export interface ImageKnowledge {
   image: string;
   source: 'probe' | 'tag' | 'registry' | 'annotation';
@@ -27,6 +31,8 @@ export interface ImageKnowledge {
   managers?: ManagerHead[];
   /** Kubelet's digest of what was probed. */
   imageID?: string;
+  /** It was asked for the very change that is judged, so which providers it enforces is as the configuration says now. */
+  fresh?: true;
 }
 
 /** Not knowing is a result of its own: never a direction. */
@@ -120,7 +126,8 @@ export interface Pod {
   terminating: boolean;
   /** Succeeded or Failed: it will not run again. */
   ended: boolean;
-  role: 'airflow' | 'runner' | 'probe';
+  /** `stray`: it says that it is our runner or probe, and is none that was made for the run. */
+  role: 'airflow' | 'runner' | 'probe' | 'stray';
   object: PodObject;
 }
 
@@ -142,7 +149,9 @@ export interface Release {
   database: DatabaseState;
   images: Record<string, ImageKnowledge | ImageUnknown>;
   /** Images of which pods run another digest than the one that was asked. */
-  moved: string[];
+  moved: ImageKnowledge[];
+  /** What was learned for this release and is of use now. */
+  used: Learned[];
   run: Run | undefined;
   /** Names of its runs that are over. */
   past: readonly string[];

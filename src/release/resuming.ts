@@ -82,13 +82,21 @@ function podFits(release: Release, pod: Pod): boolean {
   const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
   const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
   // What a workload asks for that is held no longer was let through, also where nobody is left who could be asked.
-  const from = release.workloads.find((w) => !w.hold && w.image === pod.image)?.image;
+  const letGo = release.workloads.some((w) => !w.hold && w.image === pod.image);
+  const from = letGo || ranBefore(release, pod) ? pod.image : undefined;
   const verdict = judge({ workload, image, database: release.database, run: release.run, from });
   const idle = !release.run && release.workloads.every((w) => !w.hold);
   // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
   if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return true;
   if (verdict.verdict !== 'allow') return false;
-  return verdict.reason === 'Fits' || release.workloads.some((w) => w.image === pod.image);
+  return ['Fits', 'Restored'].includes(verdict.reason) || release.workloads.some((w) => w.image === pod.image);
+}
+
+/** An old pod that comes back before anything was changed, or after all was brought back, is what ran here already. */
+function ranBefore({ workloads, run }: Release, { image, owner }: Pod): boolean {
+  const { schemaStartedAt, returnedAt } = run?.status ?? {};
+  if (schemaStartedAt && !returnedAt) return false;
+  return workloads.some((w) => w.kind === owner?.kind && w.name === owner.name && w.hold?.from === image);
 }
 
 function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outcome']> {

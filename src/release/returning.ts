@@ -7,6 +7,7 @@
 import { hasCopy } from './backup.ts';
 import { drain } from './draining.ts';
 import { failing, mayPass } from './failing.ts';
+import { isCertain } from './images.ts';
 import type { Act } from './next.ts';
 import { bringRunner, partName, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
@@ -42,7 +43,7 @@ function isWithdrawn({ workloads, images }: Release, run: Run): boolean {
   const core = run.status.before?.alembic_version?.[0];
   const isBack = ({ image, hold }: Workload) => {
     const known = images[image];
-    const same = known !== undefined && known.source !== 'unknown' && known.coreHead === core && core !== undefined;
+    const same = isCertain(known) && known.coreHead === core && core !== undefined;
     return image !== run.to && (image === run.status.from?.image || image === hold?.from || same);
   };
   return workloads.length > 0 && workloads.every(isBack);

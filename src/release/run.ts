@@ -1,6 +1,7 @@
 /** A run: one Downgrade object in our words, and what its record keeps. */
 import type { NewerSince } from './age.ts';
 import type { Plan, Progress } from './inspection.ts';
+import type { OwnPod, PodPart } from './ownpods.ts';
 import type { DumpPlace } from './places.ts';
 import type { ImageKnowledge } from './release.ts';
 import type { BackupWay, Rules } from './rules.ts';
@@ -43,6 +44,10 @@ export interface RunStatus {
   /** Image, digest and version that ran when the change was held. */
   from?: { image: string; imageID?: string; version?: string };
   toVersion?: string;
+  /** The pods that were made for this run; no other is believed. */
+  pods?: Partial<Record<PodPart, OwnPod>>;
+  /** Ends the names of further pods, once somebody else's had the name of one of ours. */
+  podMark?: string;
   /** What the probe learned of the target image, in this run. */
   target?: ImageKnowledge;
   /** What the target said of the triggers that it was asked about, in this run. */

@@ -49,6 +49,11 @@ export function unasked(waiting: readonly WaitingTrigger[] = [], known: readonly
   });
 }
 
+/** One answer for each question, whatever was said beside: what was asked and not answered is not known. */
+export function answersTo(asked: readonly AskedTrigger[], said: readonly TakeUp[]): TakeUp[] {
+  return asked.map((one) => answerTo(one, said) ?? { ...one, notKnown: 'the image gave no answer to it' });
+}
+
 /** The answers so far with those that came; of two about the same thing the earlier stays. */
 export function withAnswers(known: readonly TakeUp[] = [], came: readonly TakeUp[] = []): TakeUp[] {
   return [...known, ...came.filter((one) => !answerTo(one, known))];

@@ -1,5 +1,6 @@
 /** What may be asked for while a run's schema step is under way, and after one that was turned round. */
 import { coreTable, headOf } from './heads.ts';
+import { isCertain } from './images.ts';
 import { nameOf } from './reasons.ts';
 import type { Run } from './run.ts';
 import type { Question, Verdict } from './verdict.ts';
@@ -27,7 +28,8 @@ export function withdrawnTooLate(question: Question): Verdict | undefined {
 /** The image that ran before, or one that needs the same schema. */
 function isFromBefore({ image, from }: Question, { status }: Run): boolean {
   if (image.image === status.from?.image || image.image === from) return true;
-  const needs = image.source === 'unknown' ? undefined : (image.coreHead ?? headOf(image.version));
+  if (!isCertain(image)) return false;
+  const needs = image.coreHead ?? headOf(image.version);
   return needs !== undefined && needs === status.before?.[coreTable]?.[0];
 }
 

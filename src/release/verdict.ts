@@ -12,6 +12,7 @@ import {
   headOf,
   isLowestProviderRevision,
   lowestSupported,
+  managerOf,
 } from './heads.ts';
 import { nameOf, type Reason } from './reasons.ts';
 import type { Turned } from './record.ts';
@@ -21,7 +22,7 @@ import { isBelow } from './versions.ts';
 
 export type Verdict =
   | { verdict: 'allow'; reason: Reason }
-  | { verdict: 'hold' | 'deny'; reason: Reason; message: string; advice?: string };
+  | { verdict: 'hold' | 'deny'; reason: Reason; message: string };
 
 /** What is asked: this workload with this image, on this database, while this run (if any) is under way. */
 export interface Question {
@@ -51,7 +52,16 @@ export function judge(question: Question): Verdict {
   return verdicts.reduce((worst, verdict) => (rank[verdict.verdict] < rank[worst.verdict] ? verdict : worst));
 }
 
+/** An annotation is anyone's word, and stays when the image is changed: it may hold or refuse, and lets nothing through. */
 function judgeOne(question: Question): Verdict {
+  const verdict = judgeKnown(question);
+  const { image } = question;
+  if (image.source !== 'annotation' || !['Fits', 'Upgrade'].includes(verdict.reason)) return verdict;
+  const why = `only the annotation downdraft.dev/airflow-version says that it is ${image.version}`;
+  return judgeKnown({ ...question, image: { image: image.image, source: 'unknown', why } });
+}
+
+function judgeKnown(question: Question): Verdict {
   const { database, image } = question;
   const early = withdrawnTooLate(question) ?? turnedRound(question) ?? elsewhere(question) ?? unreadable(question);
   if (early) return early;
@@ -134,7 +144,6 @@ function unknownImage({ workload }: Question, image: ImageUnknown, core: string)
     verdict: 'hold',
     reason: 'ImageUnknown',
     message: `${nameOf(workload)}: the Airflow in ${image.image} is not known (${image.why}); the database is at ${describeRevision(core)}`,
-    advice: 'to be faster, annotate downdraft.dev/airflow-version',
   };
 }
 
@@ -203,13 +212,35 @@ function compareProvider(
     };
   }
   const needed = image.managers.find((m) => m.versionTable === table)?.heads[0];
-  if (needed === undefined || needed === revision) return undefined;
+  if (needed === undefined) return notAmong(question, image, table, revision);
+  if (needed === revision) return undefined;
   if (compareProviderRevisions(table, revision, needed) === 'behind') return undefined;
   return {
     verdict: 'hold',
     reason: 'ProviderAhead',
     message: `${nameOf(workload)}: ${table} is at ${revision}, image ${image.version} needs ${needed}`,
   };
+}
+
+/** Which providers an image enforces is configuration: one that it did not enforce when it was asked, it may enforce by now. */
+function notAmong(
+  question: Question,
+  { fresh, image, version }: ImageKnowledge,
+  table: string,
+  revision: string,
+): Verdict | undefined {
+  if (fresh || !couldEnforce(table, version) || isLowestProviderRevision(table, revision)) return undefined;
+  if (isRestored(question)) return restored;
+  return {
+    verdict: 'hold',
+    reason: 'ImageUnknown',
+    message: `${nameOf(question.workload)}: ${table} is at ${revision}, and whether ${tagOf(image)} enforces it depends on the configuration of now; downdraft asks the image`,
+  };
+}
+
+/** From 3.0 on an image enforces what it is configured to; which managers there are is in the table. */
+function couldEnforce(table: string, version: string): boolean {
+  return managerOf(table) !== undefined && !isBelow(version, '3.0.0.dev0');
 }
 
 function tagOf(image: string): string {

@@ -4,6 +4,7 @@
  */
 import type { Ports } from '../../src/admission/ports.ts';
 import { makeShelf } from '../../src/cluster/shelf.ts';
+import { digestOf } from '../../src/release/digests.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { policyFor } from '../../src/release/policy.ts';
 import { activeRun, lastTurned } from '../../src/release/record.ts';
@@ -51,7 +52,7 @@ export function benchPorts(database?: Ports['database']): Ports {
   for (let at = 0; at < releaseCount; at++)
     for (const component of Object.keys(components) as (keyof typeof components)[])
       shelf.put(storedWorkload(at, component), 'ADDED', 'tier=airflow');
-  const learned = Object.fromEntries((['3.2.1', '3.1.8'] as const).map((v) => [`apache/airflow:${v}`, makeImage(v)]));
+  const learned = (['3.2.1', '3.1.8'] as const).map((v) => makeImage(v));
   const policies = [
     makePolicy({ name: 'production', mode: 'Deny', selector: { matchLabels: { stage: 'production' } } }),
   ];
@@ -63,6 +64,8 @@ export function benchPorts(database?: Ports['database']): Ports {
     turned: async (_, release) => lastTurned([], release),
     learnedImages: async () => learned,
     registry: async () => undefined,
+    digest: async (image) => ({ digest: digestOf(learned.find((one) => one.image === image)?.imageID) ?? '' }),
+    ranBefore: async () => [],
     policy: async () => policyFor(policies, { stage: 'test' }),
     missingRights: async () => [],
     ownAccount: async () => 'system:serviceaccount:downdraft:downdraft',

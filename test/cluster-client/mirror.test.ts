@@ -106,11 +106,19 @@ describe('the mirror', () => {
   });
 
   it('tells learned images, and their end', async () => {
-    await learnImage(client, 'air', makeImage('3.1.8'));
-    await told('the image', () => mirror.learned()['apache/airflow:3.1.8']?.coreHead === '509b94a1042d');
-    await forgetImage(client, 'air', 'apache/airflow:3.1.8');
-    await told('nothing', () => mirror.learned()['apache/airflow:3.1.8'] === undefined);
-    await forgetImage(client, 'air', 'never/learned:1');
+    const of = { namespace: 'air', release: 'af' };
+    await learnImage(client, 'air', { ...of, usedAt: '2026-11-21T12:00:00Z', knowledge: makeImage('3.1.8') });
+    await told('the image', () => mirror.learned(of)[0]?.coreHead === '509b94a1042d');
+    for (const other of [
+      { ...of, release: 'ag' },
+      { ...of, namespace: 'prod' },
+    ])
+      expect(mirror.learned(other)).toEqual([]);
+    await forgetImage(client, 'air', { ...of, release: 'ag' }, 'apache/airflow:3.1.8');
+    expect(mirror.learned(of)).toHaveLength(1);
+    await forgetImage(client, 'air', of, 'apache/airflow:3.1.8');
+    await told('nothing', () => mirror.learned(of).length === 0);
+    await forgetImage(client, 'air', of, 'never/learned:1');
   });
 
   it('tells policies, labels of namespaces and runs', async () => {

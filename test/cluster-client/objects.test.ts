@@ -71,7 +71,15 @@ async function deploy(ns: string, name: string): Promise<void> {
 
 describe('the client', () => {
   it('fits the controller without a cast', () => {
-    type Elsewhere = 'database' | 'sessions' | 'askPod' | 'registry' | 'policy' | 'policyNow' | 'missingRights';
+    type Elsewhere =
+      | 'database'
+      | 'sessions'
+      | 'askPod'
+      | 'registry'
+      | 'digest'
+      | 'policy'
+      | 'policyNow'
+      | 'missingRights';
     const ports: [Omit<Reads, Elsewhere>, Omit<Writes, 'dropCopy'>] = [reads, writes];
     expect(ports).toHaveLength(2);
   });

@@ -6,7 +6,7 @@ import { type Client, connect } from '../../src/cluster/client.ts';
 import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
-import type { ImageKnowledge } from '../../src/release/release.ts';
+import type { Learned } from '../../src/release/keeping.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { startFront } from './front.ts';
 
@@ -92,21 +92,29 @@ describe('downgrades', () => {
 
 describe('learned images', () => {
   it('are kept side by side, whoever writes at the same time', async () => {
-    expect(await reads.learnedImages()).toEqual({});
-    const all = Array.from(
-      { length: 8 },
-      (_, i): ImageKnowledge => ({ image: `reg.example/a/b:${i}@sha256:x`, source: 'probe', version: `3.1.${i}` }),
-    );
-    await Promise.all(all.map(async (knowledge) => await writes.learnImage(knowledge)));
-    const learned = await reads.learnedImages();
-    expect(Object.values(learned).sort((a, b) => a.image.localeCompare(b.image))).toEqual(all);
-    expect(learned['reg.example/a/b:3@sha256:x']?.version).toBe('3.1.3');
+    const of = { namespace: 'air', release: 'af' };
+    expect(await reads.learnedImages(of)).toEqual([]);
+    const all = Array.from({ length: 8 }, (_, i): Learned => {
+      const image = `reg.example/a/b:${i}@sha256:x`;
+      return { ...of, usedAt: `2026-11-21T12:00:0${i}Z`, knowledge: { image, source: 'probe', version: `3.1.${i}` } };
+    });
+    await Promise.all(all.map(async (one) => await writes.learnImage(one)));
+    const learned = async () => (await reads.learnedImages(of)).sort((a, b) => a.usedAt.localeCompare(b.usedAt));
+    expect(await learned()).toEqual(all);
+    expect(await reads.learnedImages({ ...of, namespace: 'prod' })).toEqual([]);
     const broken = { data: { a: '{', b: '"text"', c: '{"image":1}' } };
     await client.request('PATCH', '/api/v1/namespaces/default/configmaps/downdraft-images', {
       body: broken,
       contentType: 'application/merge-patch+json',
     });
-    expect(Object.keys(await reads.learnedImages())).toHaveLength(8);
+    expect(await learned()).toEqual(all);
+    // What nobody can read takes room from nobody: the next write takes it away.
+    await writes.learnImage(all[0]!);
+    const { data } = await client.request<{ data: object }>(
+      'GET',
+      '/api/v1/namespaces/default/configmaps/downdraft-images',
+    );
+    expect(Object.keys(data)).toHaveLength(8);
   });
 });
 

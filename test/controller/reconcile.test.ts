@@ -199,7 +199,7 @@ describe('reconcile', () => {
   it('a held workload whose image fits after all is let go without a run', async () => {
     const world = running(newer);
     setImage(world, newer);
-    world.learned[newer] = makeImage('3.2.1');
+    world.learned[newer] = makeImage('3.2.1', { imageID: world.pods[0]!.status!.containerStatuses![0]!.imageID! });
     for (let i = 0; i < 3; i++) {
       await look(world);
       world.tick();

@@ -50,7 +50,10 @@ describe('the mirror of the policies', () => {
       },
     } as unknown as Client;
     const mirror = startMirror(client, 'downdraft', ending.signal, () => {}, 0);
-    const reads = controllerReads({ client, mirror, registry: async () => undefined }, 'downdraft');
+    const reads = controllerReads(
+      { client, mirror, registry: { version: async () => undefined, digest: async () => undefined } },
+      'downdraft',
+    );
     return { mirror, reads, end: () => ending.abort() };
   }
 

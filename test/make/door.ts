@@ -82,7 +82,10 @@ function portsOf(world: World): Ports {
     database: (workload, container) => reads.database(workload, container),
     run: async (namespace, release) => activeRun(await reads.downgrades(namespace), release),
     turned: async (namespace, release) => lastTurned(await reads.downgrades(namespace), release),
-    learnedImages: () => reads.learnedImages(),
+    learnedImages: async (of) => (await reads.learnedImages(of)).map(({ knowledge }) => knowledge),
+    digest: (image, workload) => reads.digest(image, workload),
+    ranBefore: async (workload) =>
+      Object.values(await reads.ranBefore(workload.metadata.namespace ?? '', [workload])).flat(),
     registry: (image, workload) => reads.registry(image, workload),
     policy: async (namespace) => ({ ...(await reads.policy(namespace)), by: ['platform'] }),
     missingRights: async () => [],

@@ -1,6 +1,8 @@
 /** The world of a review: functions that answer from what a test says, and count how often they are asked. */
 import type { Ports } from '../../src/admission/ports.ts';
-import type { RegistryAnswer } from '../../src/release/images.ts';
+import { digestOf } from '../../src/release/digests.ts';
+import { holdOf } from '../../src/release/hold.ts';
+import type { DigestAnswer, RegistryAnswer } from '../../src/release/images.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import type { Turned } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Run } from '../../src/release/release.ts';
@@ -11,6 +13,10 @@ export interface World {
   database?: DatabaseState;
   /** Default: probes of 3.2.1 and 3.1.8. */
   learned?: Record<string, ImageKnowledge>;
+  /** Which digest a name has in its registry; default: the one that was asked. */
+  digest?: Record<string, DigestAnswer>;
+  /** Images that Kubernetes' history has for any workload; default: what every hold names. */
+  history?: string[];
   run?: Run;
   turned?: Turned;
   /** What is stored under any name; a function for more than one. Default: what is among `workloads`. */
@@ -47,7 +53,9 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),
     turned: () => say('turned', world.turned),
-    learnedImages: () => say('learnedImages', world.learned ?? probed),
+    learnedImages: () => say('learnedImages', Object.values(world.learned ?? probed)),
+    digest: (image) => say('digest', world.digest ? world.digest[image] : digestIn(world.learned ?? probed, image)),
+    ranBefore: (workload) => say('ranBefore', world.history ?? [holdOf(workload)?.from ?? '']),
     registry: (image) => say('registry', world.registry?.[image]),
     policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),
     missingRights: () => say('missingRights', world.missingRights ?? []),
@@ -56,6 +64,11 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     now: () => new Date('2026-11-21T12:00:00Z'),
     settings: { repositories: ['apache/airflow'], budgetMs: world.budgetMs ?? 3000 },
   };
+}
+
+function digestIn(learned: Record<string, ImageKnowledge>, image: string): DigestAnswer {
+  const digest = digestOf(Object.hasOwn(learned, image) ? learned[image]?.imageID : undefined);
+  return digest ? { digest } : undefined;
 }
 
 const probed = { 'apache/airflow:3.2.1': makeImage('3.2.1'), 'apache/airflow:3.1.8': makeImage('3.1.8') };

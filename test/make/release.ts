@@ -110,6 +110,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     mode: 'Hold',
     rules: defaultRules,
     moved: [],
+    used: [],
     workloads: objects.map(makeWorkload),
     pods: [],
     database: makeDatabase(),

@@ -12,6 +12,8 @@ export interface Rollouts {
   roll(workload: WorkloadObject): void;
   /** The template that Kubernetes' own history has for it: of the last rollout that ended. */
   finished(workload: WorkloadObject): Template | undefined;
+  /** The images of main containers that its history has. */
+  imagesOf(workload: WorkloadObject): string[];
   /** Deletes the pods whose owner is gone, as the garbage collector does. */
   collect(workloads: readonly WorkloadObject[]): void;
 }
@@ -126,7 +128,11 @@ export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) =
       if (!workload) end(pod);
     }
   };
-  return { roll, collect, finished: (w) => finished.get(key(w)) };
+  const imagesOf = (w: WorkloadObject) => {
+    const templates = [finished.get(key(w))?.spec, ...podsOf(w).map((p) => p.spec)];
+    return templates.flatMap((spec) => spec?.containers.flatMap(({ image }) => image ?? []) ?? []);
+  };
+  return { roll, collect, imagesOf, finished: (w) => finished.get(key(w)) };
 }
 
 function isSelected(pod: PodObject, workload: WorkloadObject): boolean {

@@ -46,7 +46,10 @@ export interface World {
   /** Why the API server takes no new pod of a workload. */
   refusesPods: (workload: WorkloadObject) => string | undefined;
   rightsMissing: string[];
+  /** What was learned, by image; the store of a world serves one release. */
   learned: Record<string, ImageKnowledge>;
+  /** The registry's digest of a name can't be had. */
+  registryLost: boolean;
   events: { reason: string; message: string; about: string }[];
   /** Images that can't be pulled. */
   broken: Set<string>;
@@ -161,6 +164,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     refusesPods: (() => undefined) as World['refusesPods'],
     rightsMissing: [] as string[],
     learned: {} as Record<string, ImageKnowledge>,
+    registryLost: false,
     events: [] as World['events'],
     broken: new Set<string>(),
     crashing: new Set<string>(),
@@ -356,7 +360,17 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       const is = (b: BackupObject) => b.kind === kind && b.metadata.namespace === namespace && b.metadata.name === name;
       return structuredClone(world.backups.find(is));
     },
-    learnedImages: async () => structuredClone(world.learned),
+    learnedImages: async ({ namespace, release }) =>
+      Object.values(structuredClone(world.learned)).map((knowledge) => ({
+        namespace,
+        release,
+        usedAt: world.now.toISOString(),
+        knowledge,
+      })),
+    digest: async (image) =>
+      world.registryLost ? { unknown: 'it does not answer' } : { digest: imageID(image).split('@')[1]! },
+    ranBefore: async (_, objects) =>
+      Object.fromEntries(objects.map((w) => [`${w.kind!.toLowerCase()}/${w.metadata.name}`, rollouts.imagesOf(w)])),
     askPod: async (_, name) => ({ database: fromInside(name), sessions: structuredClone(world.sessions) }),
     registry: async (image) => {
       world.dialled.push(`registry ${image}`);

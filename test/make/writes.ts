@@ -62,10 +62,11 @@ export function makeWrites(
       world.downgrades = world.downgrades.filter((d) => d.metadata.name !== name);
     },
     createPod: async (pod) => {
-      if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return;
+      if (world.pods.some((p) => p.metadata.name === pod.metadata.name)) return undefined;
       const refused = world.admits(pod);
       if (refused !== undefined) throw Object.assign(new Error(refused), { status: 422 });
       store({ ...structuredClone(pod), status: { phase: 'Pending' } });
+      return structuredClone(world.pods.find((p) => p.metadata.name === pod.metadata.name));
     },
     deletePod: async (_, name, uid) => {
       const pod = find(name, uid);
@@ -112,10 +113,10 @@ export function makeWrites(
       const there = ({ metadata }: BackupObject) => metadata.name === name && metadata.namespace === namespace;
       if (!world.backups.some(there)) world.backups.push(structuredClone(object));
     },
-    learnImage: async (knowledge) => {
+    learnImage: async ({ knowledge }) => {
       world.learned[knowledge.image] = structuredClone(knowledge);
     },
-    forgetImage: async (image) => {
+    forgetImage: async (_, image) => {
       delete world.learned[image];
     },
     event: async ({ reason, message, object }) =>

@@ -1,6 +1,6 @@
 /** A tag that was pushed anew is found by the digests that run under its name. */
 import { describe, expect, it } from 'vitest';
-import { digestOf, isMoved, learnedOf, runningDigests } from '../../src/release/digests.ts';
+import { digestOf, isLearned, isMoved, learnedOf, runningDigests } from '../../src/release/digests.ts';
 import type { PodObject } from '../../src/release/objects.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makePod, type PodShape } from '../make/pod.ts';
@@ -66,20 +66,25 @@ describe('the digests that run', () => {
 describe('what was learned by a name', () => {
   const told = makeImage('3.2.1', { image: tag, imageID: id(a) });
   const other = makeImage('3.1.8', { image: 'acme/airflow:next', imageID: id(b) });
-  const learned = { [tag]: told, 'acme/airflow:next': other };
+  const learned = [told, other];
 
-  it('stands while the same digest runs, or none is known', () => {
-    expect(learnedOf(tag, learned, a)).toBe(told);
-    expect(learnedOf(tag, learned, undefined)).toBe(told);
+  it.each<[string, string, string | undefined, typeof told | undefined]>([
+    ['by a name that has the digest that was asked', tag, a, told],
+    ['by a name that has another one, which was asked, too', tag, b, { ...other, image: tag }],
+    ['by a name that nobody asked for, with a digest that was', 'acme/web:1', b, { ...other, image: 'acme/web:1' }],
+    ['by a digest, whatever its name', `acme/airflow@${b}`, undefined, { ...other, image: `acme/airflow@${b}` }],
+    ['by a name of which the digest is not known', tag, undefined, undefined],
+    ['by a name that has a digest which nobody asked', tag, `sha256:${'c'.repeat(64)}`, undefined],
+    ['by a name like constructor', 'constructor', undefined, undefined],
+  ])('is believed of the very image alone: %s', (_, image, digest, known) => {
+    expect(learnedOf(image, learned, digest)).toEqual(known);
   });
-  it('is what was learned of the digest that runs, once the tag has moved', () => {
-    expect(learnedOf(tag, learned, b)).toEqual({ ...other, image: tag });
-  });
-  it('is nothing when that digest was never asked', () => {
-    expect(learnedOf(tag, { [tag]: told }, b)).toBeUndefined();
-  });
-  it.each(['constructor', '__proto__', 'toString'])('is nothing for an image named %s', (image) => {
-    expect(learnedOf(image, learned, undefined)).toBeUndefined();
+  it('counts for no name that was never asked', () => {
+    expect([tag, 'acme/airflow:other', '__proto__'].map((name) => isLearned(name, learned))).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
   it.each<[string, string | undefined, string | undefined, boolean]>([
     ['another digest', id(a), b, true],

@@ -1,0 +1,42 @@
+/** Looking at the world within one budget of time. */
+import { shorten } from '../release/reasons.ts';
+import type { Ports } from './ports.ts';
+
+export type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number) => Promise<T>;
+
+/** Waits for each look until the one budget ends, also when a port does not listen to the signal. `done` must be called. */
+export function looker({ settings: { budgetMs } }: Ports): { look: Look; done(): void } {
+  const budget = timer(budgetMs);
+  const look: Look = async (what, looking, patienceMs = budgetMs) => {
+    const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
+    try {
+      return await Promise.race([looking(time.signal), time.end, budget.end]);
+    } catch (error) {
+      if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
+      throw new Error(`${what} can't be read: ${firstLine(error)}`);
+    } finally {
+      if (time !== budget) time.done();
+    }
+  };
+  return { look, done: budget.done };
+}
+
+const tooLate = new Error('too late');
+
+/** One end for all who wait: a listener for each look would be a good part of what a review costs. */
+function timer(ms: number): { signal: AbortSignal; end: Promise<never>; done(): void } {
+  const controller = new AbortController();
+  const { promise: end, reject } = Promise.withResolvers<never>();
+  end.catch(() => undefined);
+  const ending = setTimeout(() => {
+    reject(tooLate);
+    controller.abort(tooLate);
+  }, ms);
+  return { signal: controller.signal, end, done: () => clearTimeout(ending) };
+}
+
+/** One line of an error's own words. */
+export function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return shorten(text.split('\n', 1)[0] ?? '', 160);
+}

@@ -1,0 +1,113 @@
+/**
+ * Making the pods of a run: which one it was is in the record at once, by uid. A controller that is killed in between finds
+ * a pod that it does not know, ends it and makes another.
+ */
+import { randomBytes } from 'node:crypto';
+import { foremost } from '../release/next.ts';
+import type { PodObject } from '../release/objects.ts';
+import { named, type PodPart } from '../release/ownpods.ts';
+import { probePod, triggersName, triggersPod } from '../release/pods.ts';
+import type { Release, Run, Workload } from '../release/release.ts';
+import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
+import { readPod } from '../release/workload.ts';
+import type { Recording } from './acts.ts';
+import type { Writes } from './ports.ts';
+
+/** Makes, and writes down what was made. */
+export interface Making {
+  writes: Writes;
+  record: Recording;
+}
+
+/** Starts the pod that asks the target image. */
+export async function startProbe(release: Release, run: Run, ways: Making, command: string[]): Promise<void> {
+  await make('probe', probePod(foremost(wishing(release, run)), wantedOf(release, run, command)), release, run, ways);
+}
+
+/** A pod that the API server refuses (no right, a quota, a rule of others) stops nothing: what was asked is not known. */
+export async function askTriggers(
+  asked: AskedTrigger[],
+  release: Release,
+  run: Run,
+  ways: Making,
+  command: string[],
+): Promise<void> {
+  const asking = wishing(release, run);
+  // What a triggerer has on its path counts, where there is one.
+  const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
+  try {
+    const pod = triggersPod(workload, wantedOf(release, run, command), triggersName(run), asked);
+    await make('triggers', pod, release, run, ways);
+  } catch (error) {
+    const { status, message } = error as Error & { status?: number };
+    if (![400, 403, 422].includes(status ?? 0)) throw error;
+    const triggers = withAnswers(
+      run.status.triggers,
+      asked.map((one) => ({ ...one, notKnown: message })),
+    );
+    await ways.record({ triggers });
+  }
+}
+
+/** Makes a pod and records which one it is. Where the name is taken by a pod that is none of ours, the next one has another. */
+export async function make(
+  part: PodPart,
+  pod: PodObject,
+  release: Release,
+  run: Run,
+  { writes, record }: Making,
+): Promise<void> {
+  const wanted = named(pod, run);
+  const { name } = wanted.metadata;
+  const stored = await writes.createPod(wanted);
+  if (stored) {
+    const { uid, image } = readPod(stored, {});
+    return record({ pods: { [part]: { name, uid, image } } });
+  }
+  const own = Object.values(run.status.pods ?? {}).map((one) => one?.uid);
+  // One of ours that is ending has its name until it is gone.
+  if (release.pods.some((p) => p.name === name && own.includes(p.uid))) return;
+  await record({ podMark: randomBytes(4).toString('hex') });
+  await sayNotOurs(
+    `pod/${name} was not made for this run: nothing that it says is believed, and ours takes another name`,
+    {
+      release,
+      run,
+      writes,
+    },
+  );
+}
+
+/** Ends pods that carry our labels and were not made for the run. */
+export async function endStrays(
+  pods: readonly { name: string; uid: string }[],
+  release: Release,
+  run: Run,
+  writes: Writes,
+) {
+  for (const { name, uid } of pods) {
+    await writes.deletePod(release.namespace, name, uid);
+    const message = `pod/${name} says that it is a pod of this run and was not made for it: nothing that it says is believed, and it is ended`;
+    await sayNotOurs(message, { release, run, writes });
+  }
+}
+
+async function sayNotOurs(
+  message: string,
+  { release, run, writes }: { release: Release; run: Run; writes: Writes },
+): Promise<void> {
+  const { apiVersion, kind } = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'Downgrade' };
+  const object = { apiVersion, kind, namespace: release.namespace, name: run.name, uid: run.uid };
+  await writes.event({ object, type: 'Warning', reason: 'PodNotOurs', message });
+}
+
+/** The workloads that ask for the run's image. Throws when there is none any more. */
+function wishing({ workloads }: Release, { to }: Run): Workload[] {
+  const asking = workloads.filter((w) => w.image === to);
+  if (asking.length === 0) throw new Error(`no workload asks for ${to} any more`);
+  return asking;
+}
+
+function wantedOf({ namespace, name, profile }: Release, run: Run, command: string[]) {
+  return { run: run.name, namespace, release: name, profile, command };
+}

@@ -1,0 +1,42 @@
+/**
+ * Which pods were made for a run: those whose uid is in its record, and no other. A name can be guessed, and labels can be
+ * written by whoever may write pods. Pure.
+ */
+import type { PodObject } from './objects.ts';
+import type { Pod, Run } from './release.ts';
+
+/** What a pod is for. */
+export type PodPart = 'probe' | 'triggers' | 'runner';
+
+/** A pod as the API server stored it when it was made. */
+export interface OwnPod {
+  name: string;
+  uid: string;
+  /** Of its main container; cluster operators may have it rewritten at admission. */
+  image: string;
+}
+
+/** The pod that was made for this part of the run, while it stands. */
+export function ownPod(pods: readonly Pod[], { status }: Run, part: PodPart): Pod | undefined {
+  const uid = status.pods?.[part]?.uid;
+  const role = part === 'runner' ? 'runner' : 'probe';
+  return uid === undefined ? undefined : pods.find((p) => p.uid === uid && p.role === role && !p.terminating);
+}
+
+/** The pods with those that only say that they are this run's marked as strays; without a run nobody listens to any. */
+export function withStrays(pods: Pod[], run: Run | undefined): Pod[] {
+  if (!run) return pods;
+  const own = new Set(Object.values(run.status.pods ?? {}).map((pod) => pod?.uid));
+  return pods.map((pod) => (pod.role === 'airflow' || own.has(pod.uid) ? pod : { ...pod, role: 'stray' }));
+}
+
+/** Under a name of its own, where somebody else's pod has the first one. */
+export function named(pod: PodObject, { status: { podMark } }: Run): PodObject {
+  if (podMark === undefined) return pod;
+  return { ...pod, metadata: { ...pod.metadata, name: `${pod.metadata.name}-${podMark}` } };
+}
+
+/** Whether a pod has this name, with a mark or without. */
+export function hasName({ name }: Pod, first: string): boolean {
+  return name === first || name.startsWith(`${first}-`);
+}
