@@ -21,9 +21,9 @@ export interface Learned extends Owner {
 }
 
 /** Bounds of the whole store, well under the 1 MiB that one object may have. */
-export const mostLearned = 2000;
-export const mostLearnedBytes = 600_000;
-/** One release's images take a hundred bytes each, and three hundred with their providers. */
+export const mostLearned = 1500;
+export const mostLearnedBytes = 750_000;
+/** One with a provider takes some 450. */
 const mostBytesOfOne = 4000;
 
 /** The key of an entry. A tenant can't meet another's: namespace and release are in it. */
@@ -71,26 +71,32 @@ export function readLearned(text: string): Learned | undefined {
  */
 export function crowdedOut(data: Readonly<Record<string, string>>, added: { key: string; text: string }): string[] {
   const out: string[] = [];
-  const byNamespace = new Map<string, { key: string; usedAt: string; bytes: number }[]>();
-  const put = (key: string, text: string) => {
-    const entry = readLearned(text);
-    if (!entry) return void out.push(key);
-    const own = byNamespace.get(entry.namespace) ?? [];
-    own.push({ key, usedAt: entry.usedAt, bytes: key.length + text.length });
-    byNamespace.set(entry.namespace, own);
-  };
-  for (const [key, text] of Object.entries(data)) if (key !== added.key) put(key, text);
-  put(added.key, added.text);
-  for (const own of byNamespace.values()) own.sort((a, b) => a.usedAt.localeCompare(b.usedAt));
-  const bytesOf = (own: readonly { bytes: number }[]) => own.reduce((sum, { bytes }) => sum + bytes, 0);
-  const all = () => [...byNamespace.values()];
-  const count = () => all().reduce((sum, own) => sum + own.length, 0);
-  const bytes = () => all().reduce((sum, own) => sum + bytesOf(own), 0);
-  while (count() > mostLearned || bytes() > mostLearnedBytes) {
-    const largest = all().reduce((most, own) => (bytesOf(own) > bytesOf(most) ? own : most));
-    const at = largest.findIndex(({ key }) => key !== added.key);
-    if (at < 0) break;
-    out.push(...largest.splice(at, 1).map(({ key }) => key));
+  const namespaces = new Map<string, { bytes: number; entries: { key: string; usedAt: string; bytes: number }[] }>();
+  let [count, bytes] = [0, 0];
+  for (const [key, text] of [...Object.entries(data).filter(([one]) => one !== added.key), [added.key, added.text]]) {
+    const entry = readLearned(text!);
+    if (!entry) out.push(key!);
+    if (!entry) continue;
+    const own = namespaces.get(entry.namespace) ?? { bytes: 0, entries: [] };
+    namespaces.set(entry.namespace, own);
+    const size = key!.length + text!.length;
+    own.entries.push({ key: key!, usedAt: entry.usedAt, bytes: size });
+    own.bytes += size;
+    count++;
+    bytes += size;
+  }
+  // The new one stays, whatever its time says; the longest unused are last.
+  const last = (key: string) => (key === added.key ? 1 : 0);
+  for (const { entries } of namespaces.values())
+    entries.sort((a, b) => last(b.key) - last(a.key) || b.usedAt.localeCompare(a.usedAt));
+  while (count > mostLearned || bytes > mostLearnedBytes) {
+    const largest = [...namespaces.values()].reduce((most, own) => (own.bytes > most.bytes ? own : most));
+    const gone = largest.entries.pop();
+    if (!gone) break;
+    out.push(gone.key);
+    largest.bytes -= gone.bytes;
+    count--;
+    bytes -= gone.bytes;
   }
   return out;
 }
