@@ -40,6 +40,7 @@ const users: Record<string, Rule[]> = {
   ofone: [write, on('downgrades', 'approve abort', 'af-1')],
   wordless: [on('downgrades', 'approve abort')],
   elsewhere: [write],
+  poduser: [on('pods', 'create get patch update delete')],
 };
 
 /** Undefined: carried out. Otherwise a part of what the user reads. */
@@ -96,7 +97,7 @@ function approverIn(namespace: string, user: string): object {
 
 beforeAll(async () => {
   plane = await startControlPlane({ purpose: 'cluster-client consent' });
-  const files = ['namespace', 'crds/downgrades', 'crds/downgradepolicies', 'rbac', 'consent'];
+  const files = ['namespace', 'crds/downgrades', 'crds/downgradepolicies', 'rbac', 'consent', 'pods'];
   expect(await kubectl('', ['apply', ...files.flatMap((f) => ['-f', `manifests/${f}.yaml`])])).toBeUndefined();
   const namespaces = ['air', 'beta'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
   const rights = Object.entries(users).flatMap(([user, rules]) => grant(user, rules));
@@ -196,6 +197,51 @@ describe('changing a Downgrade', () => {
     answers(await kubectl('writer', ['-n', 'air', 'label', 'downgrade', 'af-2', 'a=b']), undefined);
     answers(await status('writer', 'af-2', { phase: 'AwaitingApproval' }), undefined);
     answers(await kubectl('writer', ['-n', 'air', 'delete', 'downgrade', 'af-2', dry]), undefined);
+  });
+});
+
+describe('a pod with the labels of ours', () => {
+  const refused = 'only downdraft itself makes or labels pods with downdraft.dev/role';
+  const role = { 'downdraft.dev/role': 'probe', 'downdraft.dev/run': 'af-1' };
+  const podOf = (name: string, labels: object) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'air', labels },
+    spec: { containers: [{ name: 'base', image: 'busybox' }], automountServiceAccountToken: false },
+  });
+  beforeAll(async () => {
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'air' } };
+    expect(await kubectl('', ['apply', '-f', '-'], account)).toBeUndefined();
+    await vi.waitFor(
+      async () => answers(await kubectl('poduser', ['create', dry, '-f', '-'], podOf('new', role)), refused),
+      { timeout: 30_000 },
+    );
+    expect(await kubectl(own, ['create', '-f', '-'], podOf('ours', role))).toBeUndefined();
+    expect(await kubectl('', ['create', '-f', '-'], podOf('theirs', { tier: 'airflow' }))).toBeUndefined();
+  }, 90_000);
+
+  it.each<[string, string, object, Answer]>([
+    ['is made by downdraft’s own account', own, role, undefined],
+    ['is made by nobody else, not by an administrator either', '', role, refused],
+    ['is not made for another run either', 'poduser', { ...role, 'downdraft.dev/run': 'x' }, refused],
+    ['is a matter of the role: others are anyone’s', 'poduser', { tier: 'airflow', release: 'af' }, undefined],
+    ['is not what a release’s own label makes of it', 'poduser', { 'downdraft.dev/release': 'af' }, undefined],
+  ])('%s', async (_, user, labels, answer) =>
+    answers(await kubectl(user, ['create', dry, '-f', '-'], podOf('new', labels)), answer),
+  );
+
+  it.each<[string, string, string[], Answer]>([
+    ['is not made of another one by a label', 'poduser', ['theirs', 'downdraft.dev/role=runner'], refused],
+    ['is by downdraft, as an old pod that becomes the runner', own, ['theirs', 'downdraft.dev/role=runner'], undefined],
+    ['does not become that of another run', 'poduser', ['ours', 'downdraft.dev/run=x', '--overwrite'], refused],
+    ['keeps its role', 'poduser', ['ours', 'downdraft.dev/role-'], refused],
+    ['is labelled otherwise as anyone likes', 'poduser', ['ours', 'team=data'], undefined],
+  ])('%s', async (_, user, args, answer) =>
+    answers(await kubectl(user, ['-n', 'air', 'label', dry, 'pod', ...args], undefined), answer),
+  );
+
+  it('may be deleted by who may delete pods', async () => {
+    answers(await kubectl('poduser', ['-n', 'air', 'delete', dry, 'pod', 'ours']), undefined);
   });
 });
 

@@ -4,7 +4,6 @@ import type { Client } from '../../src/cluster/client.ts';
 import { ApiError } from '../../src/cluster/errors.ts';
 import type { Reads } from '../../src/controller/ports.ts';
 import { databaseOf, sessionsOf } from '../../src/joins/database.ts';
-import { makeImage } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import {
