@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runnerScript, shellCommand } from '../../src/inside/scripts.ts';
 import type { Inspection, RunnerProgress } from '../../src/release/release.ts';
+import { inspectionIn, progressIn, resultIn } from '../../src/release/told.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 export const fabManager = 'airflow.providers.fab.auth_manager.models.db.FABDBManager';
@@ -60,6 +61,16 @@ export interface Runner {
   stop(): Promise<number | NodeJS.Signals>;
 }
 
+const readers = { 'inspect.json': inspectionIn, 'progress.json': progressIn, 'result.json': resultIn };
+
+/** What a real runner writes must be what the controller takes for an answer. */
+function understood(name: FileName, text: string): unknown {
+  const value = JSON.parse(text);
+  const read = readers[name](text);
+  if ('fault' in read && read.fault !== value.error) throw new Error(`${name} is not understood: ${read.fault}`);
+  return value;
+}
+
 /** Starts a runner in a folder, as a pod would. */
 export async function startRunner(env: NodeJS.ProcessEnv, folder: string): Promise<Runner> {
   await mkdir(folder, { recursive: true });
@@ -80,7 +91,7 @@ export async function startRunner(env: NodeJS.ProcessEnv, folder: string): Promi
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
-    return text === undefined ? undefined : JSON.parse(text);
+    return text === undefined ? undefined : (understood(name, text) as RunnerFiles[N]);
   };
   const file: Runner['file'] = async (name, fits = () => true, timeoutMs = 90_000) => {
     const seen = await waitFor(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
 import { explained } from '../../src/release/lastwords.ts';
+import { probeIn } from '../../src/release/told.ts';
 import { run } from '../cluster/command.ts';
 import { airflowEnv, fabManager } from './airflow.ts';
 import { type AirflowVersion, ensureVenv } from './venv.ts';
@@ -24,7 +25,12 @@ async function probe(env: NodeJS.ProcessEnv): Promise<{ lines: string[]; failed:
   return { lines: lines.slice(0, -1), failed: lines.at(-1) !== 'exit 0' };
 }
 
-const answer = (line: string) => JSON.parse(line.replace(/^DOWNDRAFT-PROBE /, ''));
+const answer = (line: string) => {
+  const text = line.replace(/^DOWNDRAFT-PROBE /, '');
+  const value = JSON.parse(text);
+  if (value.error === undefined) expect(probeIn(text)).toEqual({ told: value });
+  return value;
+};
 
 describe('probe', () => {
   it.each<{ version: AirflowVersion; core: string; fab: string; provider: string }>([

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { credentialsFor } from '../../src/registry/credentials.ts';
 import type { ReadOptions } from '../../src/registry/read.ts';
 import { digestOf, type ImageWishes, makeDocument, makeImage, makeIndex, types } from './image.ts';
-import { read, secretOf, start } from './reading.ts';
+import { read, readDigestOf, secretOf, start } from './reading.ts';
 import { type Door, give, type Registry, refuse, theToken } from './registry.ts';
 
 const authorizationsAt = (registry: Registry, path: string) =>
@@ -75,6 +75,47 @@ describe('the version in an image', () => {
     registry.putImage('airflow', '1', makeImage({ label: '3.1.8' }));
     await read(registry, 'airflow:1');
     expect(registry.seen).toHaveLength(2);
+  });
+});
+
+describe('which image a name has now', () => {
+  it('is told by one HEAD where the registry says it there, behind a login as well', async () => {
+    const registry = await start({ scheme: 'basic', users: ['jane:secret'] });
+    const digest = registry.putImage('airflow', 'stable', makeImage({ label: '3.1.8' }));
+    registry.answers['/v2/airflow/manifests/stable'] = (request, response) => {
+      if (request.headers.authorization === undefined)
+        return refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="test"' });
+      response.writeHead(200, { 'docker-content-digest': digest }).end();
+    };
+    expect(await readDigestOf(registry, 'airflow:stable', ['jane:secret'])).toEqual({ digest });
+    expect(registry.seen.map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
+  });
+
+  it.each([
+    ['says nothing', {}],
+    ['says what is no digest', { 'docker-content-digest': 'sha256:abc' }],
+  ])('is computed from the manifest where a HEAD %s', async (_, headers) => {
+    const registry = await start();
+    const image = makeImage({ label: '3.1.8' });
+    const digest = registry.putImage('airflow', 'stable', image);
+    registry.answers['/v2/airflow/manifests/stable'] = (request, response) => {
+      response.writeHead(200, { 'content-type': image.manifest.type, ...headers });
+      response.end(request.method === 'HEAD' ? undefined : image.manifest.body);
+    };
+    expect(await readDigestOf(registry, 'airflow:stable')).toEqual({ digest });
+    expect(registry.seen.map(({ method }) => method)).toEqual(['HEAD', 'GET']);
+  });
+
+  it('is that of a name with a digest, and nobody is asked', async () => {
+    const registry = await start();
+    const digest = `sha256:${'a'.repeat(64)}`;
+    expect(await readDigestOf(registry, `airflow:1@${digest}`)).toEqual({ digest });
+    expect(registry.seen).toEqual([]);
+  });
+
+  it('is not known where there is none of it', async () => {
+    const registry = await start();
+    expect(await readDigestOf(registry, 'airflow:none')).toEqual({ unknown: expect.stringMatching(/404/) });
   });
 });
 
