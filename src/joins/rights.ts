@@ -31,8 +31,18 @@ export const clusterRights: readonly Row[] = [
     who: 'storedWorkload, workloads, patchWorkload, restoreTemplate, watch',
     downgrade: 'namespace',
   },
-  { of: 'apps/replicasets', verbs: 'list', who: 'replicaSetOwners, rollouts, templatesBefore', downgrade: 'namespace' },
-  { of: 'apps/controllerrevisions', verbs: 'list', who: 'rollouts, templatesBefore', downgrade: 'namespace' },
+  {
+    of: 'apps/replicasets',
+    verbs: 'list',
+    who: 'replicaSetOwners, rollouts, ranBefore, templatesBefore',
+    downgrade: 'namespace',
+  },
+  {
+    of: 'apps/controllerrevisions',
+    verbs: 'list',
+    who: 'rollouts, ranBefore, templatesBefore',
+    downgrade: 'namespace',
+  },
   {
     of: '/pods',
     verbs: 'create delete get list patch watch',

@@ -170,7 +170,7 @@ it('a decision that repeats itself ends the look after a few acts, and is said o
   const world = running(newer);
   const maps = makeMaps();
   await deploy(world, older);
-  await look(world, { maps });
+  await until(world, () => record(world).pods?.runner !== undefined && record(world).target !== undefined, { maps });
   // Whatever is written into the record is gone again.
   const { patchDowngradeStatus } = world.writes;
   let written = 0;

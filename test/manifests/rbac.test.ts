@@ -26,10 +26,10 @@ describe('rights', () => {
     const client = {} as Client;
     const gateReach = () => ({ url: 'https://x' });
     const writes = controllerWrites({ client, namespace: 'downdraft', gateReach, instance: 'x' });
-    const views = { client, mirror: {}, registry: async () => undefined } as unknown as Views;
+    const views = { client, mirror: {}, registry: {} } as unknown as Views;
     const reads = controllerReads(views, 'downdraft');
     // From the mirror, from a registry, and from the table itself.
-    const elsewhere = ['policy', 'registry', 'missingRights'];
+    const elsewhere = ['policy', 'registry', 'digest', 'missingRights'];
     const ports = [...Object.keys(writes), ...Object.keys(reads)].filter((name) => !elsewhere.includes(name));
     expect(ports.filter((name) => !named.has(name))).toEqual([]);
   });
