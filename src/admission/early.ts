@@ -72,9 +72,9 @@ type Pending = (typeof pending)[string];
 
 async function judgeRecord(request: ReviewRequest, about: Pending, signal: AbortSignal, ports: Ports): Promise<Answer> {
   const { namespace } = request;
-  // Half of the time; the rest is for judging.
+  // Less than the whole, so that the thread is free again when the answer is out.
   const question = { object: recordOf(request), namespace, event: about.event };
-  const read = await readRecord(question, ports.settings.budgetMs / 2);
+  const read = await readRecord(question, 0.8 * ports.settings.budgetMs);
   if (!read) return notJudged;
   const { workloads, jobs } = read;
   if (workloads.length === 0) return allowed('NotAirflow');

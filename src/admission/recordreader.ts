@@ -21,11 +21,11 @@ let leaving: NodeJS.Timeout | undefined;
 /** What is in a record; undefined when it is none, when another is being read, or when it was not read in time. */
 export async function readRecord(question: Question, timeoutMs: number): Promise<RecordRead | undefined> {
   if (busy) return undefined;
+  thread ??= started();
+  const worker = thread;
   busy = true;
   clearTimeout(leaving);
   const { promise, resolve } = Promise.withResolvers<RecordRead | undefined>();
-  thread ??= started();
-  const worker = thread;
   const giveUp = () => {
     end(worker);
     resolve(undefined);
