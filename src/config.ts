@@ -1,6 +1,7 @@
 /** Environment → Config. One table says what there is; the checks and `--help` are made from it. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { between, dnsLabel, httpsUrl, list, oneOf, portNumber } from './configvalues.ts';
 
 export interface Config {
   namespace: string;
@@ -23,6 +24,9 @@ export interface Config {
   /** Base URL that webhook configurations point to instead of the Service. */
   webhookUrl: string | undefined;
   certHosts: readonly string[];
+  /** File with PEM certificates. */
+  clientCa: string | undefined;
+  clientNames: readonly string[];
 }
 
 /** Where values come from; tests pass their own. */
@@ -158,6 +162,18 @@ const settings: Settings = {
     initial: '',
     read: list,
   },
+  clientCa: {
+    variable: 'DOWNDRAFT_CLIENT_CA',
+    meaning:
+      'file with PEM certificates; reviews are then taken only with a client certificate that one of them has signed',
+    read: (text) => text,
+  },
+  clientNames: {
+    variable: 'DOWNDRAFT_CLIENT_NAMES',
+    meaning: 'common names of such client certificates, by commas; none: any',
+    initial: '',
+    read: list,
+  },
 };
 
 /** Reads the configuration, frozen. Throws ConfigError naming every wrong variable at once. */
@@ -201,47 +217,4 @@ function podNamespace(): string | undefined {
 
 function initialOf(setting: Setting<unknown>, sources: Sources): string | undefined {
   return typeof setting.initial === 'function' ? setting.initial(sources) : setting.initial;
-}
-
-function dnsLabel(text: string): string {
-  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
-  throw new Error('a name of lower-case letters, digits and dashes');
-}
-
-/** Kubernetes itself sets DOWNDRAFT_PORT=tcp://… in pods beside a Service of our name. */
-function portNumber(text: string): number {
-  const links = text.startsWith('tcp://') ? '; Kubernetes set this one: give the pod enableServiceLinks: false' : '';
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
-  throw new Error(`a port number${links}`);
-}
-
-function between(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (value >= least && value <= most) return value;
-    throw new Error(`a number from ${least} to ${most}`);
-  };
-}
-
-function oneOf<const T extends string>(...choices: T[]): (text: string) => T {
-  return (text) => {
-    const choice = choices.find((c) => c === text);
-    if (choice !== undefined) return choice;
-    throw new Error(`one of ${choices.join(', ')}`);
-  };
-}
-
-function list(text: string): readonly string[] {
-  return Object.freeze(
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
-  );
-}
-
-function httpsUrl(text: string): string {
-  if (URL.parse(text)?.protocol === 'https:') return text;
-  throw new Error('a URL that begins with https://');
 }

@@ -14,6 +14,7 @@ import { startMirror } from './cluster/mirror.ts';
 import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
 import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
 import { admissionPorts } from './joins/admission.ts';
+import { callersOf } from './joins/callers.ts';
 import { guardOf } from './joins/guard.ts';
 import { registryOf } from './joins/images.ts';
 import { lead } from './joins/leading.ts';
@@ -24,6 +25,7 @@ const farewellMs = 5_000;
 async function main(): Promise<void> {
   if (process.argv.includes('--help')) return void process.stdout.write(configHelp());
   const config = readConfig();
+  const callers = await callersOf(config);
   const logger = pino({ level: config.logLevel, base: { instance: config.identity } });
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
@@ -49,7 +51,13 @@ async function main(): Promise<void> {
     onError,
     onChange: async (serving) => {
       state.serving = serving;
-      (app.server as unknown as { setSecureContext(c: unknown): void }).setSecureContext(serving);
+      const { cert, key } = serving;
+      // What is not named here is as if it had never been set.
+      (app.server as unknown as { setSecureContext(c: unknown): void }).setSecureContext({
+        cert,
+        key,
+        ca: callers?.ca,
+      });
       await guard.publish(serving.caBundle);
     },
   });
@@ -57,7 +65,7 @@ async function main(): Promise<void> {
   const notReady = () => (guard.published() ? undefined : 'the webhook configurations do not carry our CA yet');
   const ports = { ...admissionPorts(views, config, notReady), guarded: () => guard.gone() === undefined };
   const { cert, key } = state.serving;
-  const app = buildServer(ports, { logger, tls: { cert, key } });
+  const app = buildServer(ports, { logger, tls: { cert, key }, callers });
   await app.listen({ port: config.port, host: '::' });
   logger.info({ port: config.port, namespace: config.namespace, runner: config.runner }, 'webhook is listening');
   void guard.keep(() => state.serving!.caBundle, stopping.signal);

@@ -42,6 +42,9 @@ const clusterAlso = [
   'test/registry/crane.test.ts',
 ];
 
+/** Callers that send the worst there is. */
+const hostile = ['test/admission/flags.test.ts'];
+
 export const levels = {
   rules: {
     name: 'rules',
@@ -58,11 +61,13 @@ export const levels = {
       'test/admission',
       'test/certs',
       'test/database',
+      'test/joins',
       'test/registry',
       'test/manifests',
       'test/release/heads-stale.test.ts',
     ],
-    except: [...clusterAlso],
+    // They load the machine, and would keep others waiting.
+    except: [...clusterAlso, ...hostile],
     serial: false,
     node: false,
   },
@@ -97,7 +102,7 @@ export const levels = {
   cost: {
     name: 'cost',
     question: 'does a review still cost what it did, and the leader what it may?',
-    paths: ['test/bench'],
+    paths: ['test/bench', ...hostile],
     serial: true,
     node: false,
   },

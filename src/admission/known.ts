@@ -8,6 +8,7 @@ import type { WorkloadObject } from '../release/objects.ts';
 import type { ImageKnowledge, ImageUnknown, Run } from '../release/release.ts';
 import { firstLine, type Look } from './looking.ts';
 import type { Ports } from './ports.ts';
+import { said } from './said.ts';
 
 export interface Known {
   subject: { declaredVersion: string | undefined };
@@ -31,7 +32,11 @@ export async function knowledgeOf(
         unknown: firstLine(error),
       }))
     : undefined;
-  return knowImage(image, { learned: told, registry, repositories, declared: declaredVersion });
+  const answer =
+    registry && 'unknown' in registry
+      ? { unknown: said(ports, registry.unknown, 'its registry does not tell it either') }
+      : registry;
+  return knowImage(image, { learned: told, registry: answer, repositories, declared: declaredVersion });
 }
 
 /** While a run lets its release start, what its own probe said is as true as what it does. */

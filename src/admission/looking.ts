@@ -1,11 +1,13 @@
 /** Looking at the world within one budget of time. */
 import { shorten } from '../release/reasons.ts';
 import type { Ports } from './ports.ts';
+import { said } from './said.ts';
 
 export type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number) => Promise<T>;
 
 /** Waits for each look until the one budget ends, also when a port does not listen to the signal. `done` must be called. */
-export function looker({ settings: { budgetMs } }: Ports): { look: Look; done(): void } {
+export function looker(ports: Ports): { look: Look; done(): void } {
+  const { budgetMs } = ports.settings;
   const budget = timer(budgetMs);
   const look: Look = async (what, looking, patienceMs = budgetMs) => {
     const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
@@ -13,7 +15,7 @@ export function looker({ settings: { budgetMs } }: Ports): { look: Look; done():
       return await Promise.race([looking(time.signal), time.end, budget.end]);
     } catch (error) {
       if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
-      throw new Error(`${what} can't be read: ${firstLine(error)}`);
+      throw new Error(said(ports, `${what} can't be read: ${firstLine(error)}`, `${what} can't be read`));
     } finally {
       if (time !== budget) time.done();
     }

@@ -13,6 +13,7 @@ import { readWorkload } from '../release/workload.ts';
 import { knowledgeOf } from './known.ts';
 import { firstLine, type Look, looker } from './looking.ts';
 import type { Ports } from './ports.ts';
+import { said } from './said.ts';
 
 /** Whose image is judged, against which stored workload's database. */
 export interface Subject {
@@ -92,7 +93,9 @@ async function decided(subject: Subject, ports: Ports, look: Look): Promise<Deci
   // Of what is not stored anyone could make up any number, each a dozen questions to the API server.
   if (decision.verdict !== 'hold' || subject.onlyRefused || !seen.stored) return decision;
   try {
-    const missingRights = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
+    const missing = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
+    const missingRights =
+      missing.length > 0 ? [said(ports, missing.join(', '), 'do all that it takes (its log names it)')] : [];
     return decide(verdict, { ...circumstances, missingRights });
   } catch {
     return decision; // not knowing our rights is no reason to refuse: the controller says what it is not allowed
@@ -152,7 +155,8 @@ async function databaseFor(
   if (!stored)
     return { state: 'unreadable', why: `no workload of the release is stored, and ${run?.name} is under way` };
   if (connectionChanged) return { state: 'unreadable', why: 'the change names another connection' };
-  return look('the database', (signal) => ports.database(stored, containerOf(stored), signal), patienceMs);
+  const state = await look('the database', (s) => ports.database(stored, containerOf(stored), s), patienceMs);
+  return state.state === 'read' ? state : { ...state, why: said(ports, state.why, 'its events say why') };
 }
 
 function containerOf(stored: WorkloadObject): string {

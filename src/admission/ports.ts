@@ -44,7 +44,11 @@ export interface Ports {
   /** Whether the API server is told to ask us; false: our webhook configurations are gone. Missing: not told. */
   guarded?(): boolean;
   now(): Date;
+  /** Takes what callers are not told, for our own log. The server gives each review one. */
+  unsaid?(detail: string): void;
   settings: {
+    /** Callers have shown a certificate of the API server's: they may be told everything. */
+    callersKnown: boolean;
     /** Repositories of images whose tag is the Airflow version. */
     repositories: readonly string[];
     /** Time for everything that leaves the process, per review. Shorter than the webhook's own timeoutSeconds. */

@@ -23,7 +23,7 @@ export class Aborted extends Error {
 }
 
 /** The caller has not shown a certificate that we were told to ask for. */
-export class Unknown extends Error {
-  override name = 'Unknown';
+export class Stranger extends Error {
+  override name = 'Stranger';
   statusCode = 401;
 }

@@ -3,7 +3,14 @@
  * beside it. The object of a review is never checked against a schema, since such a check may change it.
  */
 import type { ServerOptions } from 'node:https';
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { type Callers, strangerBy, tlsFor } from './callers.ts';
 import { isNext, limitConnections } from './connections.ts';
 import { early } from './early.ts';
 import { ephemeral } from './ephemeral.ts';
@@ -12,6 +19,7 @@ import { type AdmissionMetrics, admissionMetrics } from './metrics.ts';
 import { mutate } from './mutate.ts';
 import type { Ports } from './ports.ts';
 import { makeReader } from './reading.ts';
+import { Stranger } from './refusals.ts';
 import { type Answer, errored, MalformedReview, type ReviewRequest, readReview, respond } from './review.ts';
 import { validate } from './validate.ts';
 
@@ -39,17 +47,24 @@ export type AdmissionServer = Pick<FastifyInstance, 'inject' | 'listen' | 'close
   server: FastifyInstance['server'];
 };
 
-/** Builds the server; the caller lets it listen. `tls` may be left out only where something else ends TLS (tests). */
+/**
+ * Builds the server; the caller lets it listen. `tls` may be left out only where something else ends TLS (tests). With
+ * `callers`, reviews are taken from nobody else.
+ */
 export function buildServer(
   ports: Ports,
-  { logger, tls }: { logger: FastifyBaseLogger | undefined; tls?: ServerOptions },
+  {
+    logger,
+    tls,
+    callers,
+  }: { logger: FastifyBaseLogger | undefined; tls?: ServerOptions; callers?: Callers | undefined },
 ): AdmissionServer {
   const app = Fastify({
     requestTimeout,
     keepAliveTimeout: 90_000,
     logController: new LogController({ disableRequestLogging: true }),
     ...(logger ? { loggerInstance: logger } : {}),
-    ...(tls ? { https: { minVersion: 'TLSv1.2', ...times, ...tls } } : { http: times }),
+    ...(tls ? { https: { minVersion: 'TLSv1.2', ...times, ...tlsFor(callers), ...tls } } : { http: times }),
   });
   limitConnections(app.server);
   app.addHook('onRequest', async (request, reply) => {
@@ -68,8 +83,13 @@ export function buildServer(
   });
   const metrics = admissionMetrics(Object.keys(webhooks), ports.guarded);
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  // Before anything of the body is read.
+  const onRequest = async ({ raw }: FastifyRequest) => {
+    const why = callers && strangerBy(raw, callers);
+    if (why) throw new Stranger(why);
+  };
   for (const [path, webhook] of Object.entries(webhooks))
-    app.post(path, async ({ raw, log }) => {
+    app.post(path, { onRequest }, async ({ raw, log }) => {
       const { body, leave } = await read(raw);
       try {
         const request = readReview(body);
@@ -102,7 +122,9 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   const began = performance.now();
   const { uid, operation, kind, namespace, name, dryRun } = request;
   const about = { uid, operation, kind, namespace, name, dryRun };
-  const given = await answered(request, webhook, ports).catch((error: unknown) => {
+  const unsaid: string[] = [];
+  const own: Ports = { ...ports, unsaid: (detail) => void unsaid.push(detail) };
+  const given = await answered(request, webhook, own).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
     // Whoever reaches the port hears no more than that: an error may quote what the caller may not read.
     return errored(500, `an error of its own, which its log tells under uid ${uid}`);
@@ -112,7 +134,10 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   // What was let through stands in the API server's audit log and in the metrics.
   const level = given.audit.verdict === 'allow' && !given.audit.observed ? 'debug' : 'info';
   const says = given.status?.message ?? given.warnings[0];
-  log[level]({ ...about, ...given.audit, says, ms: Math.round(ms) }, 'reviewed');
+  log[level](
+    { ...about, ...given.audit, says, ...(unsaid.length > 0 ? { unsaid } : {}), ms: Math.round(ms) },
+    'reviewed',
+  );
   return given;
 }
 

@@ -13,6 +13,7 @@ import { type Client, connect } from '../../src/cluster/client.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
 import { readConfig } from '../../src/config.ts';
 import { admissionPorts } from '../../src/joins/admission.ts';
+import { callersOf } from '../../src/joins/callers.ts';
 import { registryOf } from '../../src/joins/images.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -52,14 +53,21 @@ export interface Guarded {
 
 type Stops = (() => Promise<unknown> | unknown)[];
 
-/** Starts everything; resolves when a first review has come in. `real`: the world says nothing. */
-export async function startGuarded({ real = false, env = {} as Record<string, string> } = {}): Promise<Guarded> {
+/**
+ * Starts everything; resolves when a first review has come in. `real`: the world says nothing. `known`: reviews are taken
+ * from the API server alone, which shows a certificate.
+ */
+export async function startGuarded({
+  real = false,
+  known = false,
+  env = {} as Record<string, string>,
+} = {}): Promise<Guarded> {
   const stops: Stops = [];
   const stop = async () => {
     for (const end of stops.splice(0).reverse()) await end();
   };
   try {
-    const plane = await startControlPlane({ purpose: 'admission tests' });
+    const plane = await startControlPlane({ purpose: 'admission tests', knownToWebhooks: known });
     stops.push(() => plane.stop());
     const kubectl: Guarded['kubectl'] = (args, input) => run(plane.env, args, input);
     const objects = await rendered(kubectl);
@@ -69,7 +77,11 @@ export async function startGuarded({ real = false, env = {} as Record<string, st
     );
     await must(kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']));
     const seen = { calls: [], reviewed: [], asked: [], world: {} };
-    const webhooks = await answerReviews(plane, { ...seen, real, env }, stops);
+    const webhooks = await answerReviews(
+      plane,
+      { ...seen, real, env: known ? { ...env, ...knownCallers(plane) } : env },
+      stops,
+    );
     await apply(
       kubectl,
       objects.map((object) => reachedAt(object, webhooks.reach)),
@@ -92,6 +104,10 @@ interface Seen extends Pick<Guarded, 'calls' | 'reviewed' | 'asked' | 'world'> {
   env: Record<string, string>;
 }
 
+function knownCallers({ pki }: ControlPlane): Record<string, string> {
+  return { DOWNDRAFT_CLIENT_CA: pki.caCert, DOWNDRAFT_CLIENT_NAMES: 'admin' };
+}
+
 async function answerReviews({ kubeconfig }: ControlPlane, seen: Seen, stops: Stops) {
   const env = { DOWNDRAFT_KUBECONFIG: kubeconfig, ...seen.env };
   const config = readConfig({ env, podNamespace: () => 'downdraft', hostname: () => 'guarded' });
@@ -106,7 +122,8 @@ async function answerReviews({ kubeconfig }: ControlPlane, seen: Seen, stops: St
   const ports = seen.real ? joined : { ...joined, ...told };
   const names = { serviceName: config.service, namespace: config.namespace, hosts: ['127.0.0.1'] };
   const { ca, leaf } = await issue({ ...names, now: new Date() });
-  const app = buildServer(ports, { logger: loggerTo(seen.reviewed), tls: leaf });
+  const callers = await callersOf(config);
+  const app = buildServer(ports, { logger: loggerTo(seen.reviewed), tls: leaf, callers });
   app.server.on('request', (request: { url: string }) => seen.calls.push(request.url.split('?')[0]!));
   await app.listen({ host: '127.0.0.1', port: 0 });
   const silence = async () => {

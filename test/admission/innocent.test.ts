@@ -1,4 +1,5 @@
 /** A real API server with the real manifests: nothing innocent reaches us, and nothing is ever refused for our sake. */
+import { request } from 'node:https';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
@@ -14,7 +15,7 @@ const air = (args: string[]) => at.kubectl(['-n', 'air', ...args]);
 const create = (object: object) => at.kubectl(['create', '-f', '-'], object);
 
 beforeAll(async () => {
-  at = await startGuarded();
+  at = await startGuarded({ known: true });
   for (const object of [makeDeployment(), makeStatefulSet(), shop()]) {
     const { code, stderr } = await create(asWritten(object));
     if (code !== 0) throw new Error(stderr);
@@ -203,4 +204,15 @@ describe('while nobody answers reviews', () => {
     const contentType = 'application/strategic-merge-patch+json';
     await expect(at.client.request('PATCH', path, { contentType, body, timeoutMs: 30_000 })).resolves.toBeDefined();
   });
+});
+
+it('(all this time the API server has shown its certificate: nobody else is answered)', async () => {
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const headers = { 'content-type': 'application/json' };
+  request(`${at.reach.url}/mutate`, { method: 'POST', headers, rejectUnauthorized: false }, (response) =>
+    resolve(response.resume().statusCode),
+  )
+    .once('error', reject)
+    .end('{}');
+  expect(await promise).toBe(401);
 });

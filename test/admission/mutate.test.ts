@@ -103,7 +103,7 @@ describe('what cannot be observed is held', () => {
     const { audit, warnings, patch } = await answer;
     expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
     expect(patch).not.toEqual([]);
-    expect(warnings[0]).toContain(`can't be read: ${name} is out of order,`);
+    expect(warnings[0]).toMatch(/ can't be read, so whether image airflow:3.1.8 fits the database is not known/);
   });
 
   it.each(names)('within the budget, when %s never answers', async (name) => {
@@ -125,6 +125,37 @@ describe('what cannot be observed is held', () => {
   it('even if the image would be an upgrade', async () => {
     const { answer } = ask(makeDeployment(), makeDeployment({ image: older }), { failing: ['run'] });
     expect((await answer).audit.verdict).toBe('hold');
+  });
+});
+
+describe('what is said', () => {
+  const why = 'afadmin@pg.internal:6432: password authentication failed for user afadmin';
+  const worlds: [string, World, RegExp][] = [
+    ['where the database is and who logs in', { database: { state: 'unreadable', why } }, /afadmin|pg\.internal/],
+    ['what the registry answers', { learned: {}, registry: { 'my/airflow:x': { unknown: `${why}` } } }, /afadmin/],
+    ['which rights are missing', { missingRights: ['create pods/exec'] }, /pods\/exec/],
+    ['an error of the cluster', { failing: ['run'] }, /out of order/],
+  ];
+  const told = async (world: World) => {
+    const image = world.registry ? 'my/airflow:x' : older;
+    const unsaid: string[] = [];
+    const ports = { ...makePorts({ stored: makeDeployment(), ...world }), unsaid: (text: string) => unsaid.push(text) };
+    const review = makeReview({ object: makeDeployment({ image }), oldObject: makeDeployment() });
+    const { status, warnings } = await mutate(readReview(review), ports);
+    return { text: [status?.message, ...warnings].join(' '), unsaid: unsaid.join(' ') };
+  };
+
+  it.each(worlds)('%s: to no caller that anyone may be, but in our log', async (_, world, secret) => {
+    const { text, unsaid } = await told(world);
+    expect(text).toMatch(/^ ?downdraft/);
+    expect(text).not.toMatch(secret);
+    expect(unsaid).toMatch(secret);
+  });
+
+  it.each(worlds)('%s: to callers that have shown a certificate', async (_, world, secret) => {
+    const { text, unsaid } = await told({ ...world, callersKnown: true });
+    expect(text).toMatch(secret);
+    expect(unsaid).toBe('');
   });
 });
 

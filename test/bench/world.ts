@@ -71,6 +71,6 @@ export function benchPorts(database?: Ports['database']): Ports {
     ownAccount: async () => 'system:serviceaccount:downdraft:downdraft',
     notReady: () => undefined,
     now: () => new Date(),
-    settings: { repositories: ['apache/airflow'], budgetMs: 3000 },
+    settings: { repositories: ['apache/airflow'], budgetMs: 3000, callersKnown: false },
   };
 }

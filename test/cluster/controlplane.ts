@@ -9,6 +9,7 @@ import { askApiServer } from './ask.ts';
 import { ensureBinaries } from './binaries.ts';
 import type { Progress } from './cache.ts';
 import { type Daemon, deleteClusterFolder, logPath, makeClusterFolder, startDaemon } from './folder.ts';
+import { admissionConfiguration } from './knowncaller.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { makePki, type Pki } from './pki.ts';
 import { freePorts } from './ports.ts';
@@ -19,6 +20,8 @@ export interface ControlPlaneOptions {
   onProgress?: Progress;
   purpose?: string;
   keep?: boolean;
+  /** The API server shows the admin's certificate to webhooks, as its admission configuration says. */
+  knownToWebhooks?: boolean;
   /** Set by startNode: where in the network the control plane runs. */
   place?: Place;
 }
@@ -59,6 +62,8 @@ interface Site {
   ports: Ports;
   server: string;
   pki: Pki;
+  /** File of --admission-control-config-file. */
+  admission?: string;
   daemons: Map<string, Daemon>;
 }
 
@@ -79,7 +84,7 @@ const NOWHERE = '192.0.2.1';
  * its service account. Throws with the end of the log of what did not start; nothing is left then.
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const { onProgress = () => {}, purpose = 'control plane', keep = false, place } = options;
+  const { onProgress = () => {}, purpose = 'control plane', keep = false, knownToWebhooks = false, place } = options;
   await clearLeftovers();
   const bin = await ensureBinaries(onProgress);
   const { id, dir } = await makeClusterFolder(purpose, keep);
@@ -94,6 +99,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   try {
     onProgress('starting the control plane');
     const site = await makeSite(id, dir, bin, daemons, place);
+    if (knownToWebhooks) site.admission = await admissionConfiguration(dir, site.pki);
     await startEtcd(site);
     await startApiServer(site);
     await startControllers(site);
@@ -200,6 +206,7 @@ async function startApiServer(site: Site): Promise<void> {
     '--kubelet-preferred-address-types=InternalIP',
     `--kubelet-client-certificate=${pki.adminCert}`,
     `--kubelet-client-key=${pki.adminKey}`,
+    ...(site.admission ? [`--admission-control-config-file=${site.admission}`] : []),
   ]);
   await waitFor('a ready API server', 90_000, async () => {
     await daemon.check();

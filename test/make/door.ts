@@ -92,6 +92,6 @@ function portsOf(world: World): Ports {
     ownAccount: async () => ownAccount,
     notReady: () => undefined,
     now: () => world.now,
-    settings: { repositories: ['apache/airflow'], budgetMs: 3000 },
+    settings: { repositories: ['apache/airflow'], budgetMs: 3000, callersKnown: false },
   };
 }

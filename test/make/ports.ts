@@ -32,6 +32,8 @@ export interface World {
   /** Ports that never answer, by name. */
   hanging?: (keyof Ports)[];
   budgetMs?: number;
+  /** Callers may be told everything. */
+  callersKnown?: boolean;
 }
 
 /** As the manifests have it. */
@@ -62,7 +64,11 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     ownAccount: () => say('ownAccount', ownAccount),
     notReady: () => undefined,
     now: () => new Date('2026-11-21T12:00:00Z'),
-    settings: { repositories: ['apache/airflow'], budgetMs: world.budgetMs ?? 3000 },
+    settings: {
+      repositories: ['apache/airflow'],
+      budgetMs: world.budgetMs ?? 3000,
+      callersKnown: world.callersKnown ?? false,
+    },
   };
 }
 
