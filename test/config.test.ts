@@ -27,6 +27,8 @@ describe('configuration', () => {
       kubecontext: undefined,
       webhookUrl: undefined,
       certHosts: [],
+      clientCa: undefined,
+      clientNames: [],
     });
   });
 
@@ -92,7 +94,7 @@ describe('configuration', () => {
 
   it('has a help text with every variable and its default', () => {
     const help = configHelp();
-    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(18);
+    expect(help.match(/^ {2}DOWNDRAFT_/gm)).toHaveLength(20);
     expect(help).toContain('port that the webhook listens on (default: 8443)');
     expect(help).toContain('(default: POD_NAME, else the host name)');
   });

@@ -45,15 +45,17 @@ export async function early(request: ReviewRequest, ports: Ports): Promise<Answe
   const about = pendingOf(request);
   if (!about) return allowed('NotAirflow');
   const { budgetMs } = ports.settings;
-  const signal = AbortSignal.timeout(budgetMs);
+  const over = new AbortController();
   const { promise: late, resolve } = Promise.withResolvers<Answer>();
   const clock = setTimeout(() => resolve(notJudged), budgetMs);
   try {
-    return await Promise.race([judgeRecord(request, about, signal, ports), late]);
+    return await Promise.race([judgeRecord(request, about, over.signal, ports), late]);
   } catch {
     return notJudged;
   } finally {
     clearTimeout(clock);
+    // Whatever is still read or asked is for nobody.
+    over.abort();
   }
 }
 
@@ -72,9 +74,8 @@ type Pending = (typeof pending)[string];
 
 async function judgeRecord(request: ReviewRequest, about: Pending, signal: AbortSignal, ports: Ports): Promise<Answer> {
   const { namespace } = request;
-  // Less than the whole, so that the thread is free again when the answer is out.
   const question = { object: recordOf(request), namespace, event: about.event };
-  const read = await readRecord(question, 0.8 * ports.settings.budgetMs);
+  const read = await readRecord(question, signal);
   if (!read) return notJudged;
   const { workloads, jobs } = read;
   if (workloads.length === 0) return allowed('NotAirflow');

@@ -18,30 +18,30 @@ let thread: Worker | undefined;
 let busy = false;
 let leaving: NodeJS.Timeout | undefined;
 
-/** What is in a record; undefined when it is none, when another is being read, or when it was not read in time. */
-export async function readRecord(question: Question, timeoutMs: number): Promise<RecordRead | undefined> {
+/** What is in a record; undefined when it is none, when another is being read, or when the signal came first. */
+export async function readRecord(question: Question, signal: AbortSignal): Promise<RecordRead | undefined> {
   if (busy) return undefined;
   thread ??= started();
   const worker = thread;
   busy = true;
   clearTimeout(leaving);
   const { promise, resolve } = Promise.withResolvers<RecordRead | undefined>();
-  const giveUp = () => {
-    end(worker);
-    resolve(undefined);
-  };
-  const late = setTimeout(giveUp, timeoutMs);
-  // Out of memory is an error of the thread.
-  worker.once('message', resolve).once('error', giveUp).once('exit', giveUp);
-  try {
-    worker.postMessage(question);
-    return await promise;
-  } finally {
-    clearTimeout(late);
-    worker.off('message', resolve).off('error', giveUp).off('exit', giveUp);
+  const done = (read?: RecordRead) => {
+    worker.off('message', done).off('error', giveUp).off('exit', giveUp);
+    signal.removeEventListener('abort', giveUp);
     leaving = setTimeout(() => end(worker), idleMs).unref();
     busy = false;
-  }
+    resolve(read);
+  };
+  const giveUp = () => {
+    end(worker);
+    done();
+  };
+  // Out of memory is an error of the thread.
+  worker.on('message', done).on('error', giveUp).on('exit', giveUp);
+  signal.addEventListener('abort', giveUp);
+  worker.postMessage(question);
+  return await promise;
 }
 
 function started(): Worker {
