@@ -161,6 +161,17 @@ describe('as much as an object can hold', () => {
   );
 });
 
+it('(all this time the API server has shown its certificate: nobody else is answered)', async () => {
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const headers = { 'content-type': 'application/json' };
+  request(`${at.reach.url}/mutate`, { method: 'POST', headers, rejectUnauthorized: false }, (response) =>
+    resolve(response.resume().statusCode),
+  )
+    .once('error', reject)
+    .end('{}');
+  expect(await promise).toBe(401);
+});
+
 describe('while nobody answers reviews', () => {
   beforeAll(async () => {
     await at.kubectl(['label', 'namespace', 'air', 'downdraft.dev/airflow=true']);
@@ -204,15 +215,4 @@ describe('while nobody answers reviews', () => {
     const contentType = 'application/strategic-merge-patch+json';
     await expect(at.client.request('PATCH', path, { contentType, body, timeoutMs: 30_000 })).resolves.toBeDefined();
   });
-});
-
-it('(all this time the API server has shown its certificate: nobody else is answered)', async () => {
-  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
-  const headers = { 'content-type': 'application/json' };
-  request(`${at.reach.url}/mutate`, { method: 'POST', headers, rejectUnauthorized: false }, (response) =>
-    resolve(response.resume().statusCode),
-  )
-    .once('error', reject)
-    .end('{}');
-  expect(await promise).toBe(401);
 });
