@@ -123,7 +123,7 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   const { uid, operation, kind, namespace, name, dryRun } = request;
   const about = { uid, operation, kind, namespace, name, dryRun };
   const unsaid: string[] = [];
-  const own: Ports = { ...ports, unsaid: (detail) => void unsaid.push(detail) };
+  const own: Ports = Object.create(ports, { unsaid: { value: (detail: string) => void unsaid.push(detail) } });
   const given = await answered(request, webhook, own).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
     // Whoever reaches the port hears no more than that: an error may quote what the caller may not read.
