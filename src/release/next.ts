@@ -102,9 +102,11 @@ function waitForPolicy(release: Release): Act | undefined {
   return { act: 'wait', reason: 'PolicyUnknown', message: policyUnknown };
 }
 
-/** Whether an act begins what can't be taken back by doing nothing: pods end, or the schema changes. */
+/** Whether an act begins what is not undone by doing nothing: new pods are gated, pods end, or the schema changes. */
 export function begins(act: Act): boolean {
-  return act.act === 'record' && Boolean(act.status.drainStartedAt || act.status.schemaStartedAt);
+  if (act.act !== 'record') return false;
+  const { gating, drainStartedAt, schemaStartedAt } = act.status;
+  return Boolean((gating && !gating.failedAt) || drainStartedAt || schemaStartedAt);
 }
 
 /** What earlier runs left in the cluster first, then what they left on the database's server, then their records. */

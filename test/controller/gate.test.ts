@@ -216,10 +216,12 @@ describe('a migration that runs', () => {
     const act = Object.entries(world.writes).map(([name, write]) => [
       name,
       async (...args: unknown[]) => {
-        await (write as (...a: unknown[]) => Promise<void>)(...args);
-        if (world.pods.includes(pod) || !begins(name, args[2])) return;
-        pod.metadata.creationTimestamp = world.now.toISOString();
-        world.pods.push(pod);
+        const answer = await (write as (...a: unknown[]) => Promise<unknown>)(...args);
+        if (!world.pods.includes(pod) && begins(name, args[2])) {
+          pod.metadata.creationTimestamp = world.now.toISOString();
+          world.pods.push(pod);
+        }
+        return answer;
       },
     ]);
     world.writes = Object.fromEntries(act) as unknown as Writes;

@@ -33,7 +33,9 @@ export function makeContents(moved: Record<string, string>): Contents {
   const imageID = (image: string) => {
     const { repository, registry, digest } = parseImage(image);
     const version = versionIn(image);
-    const own = digest ?? `sha256:${createHash('sha256').update(`${repository} ${version}`).digest('hex')}`;
+    // The same content has the same digest in every registry and mirror.
+    const content = `${repository.split('/').at(-1)} ${version}`;
+    const own = digest ?? `sha256:${createHash('sha256').update(content).digest('hex')}`;
     byDigest.set(own, version);
     return `${registry || 'docker.io'}/${repository}@${own}`;
   };
