@@ -5,7 +5,7 @@ import { isRewritten } from '../../src/release/askedimage.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makePod } from '../make/pod.ts';
-import { makeWorkload, makeWorkloads } from '../make/release.ts';
+import { makeImage, makeWorkload, makeWorkloads } from '../make/release.ts';
 import { hashOf } from '../make/rollouts.ts';
 import type { World } from '../make/world.ts';
 import { deploy, goOn, isDone, look, newer, older, outcomes, running, until } from './place.ts';
@@ -60,7 +60,7 @@ it('where the history is gone they are known by the digest of what is known to h
   const world = mirror();
   const [pod] = world.pods;
   const imageID = pod!.status!.containerStatuses![0]!.imageID!;
-  world.learned[newer] = { image: newer, source: 'probe', version: '3.2.1', imageID };
+  world.learned[newer] = makeImage('3.2.1', { imageID });
   world.reads.rollouts = async () => [];
   await deploy(world, older);
   for (let i = 0; i < 10; i++) {
