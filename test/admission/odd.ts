@@ -25,7 +25,7 @@ const labels = fc.constantFrom<Record<string, string> | undefined>(
   { component: '' },
   { owner: 'helm' },
   { status: 'pending-upgrade', owner: 'argo' },
-  { 'downdraft.dev/role': '' },
+  { 'downdraft.dev/other': '' },
   { 'app.kubernetes.io/name': 'x'.repeat(63), ['k'.repeat(63)]: 'x' },
 );
 
