@@ -57,9 +57,9 @@ export const clusterRights: readonly Row[] = [
     downgrade: 'namespace',
   },
   { of: '/pods/log', verbs: 'get', who: 'podLog', downgrade: 'namespace' },
-  // The connection of Airflow's own pods.
-  { of: '/secrets', verbs: 'get', who: 'database, sessions, dropCopy', downgrade: 'namespace' },
-  { of: '/configmaps', verbs: 'get', who: 'database, sessions, dropCopy', downgrade: 'namespace' },
+  // The connection of Airflow's own pods. Where these are given by namespace or not at all, a pod is asked instead.
+  { of: '/secrets', verbs: 'get', who: 'database, sessions, dropCopy' },
+  { of: '/configmaps', verbs: 'get', who: 'database, sessions, dropCopy' },
   { of: '/serviceaccounts', verbs: 'get', who: 'pullSecretsOf' },
   { of: '/namespaces', verbs: 'list patch watch', who: 'mirror, namespaceLabels, policyNow, labelNamespace' },
   { of: 'downdraft.dev/downgradepolicies', verbs: 'list watch', who: 'mirror, policies, policyNow' },
@@ -74,10 +74,12 @@ export const clusterRights: readonly Row[] = [
   { of: '/events', verbs: 'list', who: 'podWarning' },
   {
     of: 'downdraft.dev/downgrades',
-    verbs: 'create delete get list watch',
-    who: 'createDowngrade, deleteDowngrade, run, downgrades, watch',
+    verbs: 'create get list watch',
+    who: 'createDowngrade, run, downgrades, watch',
     downgrade: 'namespace',
   },
+  // Of old records only: one that may not be deleted stays.
+  { of: 'downdraft.dev/downgrades', verbs: 'delete', who: 'deleteDowngrade' },
   { of: 'downdraft.dev/downgrades/status', verbs: 'patch', who: 'patchDowngradeStatus', downgrade: 'namespace' },
   {
     of: 'admissionregistration.k8s.io/mutatingwebhookconfigurations',
