@@ -7,7 +7,7 @@ import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
 import { ownPod } from '../release/ownpods.ts';
 import { dumpPlace } from '../release/places.ts';
-import { isCopy, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
+import { holdsRoom, isCopy, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
@@ -69,17 +69,13 @@ async function copyOne(
       return undefined;
     } catch (error) {
       const { status, message } = error as Error & { status?: number };
-      const passes = isForRoom({ status: status ?? 0, message }) && release.pods.some(isProbing);
+      const passes =
+        isForRoom({ status: status ?? 0, message }) && release.pods.some((p) => p.role === 'probe' && holdsRoom(p));
       if (passes || ![400, 403, 422].includes(status ?? 0)) throw error;
       refused.push(`pod/${source.name}: ${message}`);
     }
   }
   return refused;
-}
-
-/** Ends by itself, and makes room in a quota for the runner. */
-function isProbing({ role, ended }: Pod): boolean {
-  return role === 'probe' && !ended;
 }
 
 async function copy(

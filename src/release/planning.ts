@@ -11,9 +11,10 @@ import { isCertain } from './images.ts';
 import { keptBack } from './keptback.ts';
 import { migrationIn } from './migrating.ts';
 import type { Act } from './next.ts';
+import { ownPod } from './ownpods.ts';
 import { dumpPlace } from './places.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
-import { backupVolume, isCopy } from './pods.ts';
+import { backupVolume, holdsRoom, isCopy } from './pods.ts';
 import { nameOf } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
@@ -26,6 +27,7 @@ import type { WaitReason } from './waits.ts';
 export function planning(release: Release, run: Run): Act | undefined {
   return (
     askTarget(release, run) ??
+    endAnswered(release, run) ??
     askRunner(release, run) ??
     learnRunning(release, run) ??
     waitForAnswers(release, run) ??
@@ -66,6 +68,12 @@ function askTarget({ probe }: Release, run: Run): Act | undefined {
     return { act: 'record', status: { target: knowledge, toVersion: knowledge.version, ...keys }, learned: knowledge };
   }
   return undefined;
+}
+
+/** A mesh's proxy keeps the pod of a probe that has answered, and with it the room in a quota that the runner needs. */
+function endAnswered({ pods }: Release, run: Run): Act | undefined {
+  const probe = run.status.target && ownPod(pods, run, 'probe');
+  return probe?.ended && holdsRoom(probe) ? { act: 'endPods', pods: [probe] } : undefined;
 }
 
 /** One that stands, but without the volume that the policy by now names for dumps, is made anew while nothing is drained. */

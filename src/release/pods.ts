@@ -114,6 +114,11 @@ export function backupVolume({ spec }: PodObject): DumpPlace | undefined {
   return claim === undefined ? undefined : { claim, ...(mount?.subPath ? { subPath: String(mount.subPath) } : {}) };
 }
 
+/** Whether a pod counts in a quota: until all of it has ended, also when its main container has. */
+export function holdsRoom({ object: { status } }: Pod): boolean {
+  return status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+}
+
 /** True for a pod that downdraft made, false for an old pod that serves as runner. */
 export function isCopy(pod: Pod): boolean {
   return pod.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';

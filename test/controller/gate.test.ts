@@ -175,32 +175,45 @@ it('workloads labelled in two ways are one release: its drain ends, and every po
   await goesOn(world);
 });
 
-it('with room for one more pod in a quota, probe and runner come one after the other, and the run ends', async () => {
-  const world = running(newer);
-  world.triggers = [
-    { class: 'airflow.triggers.temporal.DateTimeTrigger', arguments: ['moment'], tasks: 1, watchers: 0, callbacks: 0 },
-  ];
-  const { createPod } = world.writes;
-  const refusals: string[] = [];
-  const helpers = () =>
-    world.pods.filter((p) => roleOf(p) && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')).length;
-  world.writes.createPod = async (pod) => {
-    if (helpers() === 0) return createPod(pod);
-    refusals.push(pod.metadata.name);
-    throw Object.assign(new Error(`pods "${pod.metadata.name}" is forbidden: exceeded quota`), { status: 403 });
-  };
-  await deploy(world, older);
-  for (let i = 0; i < 100 && !isDone(world)(); i++) {
-    // Twice, since the probe does not end between two looks.
-    for (const _ of [1, 2]) await look(world).catch((error) => expect(String(error)).toContain('exceeded quota'));
-    expect(helpers()).toBeLessThan(2);
-    world.tick();
-  }
-  await goOn(world, 4);
-  expect(refusals.some((name) => name.endsWith('-runner'))).toBe(true);
-  expect([outcomes(world), record(world).backup?.way]).toEqual([['Downgraded'], 'ServerCopy']);
-  expectClean(world, older);
-});
+it.each([
+  ['', false],
+  [', where a mesh keeps the pod of a probe that has answered', true],
+])(
+  'with room for one more pod in a quota, probe and runner come one after the other, and the run ends%s',
+  async (_, meshed) => {
+    const world = running(newer);
+    world.meshed = meshed;
+    world.triggers = [
+      {
+        class: 'airflow.triggers.temporal.DateTimeTrigger',
+        arguments: ['moment'],
+        tasks: 1,
+        watchers: 0,
+        callbacks: 0,
+      },
+    ];
+    const { createPod } = world.writes;
+    const refusals: string[] = [];
+    const helpers = () =>
+      world.pods.filter((p) => roleOf(p) && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')).length;
+    world.writes.createPod = async (pod) => {
+      if (helpers() === 0) return createPod(pod);
+      refusals.push(pod.metadata.name);
+      throw Object.assign(new Error(`pods "${pod.metadata.name}" is forbidden: exceeded quota`), { status: 403 });
+    };
+    await deploy(world, older);
+    for (let i = 0; i < 100 && !isDone(world)(); i++) {
+      // Twice, since the probe does not end between two looks.
+      for (const _ of [1, 2]) await look(world).catch((error) => expect(String(error)).toContain('exceeded quota'));
+      expect(helpers()).toBeLessThan(2);
+      world.tick();
+    }
+    await goOn(world, 4);
+    expect(refusals.some((name) => name.endsWith('-runner'))).toBe(true);
+    expect([outcomes(world), record(world).backup?.way]).toEqual([['Downgraded'], 'ServerCopy']);
+    expectClean(world, older);
+  },
+);
 
 describe('a migration that runs', () => {
   /** Starts right after a write. */

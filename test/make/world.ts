@@ -82,6 +82,8 @@ export interface World {
   warnings: Record<string, string>;
   /** Why the API server takes no pod of ours like this one; undefined where it does. */
   admits: (pod: PodObject) => string | undefined;
+  /** A mesh's proxy goes on in every pod, whose phase never ends. */
+  meshed: boolean;
   /** What a mirror's webhook makes of the name of an image in a pod. */
   mirror: (image: string) => string;
   /** VolumeSnapshots and Backups that were asked for, and the status that their maker writes. */
@@ -186,6 +188,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     claimsMissing: new Set<string>(),
     claimModes: {} as Record<string, string[]>,
     warnings: {} as Record<string, string>,
+    meshed: false,
     mirror: ((image) => image) as World['mirror'],
     admits: (() => undefined) as World['admits'],
     backups: [] as BackupObject[],
@@ -268,7 +271,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     // What was pulled at the start stays, wherever the tag points by now.
     const id = pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image);
     const version = versionIn(id);
-    if (role === 'probe') return say('Succeeded', { terminated: { exitCode: 0 } }, id);
+    if (role === 'probe') return say(world.meshed ? 'Running' : 'Succeeded', { terminated: { exitCode: 0 } }, id);
     say('Running', { running: {} }, id);
     if (role === 'runner') {
       const volume = backupVolume(pod);
