@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { issue } from '../../certs/authority.ts';
 import { buildServer } from '../../src/admission/server.ts';
-import { type Client, connect } from '../../src/cluster/client.ts';
+import { type Client, type ConnectOptions, connect } from '../../src/cluster/client.ts';
 import { notFound } from '../../src/cluster/errors.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
 import { type Config, readConfig } from '../../src/config.ts';
@@ -51,8 +51,8 @@ const run = promisify(execFile);
 /** The database of a namespace has the namespace's name. */
 export const databaseOf = (namespace: string) => namespace;
 
-/** Starts everything; when something does not start, ends what did and throws. */
-export async function startPlace(purpose: string): Promise<Place> {
+/** Starts everything; when something does not start, ends what did and throws. `onRequest` hears what downdraft asks. */
+export async function startPlace(purpose: string, onRequest?: ConnectOptions['onRequest']): Promise<Place> {
   const stops: (() => Promise<unknown> | unknown)[] = [];
   const stop = async () => {
     const faults: unknown[] = [];
@@ -76,7 +76,7 @@ export async function startPlace(purpose: string): Promise<Place> {
     await install(client, plane, ['Namespace', 'CustomResourceDefinition', ...accountKinds]);
     const config = configOf(await ownKubeconfig(client, plane, configOf(plane.kubeconfig)));
     const kubeconfig = config.kubeconfig!;
-    const own = keep(connect({ kubeconfig }), (c) => c.close());
+    const own = keep(connect({ kubeconfig, onRequest }), (c) => c.close());
     const views = await startViews(own, config, stops);
     const reach = await startWebhooks(views, config, stops);
     await install(client, plane, ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'], reach);
