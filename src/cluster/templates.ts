@@ -1,6 +1,8 @@
 /** The pod templates that ran before a change was held: Kubernetes' own history, which a held workload does not add to. */
+import { holdOf } from '../release/hold.ts';
 import type { Metadata, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import { label } from '../release/profiles.ts';
+import { same } from '../release/same.ts';
 import type { Client } from './client.ts';
 import { list } from './lists.ts';
 import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';
@@ -108,18 +110,29 @@ export async function templatesBefore(
   const found = workloads.map((object) => {
     const own = (of: Revision) =>
       of.metadata.ownerReferences?.some((o) => o.controller && o.uid === object.metadata.uid);
-    const template = object.kind === 'Deployment' ? newest(sets.filter(own)) : current(revisions.filter(own), object);
+    const template =
+      object.kind === 'Deployment' ? newest(sets.filter(own), object) : current(revisions.filter(own), object);
     return [`${object.kind!.toLowerCase()}/${object.metadata.name}`, template] as const;
   });
   return Object.fromEntries(found.flatMap(([name, template]) => (template ? [[name, template]] : [])));
 }
 
-/** A paused Deployment makes no ReplicaSet, so the last one made is the one that runs. */
-function newest(sets: Revision[]): PodTemplate | undefined {
+/**
+ * A paused Deployment makes no ReplicaSet. But one that it had before with the very template that is asked for now gets the
+ * highest number all the same: it is passed over. Of the others those with the image of before the hold count first.
+ */
+function newest(sets: Revision[], object: WorkloadObject): PodTemplate | undefined {
+  const wanted = templateOnly(object.spec.template);
+  const from = holdOf(object)?.from;
   const revision = ({ metadata }: Revision) => Number(metadata.annotations?.[revisionAnnotation] ?? 0);
-  const [last] = sets.sort((a, b) => revision(b) - revision(a));
-  if (!last?.spec) return undefined;
-  const { template } = last.spec;
+  const templates = sets
+    .sort((a, b) => revision(b) - revision(a))
+    .flatMap(({ spec }) => (spec ? [templateOnly(spec.template)] : []))
+    .filter((template) => !same(template, wanted));
+  return templates.find(({ spec }) => from && spec.containers.some(({ image }) => image === from)) ?? templates[0];
+}
+
+function templateOnly(template: PodTemplate): PodTemplate {
   const labels = Object.entries(template.metadata?.labels ?? {}).filter(([name]) => !added.includes(name));
   return { ...template, metadata: { ...template.metadata, labels: Object.fromEntries(labels) } };
 }

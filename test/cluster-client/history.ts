@@ -2,14 +2,14 @@
 import { expect, vi } from 'vitest';
 import type { Client } from '../../src/cluster/client.ts';
 import type { Reads } from '../../src/controller/ports.ts';
-import type { PodSpec } from '../../src/release/objects.ts';
+import type { PodSpec, WorkloadObject } from '../../src/release/objects.ts';
 
 const [old, newer] = ['apache/airflow:3.2.1', 'apache/airflow:3.3.0'];
 
 /** Beside the Deployment af-scheduler a StatefulSet is made; both are changed once, and all four templates must be told. */
 export async function expectHistory(
   client: Client,
-  reads: Pick<Reads, 'rollouts'>,
+  reads: Pick<Reads, 'rollouts' | 'templatesBefore'>,
   ns: string,
   { labels, spec }: { labels: Record<string, string>; spec: PodSpec },
 ): Promise<void> {
@@ -40,4 +40,35 @@ export async function expectHistory(
     [workload, 2, newer],
   ];
   await told(...both('deployment/af-scheduler'), ...both('statefulset/af-triggerer'));
+
+  await expectTemplateBefore(client, reads, ns);
+}
+
+/** Held with a template that it had before, a Deployment gives that old ReplicaSet the highest number, though it is paused. */
+async function expectTemplateBefore(
+  client: Client,
+  reads: Pick<Reads, 'rollouts' | 'templatesBefore'>,
+  ns: string,
+): Promise<void> {
+  const path = `/apis/apps/v1/namespaces/${ns}/deployments/af-scheduler`;
+  const change = async (image: string, paused: boolean) =>
+    await client.request<WorkloadObject>('PATCH', path, {
+      body: [
+        { op: 'add', path: '/spec/paused', value: paused },
+        { op: 'replace', path: '/spec/template/spec/containers/0/image', value: image },
+      ],
+      contentType: 'application/json-patch+json',
+    });
+  const numbered = async (image: string, number: number) =>
+    await vi.waitFor(
+      async () =>
+        expect(await reads.rollouts(ns)).toContainEqual(expect.objectContaining({ revision: number, images: [image] })),
+      { timeout: 10_000 },
+    );
+  await change(old, false);
+  await numbered(old, 3);
+  const held = await change(newer, true);
+  await numbered(newer, 4);
+  const before = await reads.templatesBefore(ns, [{ ...held, kind: 'Deployment' }]);
+  expect(before['deployment/af-scheduler']?.spec.containers.map(({ image }) => image)).toEqual([old]);
 }
