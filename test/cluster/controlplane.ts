@@ -201,6 +201,9 @@ async function startApiServer(site: Site): Promise<void> {
     `--service-account-key-file=${pki.serviceAccountKey}`,
     `--service-account-signing-key-file=${pki.serviceAccountKey}`,
     '--authorization-mode=Node,RBAC',
+    // Beta in 1.34, and what meshes and registry mirrors are played with in tests.
+    '--feature-gates=MutatingAdmissionPolicy=true',
+    '--runtime-config=admissionregistration.k8s.io/v1beta1=true',
     '--allow-privileged',
     // exec and logs reach the kubelet by address: there is no DNS for node names.
     '--kubelet-preferred-address-types=InternalIP',

@@ -104,6 +104,18 @@ export function must(said: Said): string {
 /** What the example chart needs on two cores. */
 export const example = (version: string, ...more: string[]) => [...['--set', `airflowVersion=${version}`, ...more]];
 
+/** For a whole file: a node with downdraft and nothing else; ended afterwards. */
+export function onNode(purpose: string, onStarted: (place: Place) => void): void {
+  let place: Place | undefined;
+  beforeAll(async () => {
+    place = await startPlace(purpose, console.log);
+    onStarted(place);
+  }, 20 * 60_000);
+  afterAll(async () => {
+    await place?.cluster.stop();
+  }, 2 * 60_000);
+}
+
 /**
  * For a whole file: a node with downdraft (with these further settings) and release af in a namespace of its own; ended
  * afterwards. `onStarted` is given the place before the first test; `settings` are further ones of the chart.
@@ -116,16 +128,15 @@ export function onStage(
   environment: Record<string, string> = {},
   settings: (place: Place) => Promise<string[]> = async () => [],
 ): void {
-  let place: Place | undefined;
-  beforeAll(async () => {
-    place = await startPlace(purpose, console.log);
+  let place: Place;
+  onNode(purpose, (started) => {
+    place = started;
     onStarted(place);
+  });
+  beforeAll(async () => {
     if (Object.keys(environment).length > 0) await installDowndraft(place, environment);
     await installAirflow(place, namespace, 'af', version, await settings(place));
   }, 20 * 60_000);
-  afterAll(async () => {
-    await place?.cluster.stop();
-  }, 2 * 60_000);
 }
 
 /** Installs the example release and waits until every workload is Ready. */
