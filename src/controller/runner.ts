@@ -12,6 +12,7 @@ import { label } from '../release/profiles.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
 import { isForRoom } from '../release/trials.ts';
+import { readPod } from '../release/workload.ts';
 import type { ActSettings, Ways } from './acts.ts';
 import { type Making, make } from './making.ts';
 import type { Writes } from './ports.ts';
@@ -115,7 +116,9 @@ async function startIn(
   settings: ActSettings,
 ): Promise<void> {
   if (pod.role !== 'runner') {
-    await record({ pods: { runner: { name: pod.name, uid: pod.uid, image: pod.image } } });
+    // As it stands in the pod: what its template asked for, a mirror may have rewritten, and is not compared with.
+    const { image } = readPod(pod.object, {});
+    await record({ pods: { runner: { name: pod.name, uid: pod.uid, image } } });
     await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: runValue(run.name) });
   }
   try {

@@ -44,17 +44,20 @@ function mirror(): World {
   return world;
 }
 
-it('the old pods are known by the template that they were made from, and so are those of the target', async () => {
-  const world = mirror();
-  await deploy(world, older);
-  await until(world, isDone(world));
-  await goOn(world, 5);
-  expect(outcomes(world)).toEqual(['Downgraded']);
-  expect(world.pods.map((p) => p.spec.containers[0]!.image)).toEqual(world.pods.map(() => mirrored(older)));
-  expect(world.pods.every((p) => p.status?.phase === 'Running' && !p.spec.schedulingGates?.length)).toBe(true);
-  expect(world.gates.size).toBe(0);
-  expect(world.harm).toEqual([]);
-});
+it.each(['Copy', 'OldPod'] as const)(
+  'the old pods are known by the template that they were made from, and so are those of the target (%s)',
+  async (runner) => {
+    const world = mirror();
+    await deploy(world, older);
+    await until(world, isDone(world), { runner });
+    await goOn(world, 5, { runner });
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expect(world.pods.map((p) => p.spec.containers[0]!.image)).toEqual(world.pods.map(() => mirrored(older)));
+    expect(world.pods.every((p) => p.status?.phase === 'Running' && !p.spec.schedulingGates?.length)).toBe(true);
+    expect(world.gates.size).toBe(0);
+    expect(world.harm).toEqual([]);
+  },
+);
 
 it('where the history is gone they are known by the digest of what is known to have run', async () => {
   const world = mirror();
