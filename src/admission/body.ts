@@ -4,7 +4,7 @@
  * the answer is a patch. Only the compact form that API servers send is cut; of any other, everything is kept.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Inflow } from './inflow.ts';
+import type { Inflow, Reception } from './inflow.ts';
 import { afterBody } from './quiet.ts';
 import { Aborted, Busy, TooLarge } from './refusals.ts';
 
@@ -39,7 +39,7 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
     body.off('data', take).resume();
     reject(why);
   };
-  const reception = { cut: () => refuse(new Busy()) };
+  const reception: Reception = { cut: () => refuse(new Busy()) };
   const take = (chunk: Buffer) => {
     const wanted = end + chunk.length;
     if (wanted > most) return refuse(tooLarge(most));
@@ -57,6 +57,7 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
   body.once('end', () => {
     if (settled) return;
     settled = true;
+    reception.complete = true;
     resolve({ bytes: (buffer ?? Buffer.alloc(0)).subarray(0, end), release });
   });
   return promise;

@@ -6,6 +6,8 @@
 /** What one body holds. `cut` is called when its room is needed for others. */
 export interface Reception {
   cut(): void;
+  /** All of it is there: it is in memory until it is parsed, whoever needs the room. */
+  complete?: boolean;
 }
 
 export interface Inflow {
@@ -40,7 +42,7 @@ export function makeInflow({ most, reserve, small, patienceMs }: InflowLimits, n
   function slowest(but: Reception): Reception | undefined {
     for (const [reception, { since }] of open) {
       if (now() - since < patienceMs) return undefined;
-      if (reception !== but) return reception;
+      if (reception !== but && !reception.complete) return reception;
     }
     return undefined;
   }
