@@ -15,6 +15,7 @@
  */
 import { draining } from './draining.ts';
 import type { Part } from './orders.ts';
+import { unrecorded } from './ownpods.ts';
 import { planning } from './planning.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
 import { dismiss, resuming, tidyGate, tidying } from './resuming.ts';
@@ -59,6 +60,8 @@ export type Act =
 /** Decides the next act for one release. Pods that only pretend to be ours are ended first, whatever is under way. */
 export function next(release: Release): Act {
   const { run } = release;
+  const pods = run && unrecorded(release.pods, run);
+  if (pods) return { act: 'record', status: { pods } };
   const strays = run ? release.pods.filter((p) => p.role === 'stray' && !p.terminating) : [];
   if (strays.length > 0) return { act: 'endStrays', pods: strays };
   const held = release.workloads.filter((w) => w.hold);

@@ -3,7 +3,9 @@
  * written by whoever may write pods. Pure.
  */
 import type { PodObject } from './objects.ts';
-import type { Pod, Run } from './release.ts';
+import { runLabel, runValue } from './pods.ts';
+import { label } from './profiles.ts';
+import type { Pod, Run, RunStatus } from './release.ts';
 
 /** What a pod is for. */
 export type PodPart = 'probe' | 'triggers' | 'runner';
@@ -28,6 +30,19 @@ export function withStrays(pods: Pod[], run: Run | undefined): Pod[] {
   if (!run) return pods;
   const own = new Set(Object.values(run.status.pods ?? {}).map((pod) => pod?.uid));
   return pods.map((pod) => (pod.role === 'airflow' || own.has(pod.uid) ? pod : { ...pod, role: 'stray' }));
+}
+
+/**
+ * The runner of a record that is from before records said which pods are the run's: known as it was then. Once pods have
+ * ended it may be in the middle of a reverse script, and is not ended for want of an entry.
+ */
+export function unrecorded(pods: readonly Pod[], { name, status }: Run): RunStatus['pods'] {
+  if (status.pods || !status.drainStartedAt) return undefined;
+  const runner = pods.find(({ role, terminating, object: { metadata } }) => {
+    const { [label.role]: said, [runLabel]: of } = metadata.labels ?? {};
+    return role === 'stray' && !terminating && said === 'runner' && of === runValue(name);
+  });
+  return runner && { runner: { name: runner.name, uid: runner.uid, image: runner.image } };
 }
 
 /** Under a name of its own, where somebody else's pod has the first one. */

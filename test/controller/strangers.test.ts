@@ -135,6 +135,21 @@ describe('what the probe prints', () => {
   });
 });
 
+it('the runner of a record that does not say yet which pods are its own goes on with its step', async () => {
+  const world = running(newer);
+  await deploy(world, older);
+  await until(world, () => Boolean(record(world).schemaStartedAt));
+  const { uid } = record(world).pods!.runner!;
+  delete record(world).pods;
+  await look(world);
+  expect(record(world).pods?.runner?.uid).toBe(uid);
+  expect(world.pods.find((p) => p.metadata.uid === uid)?.metadata.deletionTimestamp).toBeUndefined();
+  await until(world, isDone(world));
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  // What has answered long ago may go.
+  expect(events(world, 'PodNotOurs')).toEqual([expect.stringMatching(/-probe says/)]);
+});
+
 it('a file of the runner that is no JSON is told, and nothing is thrown', async () => {
   const world = running(newer);
   setImage(world, older);
