@@ -56,17 +56,16 @@ const patienceMinutes = 5;
 export async function tooLong(reads: Reads, pod: Pod, now: Date, what: string): Promise<Failed | undefined> {
   const running = mainStatusOf(pod.object)?.state?.running;
   const since = running ? running.startedAt : pod.object.metadata.creationTimestamp;
-  const minutes = since ? Math.floor((now.getTime() - Date.parse(since)) / 60_000) : 0;
+  const minutes = since ? (now.getTime() - Date.parse(since)) / 60_000 : 0;
   if (!(minutes >= patienceMinutes)) return undefined;
+  // Said anew at each doubling: words that change each minute would be an event each minute, for as long as it stands.
+  const ago = `${patienceMinutes * 2 ** Math.floor(Math.log2(minutes / patienceMinutes))} min ago or more`;
   if (running) {
     const goes = what.startsWith(`pod/${pod.name}`) ? what : `pod/${pod.name} ${what}`;
-    return failed(
-      now,
-      `${goes}; it started ${minutes} min ago and has not answered; see kubectl logs, or delete it to try again`,
-    );
+    return failed(now, `${goes}; it started ${ago} and has not answered; see kubectl logs, or delete it to try again`);
   }
   const warned = await warningOf(reads, pod);
-  const waits = `pod/${pod.name} was made ${minutes} min ago and has not started${withClaim(pod)}`;
+  const waits = `pod/${pod.name} was made ${ago} and has not started${withClaim(pod)}`;
   return failed(now, `${waits}: ${warned}; correct that, or delete the pod to try again`);
 }
 
