@@ -59,7 +59,9 @@ async function goOn(
   const decided = new Map<string, number>();
   for (let looks = 1; ; looks++) {
     try {
-      const ended = await step(key, reads, writes, settings, (act) => unlessRepeated(act, decided, looks));
+      const ended = await step(key, reads, writes, settings, (act, of) =>
+        unlessRepeated(act, decided, looks, of.workloads.length),
+      );
       if (ended) return ended;
     } catch (error) {
       // What was decided by is not there any more: a person said something, or another leader was quicker.
@@ -76,7 +78,7 @@ async function step(
   reads: Reads,
   writes: Writes,
   settings: ReconcileSettings,
-  bounded: (act: Act) => Act,
+  bounded: (act: Act, of: Release) => Act,
 ): Promise<Act | undefined> {
   let release = await observe(reads, key, settings);
   forgetGone(release, settings);
@@ -86,7 +88,7 @@ async function step(
     release = await lookAgain(reads, release);
     act = next(release);
   }
-  act = bounded(act);
+  act = bounded(act, release);
   if (act.act === 'wait') await report(release, act, reads, writes);
   else if (isStale(release.run)) {
     const shown = await report(release, act, reads, writes);

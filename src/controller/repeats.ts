@@ -17,18 +17,18 @@ const answeredLater: Act['act'][] = [
 /** Release → what was last asked of a pod, and in how many looks in a row. */
 export type Unanswered = Map<string, { what: string; times: number }>;
 
-/** No release needs more looks than this in one go, nor one act so often: a decision that repeats itself is a fault. */
+/** No release needs more looks than this in one go, but for what is done to each workload; nor one act so often: that is a fault. */
 export const looksAtOnce = 40;
-const sameAtOnce = 3;
+const [sameAtOnce, actsOfEach] = [3, 2];
 
-/** The act; what was decided too often in this look already becomes a wait that says so. */
-export function unlessRepeated(act: Act, decided: Map<string, number>, looks: number): Act {
+/** The act; what was decided too often in this look already becomes a wait that says so. `workloads`: how many there are. */
+export function unlessRepeated(act: Act, decided: Map<string, number>, looks: number, workloads: number): Act {
   if (act.act === 'rest' || act.act === 'wait') return act;
   // An object changes with each write; what is wanted of it does not.
   const what = JSON.stringify(act, (name, value) => (name === 'object' ? undefined : value));
   const times = (decided.get(what) ?? 0) + 1;
   decided.set(what, times);
-  if (times < sameAtOnce && looks <= looksAtOnce) return act;
+  if (times < sameAtOnce && looks <= looksAtOnce + actsOfEach * workloads) return act;
   const of = 'image' in act ? ` ${act.image}` : 'workload' in act ? ` ${nameOf(act.workload)}` : '';
   const message = `the same is decided again and again (${act.act}${of}), so nothing more is done until something changes: what is observed contradicts itself, or this is a fault of downdraft's; its log tells each act. To end it, set the image back that ran before`;
   return { act: 'wait', reason: 'Blocked', message };

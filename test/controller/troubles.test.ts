@@ -4,6 +4,7 @@ import type { Client } from '../../src/cluster/client.ts';
 import { ApiError } from '../../src/cluster/errors.ts';
 import type { Reads } from '../../src/controller/ports.ts';
 import { databaseOf, sessionsOf } from '../../src/joins/database.ts';
+import { makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 import type { World } from '../make/world.ts';
 import {
@@ -186,4 +187,15 @@ it('a decision that repeats itself ends the look after a few acts, and is said o
   const message = expect.stringMatching(/decided again and again \(\w+\).*set the image back/);
   expect(shown(world)).toMatchObject({ reason: 'Blocked', message });
   expect(saidOn(world, 'deployment/af-scheduler')).toEqual([message]);
+});
+
+it('a release with more workloads than there are looks in one go is not taken for one that repeats itself', async () => {
+  const many = Array.from({ length: 45 }, (_, n) =>
+    makeDeployment({ component: 'worker', name: `af-worker-${n}`, image: newer }),
+  );
+  const world = running(newer, [...makeWorkloads({ image: newer }), ...many]);
+  await deploy(world, older);
+  await until(world, isDone(world), { maps: makeMaps() });
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  expect(world.events.filter(({ reason }) => reason === 'Blocked')).toEqual([]);
 });
