@@ -1,4 +1,5 @@
 /** Trouble: which container keeps a pod from getting Ready, as its kubelet tells it. */
+import { inShort } from './lastwords.ts';
 import type { ContainerStatus, PodObject } from './objects.ts';
 
 export interface Trouble {
@@ -31,7 +32,7 @@ function ofContainer({ name, ready, state, lastState }: ContainerStatus, mayEnd:
   // Asked for the log of a container that waits, kubelet gives that of its last run.
   if (before) return ended(name, before, 'current');
   if (!reason || starting.includes(reason)) return undefined;
-  return { container: name, how: `${name} ${reason}${message ? `: ${message}` : ''}` };
+  return { container: name, how: `${name} ${reason}${message ? `: ${inShort(message)}` : ''}` };
 }
 
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
@@ -45,5 +46,5 @@ function ended(container: string, { exitCode, reason }: Terminated, log: 'curren
 function unscheduled(status: PodObject['status']): Trouble | undefined {
   const placed = status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
   if (placed?.reason !== 'Unschedulable') return undefined;
-  return { container: '', how: `a pod of it can't be scheduled: ${placed.message ?? ''}` };
+  return { container: '', how: `a pod of it can't be scheduled: ${inShort(placed.message ?? '')}` };
 }

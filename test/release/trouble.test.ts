@@ -63,3 +63,11 @@ it.each<[string, PodObject, object | undefined]>([
   if (trouble) expect(troubleOf(object)).toMatchObject(trouble);
   else expect(troubleOf(object)).toBeUndefined();
 });
+
+it('what kubelet quotes of a command is told in short and without its password', () => {
+  const message = `exec: "airflow --conn postgresql://airflow:S3cretPassw0rd@db/air": ${'not found '.repeat(500)}`;
+  const trouble = troubleOf(main({ state: { waiting: { reason: 'RunContainerError', message } } }));
+  expect(trouble?.how).toMatch(/^scheduler RunContainerError: exec: /);
+  expect(trouble?.how).not.toMatch(/S3cret/);
+  expect(trouble?.how.length).toBeLessThan(400);
+});
