@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { type Ports as CertificatePorts, keepCertificates, type Serving } from '../certs/keeper.ts';
-import { buildServer } from './admission/server.ts';
+import { buildServer, listenEverywhere } from './admission/server.ts';
 import { type Client, connect } from './cluster/client.ts';
 import type { GateClientConfig } from './cluster/gate.ts';
 import { startMirror } from './cluster/mirror.ts';
@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   const ports = { ...admissionPorts(views, config, notReady), guarded: () => guard.gone() === undefined };
   const { cert, key } = state.serving;
   const app = buildServer(ports, { logger, tls: { cert, key }, callers });
-  await app.listen({ port: config.port, host: '::' });
+  await listenEverywhere(app, config.port);
   logger.info({ port: config.port, namespace: config.namespace, runner: config.runner }, 'webhook is listening');
   void guard.keep(() => state.serving!.caBundle, stopping.signal);
 

@@ -108,6 +108,19 @@ export function buildServer(
   return app as unknown as AdmissionServer;
 }
 
+/** What a kernel without IPv6 says to its addresses. */
+const withoutIPv6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'];
+
+/** Listens on all addresses, IPv6 and IPv4; on those of IPv4 where there are no others. */
+export async function listenEverywhere(app: Pick<AdmissionServer, 'listen'>, port: number): Promise<void> {
+  try {
+    await app.listen({ port, host: '::' });
+  } catch (error) {
+    if (!withoutIPv6.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    await app.listen({ port, host: '0.0.0.0' });
+  }
+}
+
 type Webhook = (request: ReviewRequest, ports: Ports) => Answer | Promise<Answer>;
 
 interface Route {
