@@ -1,6 +1,6 @@
 /**
- * Connections, of which anyone may open many. Over the limit the address with the most of them loses its oldest, so that
- * an API server, which has few, is always let in. And a connection has one request at a time: of all that come here,
+ * Connections, of which anyone may open many. Over the limit the address with the most of them loses its oldest that waits
+ * for no answer, so that an API server, which has few, is always let in and gets what it asked for. And a connection has one request at a time: of all that come here,
  * only an attacker asks further before the answer.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -10,9 +10,15 @@ import type { Socket } from 'node:net';
 const mostConnections = 200;
 
 /** Limits the connections of a server from now on. */
-export function limitConnections(server: Pick<Server, 'on'>, most = mostConnections): void {
+export function limitConnections(server: Pick<Server, 'on'>, limit = mostConnections): void {
   const byAddress = new Map<string, Set<Socket>>();
+  const asking = new Set<string>();
   let count = 0;
+  server.on('request', ({ socket }: IncomingMessage, answer: ServerResponse) => {
+    const peer = peerOf(socket);
+    asking.add(peer);
+    answer.once('close', () => asking.delete(peer));
+  });
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
     const own = byAddress.get(address) ?? new Set();
@@ -23,10 +29,15 @@ export function limitConnections(server: Pick<Server, 'on'>, most = mostConnecti
       own.delete(socket);
       if (own.size === 0) byAddress.delete(address);
     });
-    if (count <= most) return;
-    const [oldest] = [...byAddress.values()].reduce((a, b) => (b.size > a.size ? b : a));
-    oldest?.destroy();
+    if (count <= limit) return;
+    const most = [...[...byAddress.values()].reduce((a, b) => (b.size > a.size ? b : a))];
+    (most.find((one) => !asking.has(peerOf(one))) ?? most[0])?.destroy();
   });
+}
+
+/** The same for a connection and for the TLS in it. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 const answers = new WeakMap<Socket, ServerResponse>();
