@@ -6,6 +6,7 @@ import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import type { Learned } from '../release/keeping.ts';
 import { nameOf } from '../release/reasons.ts';
+import type { ToldBefore } from '../release/record.ts';
 import type { ImageKnowledge, ImageUnknown, Pod, Release, Run, Workload } from '../release/release.ts';
 import type { Reads } from './ports.ts';
 
@@ -14,6 +15,8 @@ export interface Seen {
   pods: Pod[];
   run: Run | undefined;
   learned: Learned[];
+  /** What the images of runs that are over said, and when these runs began. */
+  told?: readonly ToldBefore[];
 }
 
 interface Known extends Seen {
@@ -42,9 +45,14 @@ export async function knowImages(
   return { images, moved, used: [...used] };
 }
 
-/** What the probe of this run said, unless pods run another image by that name. */
-function askedNow(image: string, { run, digests }: Known): ImageKnowledge | undefined {
-  const target = image === run?.to ? run.status.target : undefined;
+/**
+ * What the probe of this run said, or of one before it under the same hold, unless pods run another image by that name. A
+ * run asks one image: of two that a release wants the other must not be forgotten, or no run would ever fit both.
+ */
+function askedNow(image: string, { run, digests, workloads, told = [] }: Known): ImageKnowledge | undefined {
+  const since = workloads.flatMap((w) => (w.hold && w.images.includes(image) ? [w.hold.since] : [])).sort();
+  const before = told.findLast((one) => one.target.image === image && one.at >= (since.at(-1) ?? '~'))?.target;
+  const target = image === run?.to ? run.status.target : before;
   return target && !isMoved(target, digests.get(image)) ? { ...target, image, fresh: true } : undefined;
 }
 

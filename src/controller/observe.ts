@@ -10,7 +10,7 @@ import { jobsToRead } from '../release/misfits.ts';
 import { withStrays } from '../release/ownpods.ts';
 import { defaultPatience, type Patience } from '../release/pace.ts';
 import { label, type ProfileName } from '../release/profiles.ts';
-import { activeRun, pastRuns } from '../release/record.ts';
+import { activeRun, pastRuns, toldBefore } from '../release/record.ts';
 import type { Pod, Release, Run, Workload } from '../release/release.ts';
 import { expired, surplus } from '../release/retention.ts';
 import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
@@ -63,7 +63,11 @@ export async function observe(
   ]);
   // After the runner: what it says is done must be seen to be done.
   const whereabouts = await observeDatabase(reads, { ...subject, runner }, settings);
-  const known = await knowImages(reads, { workloads, pods, run, learned }, settings);
+  const known = await knowImages(
+    reads,
+    { workloads, pods, run, learned, told: toldBefore(downgrades, name) },
+    settings,
+  );
   const release: Release = {
     namespace,
     name,

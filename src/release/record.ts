@@ -1,7 +1,7 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
 import { partOfName } from './objectnames.ts';
-import type { Release, Run, RunSpec, RunStatus } from './release.ts';
+import type { ImageKnowledge, Release, Run, RunSpec, RunStatus } from './release.ts';
 
 export const downgradeApi = {
   group: 'downdraft.dev',
@@ -62,6 +62,19 @@ export function activeRun(objects: readonly DowngradeObject[], release: string):
 export function pastRuns(objects: readonly DowngradeObject[], release: string): string[] {
   const over = objects.filter((o) => o.spec.release === release && o.status?.record?.completedAt);
   return over.map(({ metadata }) => metadata.name).sort();
+}
+
+/** What the image of a run that is over said, and when that run began. */
+export interface ToldBefore {
+  at: string;
+  target: ImageKnowledge;
+}
+
+/** Of each of a release's runs that are over, the oldest first. */
+export function toldBefore(objects: readonly DowngradeObject[], release: string): ToldBefore[] {
+  const runs = objects.filter((o) => o.spec.release === release && o.status?.record?.completedAt).map(readRun);
+  runs.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  return runs.flatMap(({ createdAt: at, status: { target } }) => (target ? [{ at, target }] : []));
 }
 
 /** Whether what stands under the name of `wanted` can't be the run for it. */
