@@ -1,7 +1,7 @@
 /**
  * Connections, of which anyone may open many. Over the limit the address with the most of them loses its oldest that waits
- * for no answer, so that an API server, which has few, is always let in and gets what it asked for. And a connection has one request at a time: of all that come here,
- * only an attacker asks further before the answer.
+ * for no answer, so that an API server, which has few, is always let in and gets what it asked for. And a connection has
+ * one request at a time: of all that come here, only an attacker asks further before the answer.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -45,20 +45,28 @@ export async function knowImages(
   return { images, moved, used: [...used] };
 }
 
-/**
- * What the probe of this run said, or of one before it under the same hold, unless pods run another image by that name. A
- * run asks one image: of two that a release wants the other must not be forgotten, or no run would ever fit both.
- */
-function askedNow(image: string, { run, digests, workloads, told = [] }: Known): ImageKnowledge | undefined {
-  const since = workloads.flatMap((w) => (w.hold && w.images.includes(image) ? [w.hold.since] : [])).sort();
-  const before = told.findLast((one) => one.target.image === image && one.at >= (since.at(-1) ?? '~'))?.target;
-  const target = image === run?.to ? run.status.target : before;
+/** What the probe of this run said, unless pods run another image by that name. */
+function askedNow(image: string, { run, digests }: Known): ImageKnowledge | undefined {
+  const target = image === run?.to ? run.status.target : undefined;
   return target && !isMoved(target, digests.get(image)) ? { ...target, image, fresh: true } : undefined;
 }
 
 async function toldBefore(image: string, reads: Reads, seen: Known): Promise<ImageKnowledge | undefined> {
   const learned = seen.learned.map(({ knowledge }) => knowledge);
-  return learned.length === 0 ? undefined : learnedOf(image, learned, await digestNow(image, reads, seen));
+  const digest = await digestNow(image, reads, seen);
+  const asked = askedInHold(image, seen);
+  if (asked && ![digest, seen.digests.get(image)].some((now) => isMoved(asked, now))) return asked;
+  return learnedOf(image, learned, digest);
+}
+
+/**
+ * What the probe of an earlier run said under the hold that still stands. A run asks one image: of two that a release wants
+ * the other must not be forgotten, or no run would ever fit both.
+ */
+function askedInHold(image: string, { workloads, told = [] }: Known): ImageKnowledge | undefined {
+  const since = workloads.flatMap((w) => (w.hold && w.images.includes(image) ? [w.hold.since] : [])).sort();
+  const target = told.findLast((one) => one.target.image === image && one.at >= (since.at(-1) ?? '~'))?.target;
+  return target && { ...target, image, fresh: true };
 }
 
 /** What is wanted will be pulled: its registry says which image that is. What runs is what its pods say. */

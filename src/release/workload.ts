@@ -108,7 +108,9 @@ export function readPod(object: PodObject, replicaSetOwners: Readonly<Record<str
 
 /** Its main container has ended, for good: what others have put beside it (a mesh's proxy) may go on and means nothing. */
 function isOver(object: PodObject): boolean {
-  const ours = object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'downdraft';
+  const { labels = {} } = object.metadata;
+  // The second one nobody else may set (manifests/pods.yaml).
+  const ours = labels['app.kubernetes.io/managed-by'] === 'downdraft' && labels[label.role] !== undefined;
   return ours && mainStatusOf(object)?.state?.terminated !== undefined;
 }
 
