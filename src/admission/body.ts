@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Inflow, Reception } from './inflow.ts';
-import { afterBody } from './quiet.ts';
+import { afterBody, afterRefused } from './quiet.ts';
 import { Aborted, Busy, TooLarge } from './refusals.ts';
 
 /** Buffers to use again: V8 counts a fresh one against the heap, and would collect all of it every few large bodies. */
@@ -36,7 +36,9 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
     if (settled) return;
     settled = true;
     release();
-    body.off('data', take).resume();
+    afterRefused(end);
+    // Read on, so that the answer is heard; each chunk is memory until it is collected.
+    body.off('data', take).on('data', (chunk: Buffer) => afterRefused(chunk.length));
     reject(why);
   };
   const reception: Reception = { cut: () => refuse(new Busy()) };

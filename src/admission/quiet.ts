@@ -24,9 +24,21 @@ export function afterBody(bytes: number): void {
   timer.refresh();
 }
 
+/** As much as may lie about of bodies that were refused; who sends those does not stop, so that it is never quiet. */
+const mostRefused = 8 * 1024 * 1024;
+let refused = 0;
+
+/** Told of the size of every body that was given up before it was read. */
+export function afterRefused(bytes: number): void {
+  refused += bytes;
+  if (refused >= mostRefused) giveBack();
+}
+
 function giveBack(): void {
+  clearTimeout(timer);
   timer = undefined;
   since = 0;
+  refused = 0;
   if (!collect) {
     setFlagsFromString('--expose-gc');
     collect = runInNewContext('gc') as Collect;

@@ -19,8 +19,8 @@ const MiB = 1024 * KiB;
 const bodyLimit = 7 * MiB;
 
 /** Together with what a replica has at rest they stay under the memory limit of manifests/deployment.yaml. */
-const inflowLimits = { most: 20 * MiB, reserve: 6 * MiB, small: 256 * KiB, patienceMs: 1_000 };
-const roomLimits = { most: 40 * MiB, reserve: 8 * MiB, small: 256 * KiB, patienceMs: 3_000, mostWaiting: 100 };
+const inflowLimits = { most: 12 * MiB, reserve: 4 * MiB, small: 256 * KiB, patienceMs: 1_000 };
+const roomLimits = { most: 30 * MiB, reserve: 6 * MiB, small: 256 * KiB, patienceMs: 3_000, mostWaiting: 100 };
 
 /** Reads the body of a request; `leave` must be called when the answer is made. */
 export type Read = (request: IncomingMessage) => Promise<{ body: unknown; leave(): void }>;
