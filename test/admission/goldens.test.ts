@@ -3,14 +3,22 @@ import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { waitFor } from '../cluster/wait.ts';
-import type { World } from '../make/ports.ts';
+import { ownAccount, type World } from '../make/ports.ts';
 import { makeDatabase } from '../make/release.ts';
 import { type Guarded, startGuarded } from './guarded.ts';
 import { asWritten } from './written.ts';
 
 interface Golden {
   world: World;
-  review: { request: { operation: string; object: WorkloadObject; oldObject: WorkloadObject | null; dryRun: boolean } };
+  review: {
+    request: {
+      operation: string;
+      object: WorkloadObject;
+      oldObject: WorkloadObject | null;
+      dryRun: boolean;
+      userInfo: { username: string };
+    };
+  };
   answer: { response: { allowed: boolean; patch?: unknown[]; auditAnnotations: { verdict: string; reason: string } } };
 }
 
@@ -60,7 +68,9 @@ async function store({ world, review: { request } }: Golden): Promise<void> {
     await waitFor(`${object.metadata.name} to be stored`, 10_000, () =>
       at.client.request('POST', plural(object), { body: idle(object) }),
     );
-  Object.assign(at.world, { database: undefined, ...world });
+  // Whoever sends it here is us where it was us who sent it there.
+  const own = request.userInfo.username === ownAccount ? 'admin' : undefined;
+  Object.assign(at.world, { database: undefined, ...world, ownAccount: own });
 }
 
 /** Sends the golden's object as a dry run, and tells what came of it. */

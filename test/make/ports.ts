@@ -10,6 +10,8 @@ import { readWorkload } from '../../src/release/workload.ts';
 import { makeDatabase, makeImage } from './release.ts';
 
 export interface World {
+  /** Missing: as the manifests have it. */
+  ownAccount?: string | undefined;
   database?: DatabaseState;
   /** Default: probes of 3.2.1 and 3.1.8. */
   learned?: Record<string, ImageKnowledge>;
@@ -61,7 +63,7 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     registry: (image) => say('registry', world.registry?.[image]),
     policy: () => say('policy', { mode: world.mode ?? 'Hold', by: world.mode ? ['platform'] : [] }),
     missingRights: () => say('missingRights', world.missingRights ?? []),
-    ownAccount: () => say('ownAccount', ownAccount),
+    ownAccount: () => say('ownAccount', world.ownAccount ?? ownAccount),
     notReady: () => undefined,
     now: () => new Date('2026-11-21T12:00:00Z'),
     settings: {
