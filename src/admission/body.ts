@@ -54,8 +54,10 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
   };
   if (announced > most) refuse(tooLarge(most));
   else body.on('data', take);
-  body.once('error', () => refuse(new Aborted('the body was cut')));
-  body.once('close', () => refuse(new Aborted('the body was cut')));
+  // Every body closes; an error is dear to make.
+  const cut = () => (settled ? undefined : refuse(new Aborted('the body was cut')));
+  body.once('error', cut);
+  body.once('close', cut);
   body.once('end', () => {
     if (settled) return;
     settled = true;

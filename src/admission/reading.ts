@@ -7,7 +7,7 @@ import { makeInflow } from './inflow.ts';
 import { TooLarge } from './refusals.ts';
 import { MalformedReview } from './review.ts';
 import { makeRoom } from './room.ts';
-import { mostDepth, mostValues, shapeOf, weightOf } from './shape.ts';
+import { mostDepth, mostValues, shapeOf, weightOf, worstWeight } from './shape.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -20,7 +20,7 @@ const bodyLimit = 7 * MiB;
 
 /** Together with what a replica has at rest they stay under the memory limit of manifests/deployment.yaml. */
 const inflowLimits = { most: 12 * MiB, reserve: 4 * MiB, small: 256 * KiB, patienceMs: 1_000 };
-const roomLimits = { most: 30 * MiB, reserve: 6 * MiB, small: 256 * KiB, patienceMs: 3_000, mostWaiting: 100 };
+const roomLimits = { most: 30 * MiB, reserve: 6 * MiB, small: 1 * MiB, patienceMs: 3_000, mostWaiting: 100 };
 
 /** Reads the body of a request; `leave` must be called when the answer is made. */
 export type Read = (request: IncomingMessage) => Promise<{ body: unknown; leave(): void }>;
@@ -46,8 +46,12 @@ export function makeReader(careful: FastifyBodyParser<string>): Read {
   };
 }
 
+/** Most reviews are no longer. To count what is in them would cost a tenth of the whole review. */
+const uncounted = 32 * KiB;
+
 /** The weight of a text that a review could be. */
 function checked(text: Buffer): number {
+  if (text.length <= uncounted) return worstWeight(text.length);
   const shape = shapeOf(text);
   if (shape.values > mostValues)
     throw new TooLarge(`the body holds ${shape.values} values; a review is read with up to ${mostValues}`);

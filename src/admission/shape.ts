@@ -39,6 +39,14 @@ export function shapeOf(text: Buffer): Shape {
   return { values, depth: deepest };
 }
 
+/** The dearest text by its length is `{},{},…`: a value every three bytes. */
+const bytesToAValue = 3;
+
+/** The same where nothing was counted: what a text of that length could hold. */
+export function worstWeight(bytes: number): number {
+  return weightOf(bytes, { values: Math.ceil(bytes / bytesToAValue), depth: 0 });
+}
+
 /** Bytes of memory that the parsed text takes at most. */
 export function weightOf(bytes: number, { values }: Shape): number {
   return bytes * bytesOfCharacter + values * bytesOfValue;

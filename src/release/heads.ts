@@ -190,8 +190,11 @@ function releaseIn(lineage: Lineage, version: string): { chain: number; head: Re
   const parsed = explain(version.trim());
   if (!parsed || parsed.is_prerelease || parsed.epoch !== 0) return undefined;
   const wanted = parsed.release.join('.');
-  const known = [...lineage.releases.keys()].find((release) => compare(release, wanted) === 0);
-  return known === undefined ? undefined : lineage.releases.get(known);
+  // As it is written in the table, nearly always; 3.2 and 3.2.0 are one as well.
+  const known = lineage.releases.get(wanted);
+  if (known) return known;
+  const same = [...lineage.releases.keys()].find((release) => compare(release, wanted) === 0);
+  return same === undefined ? undefined : lineage.releases.get(same);
 }
 
 function upTo(revisions: Revision[], last: Revision): Revision[] {

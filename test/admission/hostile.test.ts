@@ -73,12 +73,18 @@ describe('a review that is odd', () => {
   });
 
   it.each([
-    ['nested deeper than any object', nested(1100), 'nested'],
+    ['nested deeper than any object', nested(20_000), 'nested'],
     ['of more values than any object has', JSON.stringify({ ...update(), more: Array(200_000).fill(0) }), 'values'],
   ])('%s is refused unparsed, with a sentence', async (_, body, why) => {
     const answer = await post('/mutate', body);
     expect(answer.statusCode).toBe(413);
     expect(answer.body).toContain(why);
+  });
+
+  it('that is small and nested is parsed, since it can take no room, and answered', async () => {
+    const answer = await post('/mutate', nested(1100));
+    expect([200, 400]).toContain(answer.statusCode);
+    expect((await post('/mutate', JSON.stringify(update()))).json().response.auditAnnotations.verdict).toBe('hold');
   });
 
   it('with __proto__ everywhere is judged as without, and the patch names none of it', async () => {
