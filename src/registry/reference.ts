@@ -35,6 +35,8 @@ export function placeOf(image: string): Place {
   const well =
     image.length <= 1024 &&
     host.test(place.host) &&
+    // What the grammar lets pass and no URL can hold: [..], a port over 65535, a last label that is a number but no IPv4.
+    URL.canParse(`https://${place.host}/`) &&
     place.repository.length <= 255 &&
     repository.test(place.repository) &&
     (named.tag === undefined || tag.test(named.tag)) &&

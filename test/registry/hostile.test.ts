@@ -91,6 +91,16 @@ describe('what comes from outside', () => {
     );
   });
 
+  it.each([
+    '[..]/airflow',
+    '[:::]:80/airflow',
+    'host.example:99999/airflow',
+    'registry.1/airflow',
+    '1.2.3.999/airflow',
+  ])('a host that the grammar lets pass and no URL holds: %s', (image) => {
+    expect(() => placeOf(image)).toThrow(Unreadable);
+  });
+
   it('pull secrets', () => {
     const secret = fc.record({
       type: fc.constantFrom('kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg', 'Opaque'),
