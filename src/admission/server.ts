@@ -63,12 +63,15 @@ export function buildServer(
     requestTimeout,
     keepAliveTimeout: 90_000,
     logController: new LogController({ disableRequestLogging: true }),
+    // A review has an uid of its own, by which the API server's audit log tells it too.
+    childLoggerFactory: (parent) => parent,
     ...(logger ? { loggerInstance: logger } : {}),
     ...(tls ? { https: { minVersion: 'TLSv1.2', ...times, ...tlsFor(callers), ...tls } } : { http: times }),
   });
   limitConnections(app.server);
-  app.addHook('onRequest', async (request, reply) => {
-    if (!isNext(request.raw, reply.raw)) reply.hijack();
+  app.addHook('onRequest', (request, reply, next) => {
+    if (isNext(request.raw, reply.raw)) return next();
+    reply.hijack();
   });
   // A body is read by the webhooks alone, within their limits; no other parser may take one in.
   app.removeAllContentTypeParsers();

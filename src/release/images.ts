@@ -116,6 +116,8 @@ export function isCertain(known: ImageKnowledge | ImageUnknown | undefined): kno
 
 /** 3.1.8+company and 3.1.8 are one release with one schema. */
 function sameRelease(a: string, b: string): boolean {
+  // Most are written alike, and to take a version apart is dear.
+  if (a === b) return true;
   const [one, other] = [a, b].map((version) => explain(version)?.public ?? version);
   return compare(one!, other!) === 0;
 }
