@@ -2,15 +2,10 @@
  * A part of a run that failed. What may pass by itself (a server that restarts, a network that is gone, a lock, a session)
  * is tried again; all else waits for a person or for the policy. The release stays drained meanwhile.
  */
+import { consequenceOf } from './errorkinds.ts';
 import type { Act } from './next.ts';
 import type { Release, Run } from './release.ts';
 import type { WaitReason } from './waits.ts';
-
-/**
- * Kinds of failures that may pass: SQLAlchemy's for a connection that is lost, the runner's own for being kept waiting,
- * and ours for a runner whose pod ended (out of memory, evicted, its node gone).
- */
-const passing = ['OperationalError', 'InterfaceError', 'LockTimeout', 'AnotherRunner', 'SessionsRemain', 'RunnerEnded'];
 
 const retrySeconds = 20;
 
@@ -26,5 +21,5 @@ export function failing({ now }: Release, run: Run, kind: string, message: strin
 
 /** Whether what failed may go well the next time, as it is. */
 export function mayPass({ status: { failure } }: Run): boolean {
-  return failure !== undefined && failure !== null && passing.includes(failure.reason);
+  return failure !== undefined && failure !== null && consequenceOf(failure.reason) === 'passes';
 }

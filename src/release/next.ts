@@ -14,7 +14,6 @@
  * what was done last, only on what is there.
  */
 import { draining } from './draining.ts';
-import type { Part } from './orders.ts';
 import { unrecorded } from './ownpods.ts';
 import { planning } from './planning.ts';
 import type { ImageKnowledge, Pod, Release, Run, RunStatus, Workload } from './release.ts';
@@ -23,6 +22,7 @@ import { dropping, type Expired, type Surplus } from './retention.ts';
 import { returning } from './returning.ts';
 import { reversing } from './reversing.ts';
 import type { BackupObject } from './snapshots.ts';
+import type { Part } from './stepkinds.ts';
 import type { AskedTrigger } from './triggers.ts';
 import { judge, type Verdict } from './verdict.ts';
 import type { WaitReason } from './waits.ts';

@@ -7,16 +7,17 @@ import { failing } from './failing.ts';
 import type { PlanStep, Progress, VerifyStep } from './inspection.ts';
 import type { Act } from './next.ts';
 import type { Backup, Release, Run, RunnerResult, RunnerState } from './release.ts';
+import type { Part, StepKind } from './stepkinds.ts';
 import type { WaitReason } from './waits.ts';
-
-/** copy: the backup; reverse: rows and schemas down; return: the way back. */
-export type Part = 'copy' | 'reverse' | 'return';
 
 /** What stands in orders.json beside the fencing token and the database's identity. */
 export interface Orders {
   run: string;
-  steps: Record<string, unknown>[];
+  steps: Order[];
 }
+
+/** One step, as src/inside/README.md has it. */
+export type Order = { kind: StepKind } & Record<string, unknown>;
 
 /** The name under which the runner knows a part of the run. Each drain has a copy of its own. */
 export function partName({ uid, status, spec }: Run, part: Part): string {
@@ -39,8 +40,8 @@ function stepsOf(run: Run, part: Part): Orders['steps'] {
   if (backup?.way === 'Dump') return dumpSteps(run, part, backup);
   const name = backup?.name ?? copyName(run);
   if (part === 'copy' && plan.backup.way !== 'ServerCopy') return [{ kind: 'count' }];
-  if (part === 'copy')
-    return [...(backup?.stale ? [{ kind: 'dropCopy', name }] : []), { kind: 'copy', name, run: run.uid }];
+  const copy: Order = { kind: 'copy', name, run: run.uid };
+  if (part === 'copy') return backup?.stale ? [{ kind: 'dropCopy', name }, copy] : [copy];
   if (hasCopy(run.status)) return [{ kind: 'takeBack', name: backup?.name, aside: asideName(run), run: run.uid }];
   return [{ kind: 'migrate' }];
 }
@@ -51,7 +52,7 @@ function dumpSteps(run: Run, part: Exclude<Part, 'reverse'>, { name, keepUntil }
   return hasCopy(run.status) ? [{ kind: 'restore', name, run: run.uid }] : [{ kind: 'migrate' }];
 }
 
-function orderOf(step: PlanStep): Record<string, unknown> {
+function orderOf(step: PlanStep): Order {
   const { kind } = step;
   if (kind === 'core') return { kind, toRevision: step.toRevision };
   if (kind === 'manager')
@@ -61,7 +62,7 @@ function orderOf(step: PlanStep): Record<string, unknown> {
 }
 
 /** The order for the step; none where the record has no counts, as in a run that an older downdraft began. */
-function verifyOrder(step: VerifyStep, { status: { counted }, spec }: Run): Record<string, unknown>[] {
+function verifyOrder(step: VerifyStep, { status: { counted }, spec }: Run): Order[] {
   if (!counted?.rows) return [];
   const { kind, crossed, managers, readable } = step;
   const counts = Object.fromEntries(counted.rows);

@@ -5,10 +5,11 @@
  * Every duration is a difference of the runner's own times; only its last sign of life is held against our clock.
  */
 import { estimateSeconds } from './hazards.ts';
-import { type Part, partName } from './orders.ts';
+import { partName } from './orders.ts';
 import { revisionsBetween } from './plan.ts';
 import type { Reason } from './reasons.ts';
 import type { Release, Run, RunnerProgress } from './release.ts';
+import { factsOf, type Part } from './stepkinds.ts';
 
 /** The part `server` of progress.json. Sizes in bytes since the revision began; what the role may not see is missing. */
 export interface ServerActivity {
@@ -142,15 +143,15 @@ function decision(
 
 /** A way back is not called off; what is called off already need not be again. */
 function callingOff(namespace: string, run: Run, kind: string, statement: string): string[] {
-  if (kind === 'takeBack' || kind === 'migrate') return [];
-  if (run.status.returnStartedAt)
-    return [`it is called off already, which takes effect after what runs now${statement}`];
+  const { calledOff, reverses } = factsOf(kind);
+  if (calledOff === 'never') return [];
+  const effect =
+    calledOff === 'at once'
+      ? 'which takes effect at once'
+      : `which takes effect after what runs now${reverses ? statement : ''}`;
+  if (run.status.returnStartedAt) return [`it is called off already, ${effect}`];
   const abort = `call it off: kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
-  return [
-    kind === 'copy'
-      ? `${abort}, which takes effect at once`
-      : `${abort}, which takes effect after what runs now${statement}`,
-  ];
+  return [`${abort}, ${effect}`];
 }
 
 /** How the statement itself may be ended once the run is called off. */

@@ -1,6 +1,7 @@
 /** The one-word summary for people, derived from facts. No code reads it back. */
 import type { Pace } from './pace.ts';
 import type { Run, RunStatus } from './release.ts';
+import { factsOf } from './stepkinds.ts';
 
 export type Phase =
   | 'Planning'
@@ -20,13 +21,16 @@ export function phaseOf(status: RunStatus): Phase {
   if (status.resumeStartedAt) return 'Resuming';
   if (status.returnStartedAt) return 'Returning';
   if (status.verifiedAt) return 'Verifying';
-  if (status.schemaStartedAt) return during[status.progress?.kind ?? ''] ?? 'Downgrading';
+  if (status.schemaStartedAt) return inSchemaStep(status);
   if (status.drainStartedAt) return isBackingUp(status) ? 'BackingUp' : 'Draining';
   return 'Planning';
 }
 
-/** What the runner is at in the schema step. */
-const during: Record<string, Phase> = { convert: 'Converting', verify: 'Verifying' };
+/** By what the runner is at; what was last told of the backup is over. */
+function inSchemaStep({ progress }: RunStatus): Phase {
+  const { part, phase } = factsOf(progress?.kind ?? '');
+  return part === 'reverse' ? phase : 'Downgrading';
+}
 
 function isBackingUp({ drainedAt, backup, progress }: RunStatus): boolean {
   const begun = !backup?.verifiedAt || progress?.kind === 'count';
@@ -34,14 +38,6 @@ function isBackingUp({ drainedAt, backup, progress }: RunStatus): boolean {
 }
 
 const busy: Phase[] = ['BackingUp', 'Converting', 'Downgrading', 'Verifying', 'Returning'];
-
-/** What the runner is at, where its own word for it is not the field's. */
-const words: Record<string, string> = {
-  manager: 'provider',
-  takeBack: 'take the copy back',
-  restore: 'load the dump',
-  migrate: 'migrate up',
-};
 
 /** What stepOf is told beside the status. */
 interface Moment {
@@ -58,7 +54,7 @@ export function stepOf(status: RunStatus, waitingFor: string, { idle = false, pa
   const { progress } = status;
   if (!progress) return waitingFor;
   const { kind, done, of, message } = progress;
-  const step = `${words[kind] ?? kind} ${done}/${of}${message ? `: ${message}` : ''}`;
+  const step = `${factsOf(kind).word} ${done}/${of}${message ? `: ${message}` : ''}`;
   return pace?.words ? `${step}, ${pace.words}` : step;
 }
 

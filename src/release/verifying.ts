@@ -2,6 +2,7 @@
  * Rows before and after: counted while nobody writes any more and nothing is changed yet, kept in the record, and compared
  * by the runner's last step. What could not be counted is not compared, and said; it stops nothing.
  */
+import { consequenceOf } from './errorkinds.ts';
 import { failing } from './failing.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
@@ -78,16 +79,13 @@ export function comparedInWords({ status }: Run, { facts = [] }: RunnerResult & 
 /** An event's message has 1,024 characters. */
 const longestWords = 1000;
 
-/** Kinds of the runner's errors that a person may accept. */
-const acceptable = ['RowsDiffer', 'RowsLeftUnreadable'];
-
 /** The failure of a step, and how to go on where a person may decide that it is none. */
 export function failureInWords(
   { namespace }: Release,
   { name }: Run,
   error: { kind: string; message: string },
 ): string {
-  if (!acceptable.includes(error.kind)) return error.message;
+  if (consequenceOf(error.kind) !== 'accept') return error.message;
   const patch = (spec: object) =>
     `kubectl -n ${namespace} patch downgrade ${name} --type merge -p '${JSON.stringify({ spec })}'`;
   const either = `to start the older version on these rows: ${patch({ acceptRows: true })}`;

@@ -1,8 +1,9 @@
 /** What the runner is told to do for a backup, and for the way back by it. */
 import { expect, it } from 'vitest';
-import { ordersOf, type Part } from '../../src/release/orders.ts';
+import { ordersOf } from '../../src/release/orders.ts';
 import { runnerPod } from '../../src/release/pods.ts';
 import type { Backup, Plan } from '../../src/release/release.ts';
+import type { Part } from '../../src/release/stepkinds.ts';
 import { makePod } from '../make/pod.ts';
 import { makeRun } from '../make/release.ts';
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { minutes, type Pace, paceOf, type ServerActivity, withoutSizes } from '../../src/release/pace.ts';
 import { stepOf } from '../../src/release/phase.ts';
 import type { Inspection, Plan, Release, Run, RunnerProgress } from '../../src/release/release.ts';
+import { type StepFacts, type StepKind, stepKinds } from '../../src/release/stepkinds.ts';
 import { makeDatabase, makeRelease, makeRun } from '../make/release.ts';
 
 const minute = 60;
@@ -167,6 +168,34 @@ describe('S2-38: when a person is asked', () => {
       /Decide: wait; or .*kubectl -n air patch downgrade af-x7k2q.*after what runs now.*Nothing is ended unasked$/,
     );
     if (not) expect(message).not.toMatch(not);
+  });
+});
+
+describe('S2-38: what a person may decide, by what the runner is at', () => {
+  const asked = (kind: string, backend: string, server: ServerActivity) =>
+    pace({ kind, server: { ...server, quietSeconds: 31 * minute } }, backend).asks!.message;
+  const kinds = Object.keys(stepKinds) as StepKind[];
+  const thatAre = (is: (facts: StepFacts) => boolean) => kinds.filter((kind) => is(stepKinds[kind]));
+
+  it.each(thatAre(({ part }) => part === 'return'))('%s, which brings the newer version back: only to wait', (kind) => {
+    for (const backend of ['postgresql', 'mysql'])
+      expect(asked(kind, backend, still)).toMatch(/Decide: wait\. Nothing is ended unasked$/);
+  });
+
+  it.each(thatAre(({ reverses }) => !reverses))(
+    '%s, of which nothing is a revision: its statement is no matter',
+    (kind) => {
+      for (const backend of ['postgresql', 'mysql'])
+        expect(asked(kind, backend, still)).not.toMatch(/statement|pg_cancel_backend|revision/);
+    },
+  );
+
+  it.each(thatAre(({ calledOff }) => calledOff === 'at once'))('%s ends at once when it is called off', (kind) => {
+    expect(asked(kind, 'postgresql', still)).toMatch(/"abort":true.*which takes effect at once\. /);
+  });
+
+  it('a kind that only a newer runner knows: what is safe for every one', () => {
+    expect(asked('vacuum', 'postgresql', still)).toMatch(/"abort":true.*which takes effect after what runs now\. /);
   });
 });
 
