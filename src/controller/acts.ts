@@ -5,7 +5,7 @@
 import { notMade } from '../release/backing.ts';
 import { holdPatch, resumePatch } from '../release/hold.ts';
 import { jobOf } from '../release/misfits.ts';
-import type { Act } from '../release/next.ts';
+import type { Act, RunAct } from '../release/next.ts';
 import { ordersOf } from '../release/orders.ts';
 import { outageSeconds } from '../release/phase.ts';
 import { runnerFolder } from '../release/pods.ts';
@@ -82,7 +82,7 @@ export async function carryOut(act: Act, release: Release, ways: Ways, settings:
 export type Recording = (status: Partial<RunStatus>) => Promise<void>;
 
 async function carryOutForRun(
-  act: Act,
+  act: RunAct,
   release: Release,
   run: Run,
   { reads, writes }: Ways,
@@ -126,7 +126,7 @@ async function carryOutForRun(
       });
     }
     default:
-      throw new Error(`no way to carry out ${act.act}`);
+      act satisfies never;
   }
 }
 

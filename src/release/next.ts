@@ -28,33 +28,39 @@ import { judge, type Verdict } from './verdict.ts';
 import type { WaitReason } from './waits.ts';
 
 /** What the controller does next; each is safe to do twice. */
-export type Act =
+export type Act = ReleaseAct | RunAct;
+
+/** What needs no record of a run. */
+export type ReleaseAct =
   | { act: 'rest' }
   | { act: 'wait'; reason: WaitReason; message: string }
   | { act: 'startRun'; to: string }
+  | { act: 'createGate' }
+  | { act: 'deleteGate' }
+  | { act: 'restore'; workload: Workload }
+  | { act: 'unhold'; workload: Workload }
+  | { act: 'hold'; workload: Workload }
+  | { act: 'endPods'; pods: Pod[] }
+  | { act: 'ungate'; pods: Pod[] }
+  | { act: 'endMisfits'; pods: Pod[] }
+  | { act: 'dismissHelpers' }
+  | { act: 'deleteRecord'; surplus: Surplus }
+  | { act: 'dropCopy'; expired: Expired };
+
+/** What is done for a run, and stands in its record. */
+export type RunAct =
   /** `learned` is kept for later changes, too, where that can be done: nothing of this run waits for it. */
   | { act: 'record'; status: Partial<RunStatus>; learned?: ImageKnowledge }
   | { act: 'startProbe' }
   | { act: 'restartProbe' }
   | { act: 'askTriggers'; triggers: AskedTrigger[] }
-  | { act: 'hold'; workload: Workload }
   | { act: 'startRunner' }
   | { act: 'restartRunner' }
-  | { act: 'createGate' }
-  | { act: 'deleteGate' }
-  | { act: 'endPods'; pods: Pod[] }
-  | { act: 'endStrays'; pods: Pod[] }
   | { act: 'isolateRunner' }
+  | { act: 'endStrays'; pods: Pod[] }
   | { act: 'lookAgain'; mark: string }
   | { act: 'order'; part: Part }
   | { act: 'askBackup'; object: BackupObject }
-  | { act: 'restore'; workload: Workload }
-  | { act: 'dismissHelpers' }
-  | { act: 'unhold'; workload: Workload }
-  | { act: 'ungate'; pods: Pod[] }
-  | { act: 'endMisfits'; pods: Pod[] }
-  | { act: 'dropCopy'; expired: Expired }
-  | { act: 'deleteRecord'; surplus: Surplus }
   | { act: 'finish'; outcome: NonNullable<RunStatus['outcome']> };
 
 /** Decides the next act for one release. Pods that only pretend to be ours are ended first, whatever is under way. */
