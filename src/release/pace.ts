@@ -4,9 +4,10 @@
  *
  * Every duration is a difference of the runner's own times; only its last sign of life is held against our clock.
  */
+
+import { revisionsBetween } from './chain.ts';
 import { estimateSeconds } from './hazards.ts';
 import { partName } from './orders.ts';
-import { revisionsBetween } from './plan.ts';
 import type { Reason } from './reasons.ts';
 import type { Release, Run, RunnerProgress } from './release.ts';
 import { factsOf, type Part } from './stepkinds.ts';

@@ -5,16 +5,15 @@
  */
 import { ageNotes, type NewerSince } from './age.ts';
 import { backupInWords, backupNotes, chooseBackup, type Means } from './backup.ts';
+import { distance, revisionsBetween } from './chain.ts';
 import { keepCeilings, planHash } from './consent.ts';
 import { keysOfPlan } from './fernet.ts';
 import { estimateSeconds, hazardsOfPlan } from './hazards.ts';
 import { coreTable } from './heads.ts';
-import type { Reason } from './reasons.ts';
-import type { ChainLink, DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
+import { type Blocker, blocker, claimsCore, managerStep, unknownTables } from './providerschemas.ts';
+import type { DatabaseState, ImageKnowledge, Inspection, Plan, PlanStep } from './release.ts';
 import { same } from './same.ts';
 import { type TakeUp, triggersOfPlan } from './triggers.ts';
-
-type Blocker = Plan['blockers'][number];
 
 /** What a plan is made from, beside what the two images said. */
 export interface Circumstances extends Means {
@@ -66,13 +65,14 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
     losses: [...hazards.losses, ...keys.losses, ...triggers.losses].map(({ what, count }) => ({ what, count })),
     notes: [
       ...(core ? [`takes ${estimate.why}`] : []),
+      ...unknownTables(inspection, target),
       ...hazards.notes,
       ...triggers.notes,
       ...keys.notes,
       ...(age ? ageNotes(age.since, target.version, age.now) : []),
       ...backupNotes(backup, inspection),
     ],
-    blockers: [...blockers, ...hazards.blockers],
+    blockers: [...claimsCore(inspection, target), ...blockers, ...hazards.blockers],
     backup,
   };
   const plan = keepCeilings(made, circumstances.before);
@@ -149,30 +149,6 @@ function coreStep(inspection: Inspection, target: ImageKnowledge): PlanStep | Bl
   return { kind: 'core', from, toRevision: to, revisions, command };
 }
 
-/** Only a schema that the target enforces must move; others may stay ahead without harm. */
-function managerStep(
-  inspection: Inspection,
-  target: ImageKnowledge,
-  table: string,
-  from: string,
-): PlanStep | Blocker | undefined {
-  const enforced = target.managers?.find((m) => m.versionTable === table);
-  const to = enforced?.heads[0];
-  if (!enforced || to === undefined || to === from) return undefined;
-  const manager = inspection.managers.find((m) => m.versionTable === table);
-  const revisions = manager && distance(manager.chain, from, to);
-  if (manager && revisions === undefined && distance(manager.chain, to, from) !== undefined) return undefined;
-  if (!manager || revisions === undefined || !manager.canDowngrade)
-    return blocker(
-      'ProviderNotReversible',
-      `${table} is at ${from} and ${target.version} needs ${to}, but the running image ${manager ? `can't take ${manager.class} back there` : 'has no manager for it'}; install the target image with the provider version that is in the running one`,
-    );
-  const tool =
-    manager.command === 'fab-db' ? 'airflow fab-db downgrade' : `airflow db-manager downgrade ${manager.class}`;
-  const command = `${tool} --to-revision ${to} --yes`;
-  return { kind: 'manager', class: manager.class, versionTable: table, from, toRevision: to, revisions, command };
-}
-
 /** The plan as a person reads it in the Downgrade: the steps, what is lost, blockers, the backup. */
 export function planInWords(plan: Plan | undefined): string[] {
   if (!plan) return [];
@@ -201,35 +177,4 @@ export function knowledgeOf(inspection: Inspection, image: string, imageID: stri
     managers: inspection.managers.map(({ class: name, versionTable, heads }) => ({ class: name, versionTable, heads })),
     ...(imageID ? { imageID } : {}),
   };
-}
-
-/** Number of revisions undone from `from` down to `to`; undefined when `to` is no ancestor. Follows the first parent only where there is one. */
-export function distance(chain: readonly ChainLink[], from: string, to: string): number | undefined {
-  const parents = new Map(chain.map((link) => [link.revision, link.down]));
-  let frontier = [from];
-  const seen = new Set<string>();
-  for (let undone = 0; frontier.length > 0; undone++) {
-    if (frontier.includes(to)) return undone;
-    const next = frontier.flatMap((r) => parents.get(r) ?? []).filter((r) => !seen.has(r));
-    for (const r of next) seen.add(r);
-    frontier = next;
-  }
-  return undefined;
-}
-
-/** Revisions that are undone from `from` (with it) down to `to` (without it), newest first as far as the chain is a line. */
-export function revisionsBetween(chain: readonly ChainLink[], from: string, to: string): string[] {
-  const parents = new Map(chain.map((link) => [link.revision, [link.down ?? []].flat()]));
-  const undone = new Set<string>();
-  const visit = (revision: string) => {
-    if (revision === to || undone.has(revision)) return;
-    undone.add(revision);
-    for (const parent of parents.get(revision) ?? []) visit(parent);
-  };
-  visit(from);
-  return [...undone];
-}
-
-function blocker(reason: Reason, message: string): Blocker {
-  return { reason, message };
 }

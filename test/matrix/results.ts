@@ -25,6 +25,8 @@ export function codeHash(): string {
   const names = [
     ...inside.map((name) => `inside/${name}`),
     'release/plan.ts',
+    'release/chain.ts',
+    'release/providerschemas.ts',
     'release/hazards.ts',
     'release/orders.ts',
   ];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { distance, planDowngrade as plan3, planInWords } from '../../src/release/plan.ts';
+import { distance } from '../../src/release/chain.ts';
+import { planDowngrade as plan3, planInWords } from '../../src/release/plan.ts';
 import type { ChainLink, ImageKnowledge, Inspection } from '../../src/release/release.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 
@@ -79,6 +80,44 @@ describe('planDowngrade', () => {
       'repair',
       'verify',
     ]);
+  });
+
+  const managerAt = (change: object) => [{ ...makeInspection().managers[0]!, ...change }];
+  const commands = (change: object) =>
+    planInWords(planDowngrade(makeInspection({ managers: managerAt(change) }), makeImage('3.1.8'))).join('\n');
+
+  it('S3-15: the command of a provider is one that exists: its own, the general one, or none', () => {
+    expect(commands({})).toContain('airflow fab-db downgrade --to-revision 6709f7a774b9 --yes  (from 02ca36b0235b');
+    expect(commands({ command: 'db-manager', class: 'edge.Manager' })).toContain(
+      'airflow db-manager downgrade edge.Manager --to-revision 6709f7a774b9 --yes  (from',
+    );
+    const own = commands({ command: null, class: 'edge.Manager' });
+    expect(own).toContain('reverse edge.Manager to 6709f7a774b9 by its own scripts, for which Airflow has no command');
+    expect(own).not.toMatch(/db-manager|fab-db/);
+  });
+
+  it('S3-7: a version table that neither version knows is named in the plan, and nothing waits for it', () => {
+    const tables = { ...makeDatabase().versionTables, alembic_version_drt: ['0123abcd'], alembic_version_empty: [] };
+    const database = { ...makeDatabase({ tables }), backend: 'postgresql' };
+    const plan = planDowngrade(makeInspection({ database }), makeImage('3.1.8'));
+    const notes = plan.notes.filter((note) => note.includes('belongs to no manager'));
+    expect(notes).toEqual([
+      'alembic_version_drt (at 0123abcd) belongs to no manager that either version knows; its tables stay as they are',
+      'alembic_version_empty (at no revision) belongs to no manager that either version knows; its tables stay as they are',
+    ]);
+    expect(plan.blockers).toEqual([]);
+    expect(planDowngrade(makeInspection(), makeImage('3.1.8')).notes.join()).not.toContain('belongs to no manager');
+  });
+
+  it('S3-9: a manager in the version table of core stops the plan, whichever version has it', () => {
+    const claiming = { class: 'company.Manager', versionTable: 'alembic_version' };
+    const message = expect.stringMatching(/^company\.Manager keeps its revision in alembic_version/);
+    const managers = [...makeInspection().managers, ...managerAt({ ...claiming })];
+    expect(planDowngrade(makeInspection({ managers }), makeImage('3.1.8')).blockers).toEqual([
+      { reason: 'ProviderNotReversible', message },
+    ]);
+    const target = makeImage('3.1.8', { managers: [{ ...claiming, heads: ['x'] }] });
+    expect(planDowngrade(makeInspection(), target).blockers).toEqual([{ reason: 'ProviderNotReversible', message }]);
   });
 
   it('S3-16: nothing is ever reset', () => {
