@@ -4,8 +4,9 @@
  * the answer is a patch. Only the compact form that API servers send is cut; of any other, everything is kept.
  */
 import type { IncomingMessage } from 'node:http';
+import { afterBody, afterRefused } from '../heap/giveback.ts';
 import type { Inflow, Reception } from './inflow.ts';
-import { afterBody, afterRefused } from './quiet.ts';
+
 import { Aborted, Busy, TooLarge } from './refusals.ts';
 
 /** Buffers to use again: V8 counts a fresh one against the heap, and would collect all of it every few large bodies. */

@@ -3,6 +3,7 @@
  * once it is parsed, so it is never held whole. Everything but the items is small and is parsed at the end.
  */
 import type { Readable } from 'node:stream';
+import { afterPage } from '../heap/giveback.ts';
 
 export interface ListHead {
   apiVersion?: string;
@@ -25,14 +26,19 @@ export async function readItems(
   stream.setEncoding('utf8');
   const scan = scanner();
   let head: ListHead | undefined;
+  let length = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<string>)
+    for await (const chunk of stream as AsyncIterable<string>) {
+      length += chunk.length;
       scan.push(chunk, (item) => {
         head ??= JSON.parse(`${scan.around()}]}`) as ListHead;
         take(JSON.parse(item), head);
       });
+    }
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
+  } finally {
+    afterPage(length);
   }
   return JSON.parse(scan.around()) as ListHead;
 }

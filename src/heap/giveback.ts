@@ -1,6 +1,6 @@
 /**
- * Large bodies leave tens of MiB of garbage, which V8 collects when it needs the room and not before. Once all is quiet
- * again it is given back, so that a replica that has seen a burst does not sit on it for hours.
+ * Large bodies and long lists leave tens of MiB of garbage, which V8 collects when it needs the room and not before. Once
+ * all is quiet again it is given back, so that a replica that has seen a burst does not sit on it for hours.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -9,6 +9,8 @@ import { runInNewContext } from 'node:vm';
 const worthBytes = 4 * 1024 * 1024;
 const largeBytes = 128 * 1024;
 const quietMs = 500;
+/** Longer than the controller waits between two looks at a release that is being downgraded: those lists follow each other. */
+const quietAfterListMs = 2_500;
 
 let since = 0;
 let timer: NodeJS.Timeout | undefined;
@@ -17,11 +19,19 @@ let collect: Collect | undefined;
 
 /** Told of every body's size. */
 export function afterBody(bytes: number): void {
-  if (bytes < largeBytes) return;
+  if (bytes >= largeBytes) giveBackAfter(bytes, quietMs);
+}
+
+/** Told of the size of every page of a list that was read. */
+export function afterPage(bytes: number): void {
+  giveBackAfter(bytes, quietAfterListMs);
+}
+
+function giveBackAfter(bytes: number, ms: number): void {
   since += bytes;
   if (since < worthBytes) return;
-  timer ??= setTimeout(giveBack, quietMs).unref();
-  timer.refresh();
+  clearTimeout(timer);
+  timer = setTimeout(giveBack, ms).unref();
 }
 
 /** As much as may lie about of bodies that were refused; who sends those does not stop, so that it is never quiet. */
