@@ -13,25 +13,30 @@ def adopt_environment():
 
     An exec gets what the pod's spec says. An entry point that sources a file (Vault's injector) has told only Airflow.
     """
+    home = os.environ.get("AIRFLOW_HOME")
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
+        with contextlib.suppress(OSError):  # It has ended, or is another user's.
             with open("/proc/%d/cmdline" % pid, "rb") as file:
                 words = file.read().split(b"\0")[:2]
-            if b"airflow" not in map(os.path.basename, words):
-                continue
-            with open("/proc/%d/environ" % pid, "rb") as file:
-                pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
-                found = {name: value for name, _, value in pairs}
-        except OSError:  # It has ended, or is another user's.
-            continue
-        # Without PATH it is no environment (setproctitle writes over it); with another home it is another Airflow.
-        if "PATH" in found and found.get("AIRFLOW_HOME") == os.environ.get("AIRFLOW_HOME"):
-            ours = {name: value for name, value in os.environ.items() if name.startswith("DOWNDRAFT_")}
-            os.environ.clear()
-            os.environ.update(found, **ours)
-            sys.path[:0] = [entry for entry in found.get("PYTHONPATH", "").split(":") if entry not in sys.path + [""]]
-            return True
+            # With another home it is another Airflow.
+            if b"airflow" in map(os.path.basename, words) and adopt(pid, lambda env: env.get("AIRFLOW_HOME") == home):
+                return True
     return False
+
+
+def adopt(pid, fits):
+    """Takes over the environment of a process, if it `fits`; answers whether it did. Throws OSError."""
+    with open("/proc/%d/environ" % pid, "rb") as file:
+        pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
+        found = {name: value for name, _, value in pairs}
+    # Without PATH it is no environment (setproctitle writes over it).
+    if "PATH" not in found or not fits(found):
+        return False
+    ours = {name: value for name, value in os.environ.items() if name.startswith("DOWNDRAFT_")}
+    os.environ.clear()
+    os.environ.update(found, **ours)
+    sys.path[:0] = [entry for entry in found.get("PYTHONPATH", "").split(":") if entry not in sys.path + [""]]
+    return True
 
 
 def named_file(resolved, confirmed=False):
@@ -70,3 +75,26 @@ def await_proxy(resolved):
             return socket.create_connection((url.host, port), timeout=2).close()
         except OSError:
             time.sleep(0.2)
+
+
+def login_given(watched):
+    """What the engine connects with, after all listeners have had their say: arguments and named ones.
+
+    Nothing is connected. None where Airflow makes its connections in a way of its own.
+    """
+    from sqlalchemy import event
+
+    class Seen(Exception):
+        pass
+
+    def see(_dialect, _record, args, parameters):
+        raise Seen(args, dict(parameters))
+
+    event.listen(watched, "do_connect", see)
+    try:
+        watched.pool.recreate().connect().close()
+    except Seen as seen:
+        return seen.args
+    finally:
+        event.remove(watched, "do_connect", see)
+    return None

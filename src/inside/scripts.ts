@@ -20,8 +20,11 @@ export function takeUpScript(): string {
 
 /** The program that asks a running container for its database (ask.py). Read once. Throws when a file of ours is missing. */
 export function askScript(): string {
-  return join('chain.py', 'database.py', 'environment.py', 'ask.py');
+  return join(...answering, 'ask.py');
 }
+
+/** The files of a program that is run by exec, before its own. */
+const answering = ['chain.py', 'database.py', 'environment.py', 'answering.py'];
 
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {

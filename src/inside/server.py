@@ -90,24 +90,12 @@ class Server:
 
 
 def login_of(watched):
-    """What the engine connects with, after all listeners have had their say; nothing is connected. Throws Refused."""
-    from sqlalchemy import event
-
-    class Seen(Exception):
-        pass
-
-    def see(_dialect, _record, args, parameters):
-        raise Seen(args, dict(parameters))
-
-    event.listen(watched, "do_connect", see)
-    try:
-        watched.pool.recreate().connect().close()
-    except Seen as seen:
-        return seen.args
-    finally:
-        event.remove(watched, "do_connect", see)
-    told = "Airflow makes its connections in a way of its own, which leads to no other database"
-    raise Refused("NoMaintenance", told)
+    """What the engine connects with (login_given). Throws Refused."""
+    login = login_given(watched)
+    if login is None:
+        told = "Airflow makes its connections in a way of its own, which leads to no other database"
+        raise Refused("NoMaintenance", told)
+    return login
 
 
 @contextlib.contextmanager

@@ -231,12 +231,13 @@ def token(dialect, record, positional, named):
 
 describe('the environment is that of the Airflow that runs there', () => {
   /** A process that looks like Airflow's, in this environment, until `act` is done. */
-  async function beside<T>(env: NodeJS.ProcessEnv, act: () => Promise<T>): Promise<T> {
-    const script = join(env.HOME!, 'airflow');
+  async function beside<T>(env: NodeJS.ProcessEnv, act: () => Promise<T>, runner = false): Promise<T> {
+    const script = join(env.HOME!, runner ? 'downdraft' : 'airflow');
     await writeFile(script, 'import time\nprint("ready", flush=True)\ntime.sleep(300)');
     const process = spawn(join(newer, 'python'), [script, 'scheduler'], { env });
     try {
       await new Promise((resolve) => process.stdout.once('data', resolve));
+      if (runner) await writeFile(join(env.HOME!, 'pid'), String(process.pid));
       return await act();
     } finally {
       process.kill('SIGKILL');
@@ -249,6 +250,13 @@ describe('the environment is that of the Airflow that runs there', () => {
     expect(told.answer).toMatchObject(found);
     const other = await beside({ ...env, [conn]: url() }, () => ask({ ...env, [conn]: url('nowhere') }));
     expect(other.answer).toMatchObject(found);
+  });
+
+  it('in a copy, where no Airflow runs, it is that of the runner, which the command line of the container has started', async () => {
+    const env = await pod({});
+    const copy = { ...env, DOWNDRAFT_DIR: env.HOME };
+    expect((await beside({ ...env, [conn]: url() }, () => ask(copy), true)).answer).toMatchObject(found);
+    expect((await ask(copy)).answer).toHaveProperty('error');
   });
 
   it('another Airflow, with a home of its own, does not', async () => {
