@@ -42,30 +42,50 @@ export async function askPod(
   timeoutMs: number,
   program: string[],
 ): Promise<Asked> {
+  const asked = await askProgram(client, { namespace, pod, container }, timeoutMs, program, mark);
+  return 'silent' in asked ? unreadable(pod, asked.silent) : answerOf(asked.line, pod);
+}
+
+/**
+ * Runs a program of src/inside in a container and answers what stands after its mark in the last such line, or why there is
+ * none, in words without a secret. Never throws for what the world does.
+ */
+export async function askProgram(
+  client: Client,
+  where: { namespace: string; pod: string; container: string },
+  timeoutMs: number,
+  program: string[],
+  mark: string,
+): Promise<{ line: string } | { silent: string }> {
   const stdin = program.at(-1) ?? '';
   // The program must have ended, and said why, before the stream is given up.
   const seconds = Math.max(1, Math.floor(timeoutMs * 0.9) / 1000);
   const size = String(Buffer.byteLength(stdin));
   const command = ['sh', '-c', start, 'sh', size, String(seconds), ...program.slice(0, -1)];
   try {
-    const outcome = await exec(client, { namespace, pod, container, command, stdin, timeoutMs });
-    return answerOf(outcome, pod);
+    const outcome = await exec(client, { ...where, command, stdin, timeoutMs });
+    const line = lineIn(outcome, mark);
+    return line === undefined ? { silent: silence(outcome) } : { line };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const what =
-      error instanceof ApiError ? `may not or can't be asked: ${error.message}` : `not reached: ${error.message}`;
-    return unreadable(pod, what);
+    return {
+      silent:
+        error instanceof ApiError ? `may not or can't be asked: ${error.message}` : `not reached: ${error.message}`,
+    };
   }
 }
 
 /** The line counts, however the stream ended; without one, the exit code or the end of the stream is told. */
-function answerOf(outcome: ExecOutcome, pod: string): Asked {
-  const line = outcome.stdout
+function lineIn({ stdout }: ExecOutcome, mark: string): string | undefined {
+  return stdout
     .split('\n')
     .slice(0, -1)
-    .findLast((text) => text.startsWith(mark));
-  if (line === undefined) return unreadable(pod, silence(outcome));
-  const told = parsed(line.slice(mark.length));
+    .findLast((text) => text.startsWith(mark))
+    ?.slice(mark.length);
+}
+
+function answerOf(line: string, pod: string): Asked {
+  const told = parsed(line);
   if (isObject(told) && typeof told.error === 'string') return unreadable(pod, told.error);
   const database = databaseIn(told);
   if (!database || !isObject(told)) return unreadable(pod, 'answered what is not understood');
@@ -131,7 +151,7 @@ function isTexts(value: unknown): value is string[] {
 }
 
 /** One line, of bounded length. */
-function short(text: string): string {
+export function short(text: string): string {
   return text
     .replace(/[\p{Cc}\s]+/gu, ' ')
     .trim()

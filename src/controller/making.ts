@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { foremost } from '../release/next.ts';
 import type { PodObject } from '../release/objects.ts';
-import { named, type PodPart } from '../release/ownpods.ts';
+import { named, type OwnPod, type PodPart } from '../release/ownpods.ts';
 import { probePod, triggersName, triggersPod } from '../release/pods.ts';
 import type { Release, Run, Workload } from '../release/release.ts';
+import { replacing } from '../release/same.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import { readPod } from '../release/workload.ts';
 import type { Recording } from './acts.ts';
@@ -56,13 +57,14 @@ export async function make(
   release: Release,
   run: Run,
   { writes, record }: Making,
+  more: Pick<OwnPod, 'copied'> = {},
 ): Promise<void> {
   const wanted = named(pod, run);
   const { name } = wanted.metadata;
   const stored = await writes.createPod(wanted);
   if (stored) {
     const { uid, image } = readPod(stored, {});
-    return record({ pods: { [part]: { name, uid, image } } });
+    return record({ pods: { [part]: replacing(run.status.pods?.[part], { name, uid, image, ...more }) } });
   }
   const own = Object.values(run.status.pods ?? {}).map((one) => one?.uid);
   // One of ours that is ending has its name until it is gone.

@@ -20,12 +20,14 @@ import { knowImages, withTrueHolds } from './known.ts';
 import { observeLastLogs } from './lastlogs.ts';
 import { observePolicy } from './lookagain.ts';
 import type { Reads } from './ports.ts';
+import { observeProof, type Proofs } from './proof.ts';
 import { observeNewPods, type Tries } from './trials.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
 
 export interface ObserveSettings extends Looks, Tries {
   /** Images that workloads are known to have run: their uid and the image. */
   ran?: Set<string>;
+  proofs?: Proofs;
   repositories: readonly string[];
   /** Missing: as the settings say where nothing is set. */
   patience?: Patience;
@@ -99,13 +101,14 @@ async function alsoRead(
   reads: Reads,
   seen: Pick<Release, 'namespace' | 'name' | 'images' | 'database' | 'pods' | 'run' | 'workloads' | 'runner'>,
   settings: ObserveSettings,
-): Promise<Pick<Release, 'templates' | 'rollouts' | 'jobs' | 'claims' | 'lastLogs'>> {
+): Promise<Pick<Release, 'templates' | 'rollouts' | 'jobs' | 'claims' | 'lastLogs' | 'proof'>> {
   const { namespace, pods, run, workloads } = seen;
   return {
     templates: await templatesFor(reads, namespace, run, workloads),
     rollouts: await rolloutsFor(reads, namespace, run, workloads, settings),
     jobs: await jobsFor(reads, seen),
     claims: await claimsFor(reads, seen),
+    proof: await observeProof(reads, seen, settings),
     lastLogs: await observeLastLogs(reads, { namespace, run, workloads, pods }),
   };
 }

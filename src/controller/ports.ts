@@ -6,6 +6,7 @@ import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
 import type { Learned, Owner } from '../release/keeping.ts';
 import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
 import type { SnapshotWay } from '../release/places.ts';
+import type { Digests } from '../release/proof.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { DatabaseState, Mode, Session, Workload } from '../release/release.ts';
 import type { Rules } from '../release/rules.ts';
@@ -80,6 +81,17 @@ export interface Reads {
   learnedImages(of: Owner): Promise<Learned[]>;
   /** Where the schema is, asked inside a running pod of the release, with the sessions it sees. Never throws. */
   askPod(namespace: string, pod: string, container: string): Promise<{ database: DatabaseState; sessions?: Session[] }>;
+  /**
+   * Digests of the settings by which a downgrade goes, keyed by `key`, as Airflow resolves them in a pod with the environment
+   * of the Airflow that runs there, or with that of our runner. Never throws: a fault is an answer.
+   */
+  digestSettings(
+    namespace: string,
+    pod: string,
+    container: string,
+    of: 'airflow' | 'runner',
+    key: string,
+  ): Promise<{ told: Digests } | { fault: string }>;
   /** What the image's config in its registry says; undefined: not asked. Never throws. */
   registry(image: string, workload: WorkloadObject): Promise<RegistryAnswer>;
   /** Which digest the image's name has in its registry now; undefined: not asked. Never throws. */

@@ -142,10 +142,10 @@ function isConflict(error: unknown): boolean {
 /** What is kept in memory of a release goes with it. */
 function forgetGone(
   { namespace, name, workloads, run }: Release,
-  { told, failed, unanswered, examined, asked }: ReconcileSettings,
+  { told, failed, unanswered, examined, asked, proofs }: ReconcileSettings,
 ): void {
   if (workloads.length > 0 || run) return;
-  for (const map of [told, failed, unanswered, examined, asked]) map.delete(`${namespace}/${name}`);
+  for (const map of [told, failed, unanswered, examined, asked, proofs]) map?.delete(`${namespace}/${name}`);
 }
 
 /** A phase that people wait for is shown when it begins, not when the next act has to wait. */

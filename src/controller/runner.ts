@@ -5,11 +5,13 @@
  */
 import { mainContainerOf } from '../release/maincontainer.ts';
 import type { PodObject } from '../release/objects.ts';
-import { ownPod } from '../release/ownpods.ts';
+import { type OwnPod, ownPod } from '../release/ownpods.ts';
 import { dumpPlace } from '../release/places.ts';
 import { holdsRoom, isCopy, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
 import { label } from '../release/profiles.ts';
+import { copiedPod, differenceInWords, differing } from '../release/proof.ts';
 import type { Pod, Release, Run } from '../release/release.ts';
+import { replacing } from '../release/same.ts';
 import { copySources, livingSources, templateOf } from '../release/sources.ts';
 import { isForRoom } from '../release/trials.ts';
 import { readPod } from '../release/workload.ts';
@@ -27,18 +29,19 @@ export async function startRunner(
   const { writes } = ways;
   const standing = ownPod(release.pods, run, 'runner');
   if (standing) return startIn(standing, release, run, ways, settings);
-  // Which labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
-  const mayLiveIn = release.profile !== 'labelled';
-  const living = mayLiveIn ? livingSources(release, run) : [];
-  if (mayLiveIn && (release.rules.runner ?? settings.runner) === 'OldPod') {
+  const living = livingSources(release, run);
+  if (release.profile !== 'labelled' && (release.rules.runner ?? settings.runner) === 'OldPod') {
     const [source] = living;
     if (!source) throw new NoOldPod(run);
     return source.gated ? copy(source, release, run, ways, settings) : startIn(source, release, run, ways, settings);
   }
-  const refused = await copyOne(release, run, ways, settings);
-  if (!refused) return;
   const running = living.find((p) => !p.gated);
-  const what = refused.length > 0 ? `no copy of an old pod is admitted (${refused.join('; ')})` : '';
+  const { proof } = run.status;
+  const unlike = proof && running && differing(proof).length > 0;
+  const refused = unlike ? [] : await copyOne(release, run, ways, settings);
+  if (!refused) return;
+  const unadmitted = refused.length > 0 ? `no copy of an old pod is admitted (${refused.join('; ')})` : '';
+  const what = unlike ? differenceInWords(proof) : unadmitted;
   if (!what) throw new NoOldPod(run);
   if (!running) throw new Error(`${what}, and the runner can't live in an old pod here; admit one of these pods`);
   await tell(
@@ -97,7 +100,7 @@ async function copy(
     claims: release.claims,
   };
   const pod = runnerPod(await wholePod(ways.reads, release.namespace, source), wanted);
-  await make('runner', pod, release, run, ways);
+  await make('runner', pod, release, run, ways, { copied: copiedPod(source) });
 }
 
 /** What is copied must be there to its last field. Throws when it went meanwhile: the next look takes another one. */
@@ -118,7 +121,8 @@ async function startIn(
   if (pod.role !== 'runner') {
     // As it stands in the pod: what its template asked for, a mirror may have rewritten, and is not compared with.
     const { image } = readPod(pod.object, {});
-    await record({ pods: { runner: { name: pod.name, uid: pod.uid, image } } });
+    const runner = replacing(run.status.pods?.runner, { name: pod.name, uid: pod.uid, image }) as OwnPod;
+    await record({ pods: { runner } });
     await writes.labelPod(namespace, pod.name, pod.uid, { [label.role]: 'runner', [runLabel]: runValue(run.name) });
   }
   try {

@@ -26,6 +26,16 @@ export function askScript(): string {
 /** The files of a program that is run by exec, before its own. */
 const answering = ['chain.py', 'database.py', 'environment.py', 'answering.py'];
 
+/**
+ * The program that answers with digests of settings (digests.py), keyed by `key`, in hexadecimal digits. `who`: whose
+ * environment counts, that of the Airflow that runs in the container or that of our runner. Read once. Throws when a file of
+ * ours is missing.
+ */
+export function digestsScript(who: 'airflow' | 'runner', key: string): string {
+  if (!/^([0-9a-f]{2})+$/.test(key)) throw new Error('a key of digests has hexadecimal digits');
+  return `KEY, WHO = "${key}", "${who}"\n${join(...answering, 'digests.py')}`;
+}
+
 /** The warm runner (runner.py). Read once. Throws when a file of ours is missing. */
 export function runnerScript(): string {
   const looking = ['chain.py', 'database.py', 'environment.py', 'waiting.py', hazards, 'hazards.py', 'inspection.py'];

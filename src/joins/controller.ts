@@ -1,6 +1,7 @@
 /** The controller on the leader: watches feed the loop, the loop reconciles one release at a time. */
 import type { Logger } from 'pino';
 import { askPod } from '../cluster/askpod.ts';
+import { digestSettings } from '../cluster/digestsettings.ts';
 import { upToDate } from '../cluster/mirror.ts';
 import { clusterReads } from '../cluster/reads.ts';
 import { runnerFiles } from '../cluster/runnerfiles.ts';
@@ -10,7 +11,7 @@ import { startLoop } from '../controller/loop.ts';
 import type { Reads, Writes } from '../controller/ports.ts';
 import { reconcile } from '../controller/reconcile.ts';
 import { inFolder } from '../controller/runner.ts';
-import { askScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../inside/scripts.ts';
+import { askScript, digestsScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../inside/scripts.ts';
 import { policyFor } from '../release/policy.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Views } from './admission.ts';
@@ -39,6 +40,8 @@ export function controllerReads({ client, mirror, registry }: Views, namespace: 
     database: (workload, container) => databaseOf(client, workload, container, databaseTimeoutMs),
     sessions: (workload, container) => sessionsOf(client, workload, container, databaseTimeoutMs),
     askPod: (of, pod, container) => askPod(client, of, pod, container, askTimeoutMs, program),
+    digestSettings: (of, pod, container, who, key) =>
+      digestSettings(client, of, pod, container, askTimeoutMs, shellCommand(digestsScript(who, key))),
     registry: registry.version,
     digest: registry.digest,
     missingRights: rightsOf(client),
@@ -107,6 +110,7 @@ export function runController(
     asked: new Map(),
     tried: new Map(),
     ran: new Set<string>(),
+    proofs: new Map(),
   };
   const loop = startLoop({
     reconcile: (key) => reconcile(key, reads, writes, settings),

@@ -53,7 +53,7 @@ export const clusterRights: readonly Row[] = [
   {
     of: '/pods/exec',
     verbs: 'create get',
-    who: 'runnerFiles, askPod, writeFile, startDetached',
+    who: 'runnerFiles, askPod, digestSettings, writeFile, startDetached',
     downgrade: 'namespace',
   },
   { of: '/pods/log', verbs: 'get', who: 'podLog', downgrade: 'namespace' },

@@ -16,6 +16,15 @@ export interface OwnPod {
   uid: string;
   /** Of its main container; cluster operators may have it rewritten at admission. */
   image: string;
+  /** Of a copy: the old pod that it was made of. */
+  copied?: CopiedPod;
+}
+
+/** What tells an old pod from others, and its like: the workload that owns it, and its image. */
+export interface CopiedPod {
+  uid: string;
+  owner?: string;
+  digest?: string;
 }
 
 /** The pod that was made for this part of the run, while it stands. */

@@ -27,6 +27,8 @@ export interface Circumstances extends Means {
   targetKeys?: readonly string[];
   /** Since when a version newer than the target has run, and the time now. */
   age?: { since: NewerSince; now: Date };
+  /** What the comparison of the copy with the running Airflow says. */
+  proved?: { notes: string[]; blockers: Blocker[] };
 }
 
 /** The last head whose readers know only the older form of deferral data: that of 3.1.8 (apache/airflow #59711, #68317). */
@@ -53,7 +55,7 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
   const triggers = triggersOfPlan(inspection.triggers, circumstances.takeUps, { version, crossed: new Set(crossed) });
   const estimate = estimateSeconds(inspection, new Set(crossed));
   const keys = keysOfPlan(inspection, circumstances.targetKeys, target.version);
-  const { age } = circumstances;
+  const { age, proved = { notes: [], blockers: [] } } = circumstances;
   const backup = chooseBackup(inspection, circumstances);
   const before = converts ? [convertStep(conversions)] : [];
   const after = [...repairStep(crossed), verifyStep(inspection, schema, crossed, converts)];
@@ -70,9 +72,10 @@ export function planDowngrade(inspection: Inspection, target: ImageKnowledge, ci
       ...triggers.notes,
       ...keys.notes,
       ...(age ? ageNotes(age.since, target.version, age.now) : []),
+      ...proved.notes,
       ...backupNotes(backup, inspection),
     ],
-    blockers: [...claimsCore(inspection, target), ...blockers, ...hazards.blockers],
+    blockers: [...proved.blockers, ...claimsCore(inspection, target), ...blockers, ...hazards.blockers],
     backup,
   };
   const plan = keepCeilings(made, circumstances.before);

@@ -15,10 +15,12 @@ import { ownPod } from './ownpods.ts';
 import { dumpPlace } from './places.ts';
 import { knowledgeOf, planDowngrade } from './plan.ts';
 import { backupVolume, holdsRoom, isCopy } from './pods.ts';
+import { isUnlike, type Proof, proofOfPlan } from './proof.ts';
 import { nameOf } from './reasons.ts';
 import type { ImageKnowledge, Plan, Release, Run, RunStatus, Workload } from './release.ts';
 import { tidyGate } from './resuming.ts';
 import { replacing, same } from './same.ts';
+import { livingSources } from './sources.ts';
 import { unadmitted } from './trials.ts';
 import { answersTo, unasked, withAnswers } from './triggers.ts';
 import type { WaitReason } from './waits.ts';
@@ -26,6 +28,7 @@ import type { WaitReason } from './waits.ts';
 /** The next act of planning; undefined when the plan stands and can be carried out. */
 export function planning(release: Release, run: Run): Act | undefined {
   return (
+    proveCopy(release, run) ??
     askTarget(release, run) ??
     endAnswered(release, run) ??
     askRunner(release, run) ??
@@ -102,6 +105,14 @@ function waitForAnswers({ probe, runner, now }: Release, run: Run): Act | undefi
   return undefined;
 }
 
+/** A copy that sees something else than the running Airflow is not used where an old pod itself can be the runner. */
+function proveCopy(release: Release, run: Run): Act | undefined {
+  const { proof: known, drainStartedAt } = run.status;
+  if (release.proof) return { act: 'record', status: { proof: replacing(known, release.proof) as Proof } };
+  if (drainStartedAt || !isUnlike(release.pods, known)) return undefined;
+  return livingSources(release, run).some((p) => !p.gated) ? { act: 'restartRunner' } : undefined;
+}
+
 /** So long the target is asked about triggers, from when its pod was made; then they are not known. */
 const triggersPatienceSeconds = 120;
 
@@ -144,6 +155,7 @@ function settlePlan(release: Release, run: Run): Act | undefined {
     places: release.rules.backup,
     outlook: release.outlook,
     failed: { ...failedWays(run), ...byOldPod(release) },
+    proved: proofOfPlan(run.status.proof, isUnlike(release.pods, run.status.proof)),
   });
   if (!same(plan, run.status.plan))
     return { act: 'record', status: { plan: replacing(run.status.plan, plan) as Plan } };

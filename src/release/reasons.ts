@@ -62,6 +62,10 @@ export const reasons = {
   AwaitingApproval: ['run', 'someone has to agree to the plan; nothing was touched'],
   BackingUp: ['run', 'a backup of the database is made'],
   OtherDatabase: ['run', 'the workloads name another database than the one that the old pods use'],
+  SettingsDiffer: [
+    'run',
+    'a copy of an old pod sees other settings than the Airflow that runs in it, and the runner can live in no old pod',
+  ],
   PolicyUnknown: ['run', 'what the DowngradePolicies say is not known just now: nothing is begun until it is'],
   TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
   PodNotOurs: ['run', 'a pod has a name or labels of ours and was not made for the run: it is not believed (an event)'],

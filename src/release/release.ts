@@ -10,6 +10,7 @@ import type { JobObject, PodObject, PodTemplate, WorkloadObject } from './object
 import type { Patience, ServerActivity } from './pace.ts';
 import type { Outlook } from './places.ts';
 import type { ProfileName } from './profiles.ts';
+import type { Proof } from './proof.ts';
 import type { Expired, Surplus } from './retention.ts';
 import type { Rules } from './rules.ts';
 import type { Run } from './run.ts';
@@ -161,6 +162,8 @@ export interface Release {
   probe: ProbeState;
   triggers: TriggersState;
   runner: RunnerState;
+  /** What came of comparing the copy that stands with the pod that it was made of; undefined once that is in the record. */
+  proof: Proof | undefined;
   sessions: Session[];
   /** Why they could not be seen. */
   sessionsUnseen?: string;

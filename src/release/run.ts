@@ -3,6 +3,7 @@ import type { NewerSince } from './age.ts';
 import type { Plan, Progress } from './inspection.ts';
 import type { OwnPod, PodPart } from './ownpods.ts';
 import type { DumpPlace } from './places.ts';
+import type { Proof } from './proof.ts';
 import type { ImageKnowledge } from './release.ts';
 import type { BackupWay, Rules } from './rules.ts';
 import type { TakeUp } from './triggers.ts';
@@ -56,6 +57,8 @@ export interface RunStatus {
   targetKeys?: string[];
   /** Since when a version newer than the target has run here. */
   newerSince?: NewerSince;
+  /** What came of comparing the copy with the pod that it was made of. */
+  proof?: Proof;
   plan?: Plan;
   /** The gate before it is proved to be in force; `failedAt`: it could not be, and is taken away until the next try. */
   gating?: Gating | null;

@@ -24,8 +24,12 @@ export function copySources(release: Release, run: Run): { sources: Pod[]; unfit
   return { sources, unfit };
 }
 
-/** Old pods in which a runner can live: it is started by exec, so they run; one behind the gate could only be copied. */
+/**
+ * Old pods in which a runner can live: it is started by exec, so they run; one behind the gate could only be copied. Which
+ * labels an unknown chart's Service selects by can't be told, so none of its pods is taken out of service.
+ */
 export function livingSources(release: Release, run: Run): Pod[] {
+  if (release.profile === 'labelled') return [];
   return ranked(release, oldPods(release, run)).filter((p) => isReady(p) || p.gated);
 }
 

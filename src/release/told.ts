@@ -3,6 +3,7 @@
  * log may write these. What is not of the shape that they have is no answer, and says what is wrong with it. Pure.
  */
 import { explain } from '@renovatebot/pep440';
+import { type Digests, digested } from './proof.ts';
 import type { Inspection, ManagerHead, RunnerProgress, RunnerResult } from './release.ts';
 import { byName, type Check, either, fields, list, maybe, number, orNull, text, word, yesOrNo } from './shapes.ts';
 import type { TakeUp } from './triggers.ts';
@@ -47,6 +48,9 @@ const takeUps = fields({
     2000,
   ),
 });
+
+const digest: Check = (value, at) => (/^[0-9a-f]{64}$/.test(String(value)) ? text(value, at) : `${at} is no digest`);
+const digests = fields({ digests: fields(Object.fromEntries(digested.map((name) => [name, orNull(digest)]))) });
 
 const chain = list(fields({ revision: word, down: either(word, words, orNull(word)) }), 5000);
 const rows = { table: text, column: text, count: number };
@@ -171,6 +175,8 @@ const result: Check = (value, at) => {
 export const probeIn = (line: string): Read<ProbeLine> => read(line, probeLine);
 /** What the target says of triggers. */
 export const takeUpsIn = (line: string): Read<{ triggers: TakeUp[] }> => read(line, takeUps);
+/** The digests of what a process was told. */
+export const digestsIn = (line: string): Read<{ digests: Digests }> => read(line, digests);
 /** inspect.json. */
 export const inspectionIn = (file: string): Read<Inspection> => read(file, inspection);
 /** progress.json. */

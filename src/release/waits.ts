@@ -22,6 +22,7 @@ export const waits = {
   RowsUnreadable: 'stalled',
   ProviderNotReversible: 'stalled',
   OtherDatabase: 'stalled',
+  SettingsDiffer: 'stalled',
   HazardRefuses: 'stalled',
   ReturnFailed: 'stalled',
   PolicyDenies: 'stalled',

@@ -76,6 +76,7 @@ describe('the client', () => {
       | 'database'
       | 'sessions'
       | 'askPod'
+      | 'digestSettings'
       | 'registry'
       | 'digest'
       | 'policy'

@@ -2,8 +2,17 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { askScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
+import {
+  askScript,
+  digestsScript,
+  probeScript,
+  runnerScript,
+  shellCommand,
+  takeUpScript,
+} from '../../src/inside/scripts.ts';
 import { run } from '../cluster/command.ts';
+
+const digests = () => digestsScript('airflow', 'ff');
 
 let bin: string;
 beforeAll(async () => {
@@ -16,6 +25,7 @@ describe('the scripts as text', () => {
     ['probe', probeScript],
     ['runner', runnerScript],
     ['ask', askScript],
+    ['digests', digests],
     ['triggers', takeUpScript],
   ])('%s is one program in the syntax of Python 3.8', async (_name, script) => {
     const check = 'import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 8))';
@@ -26,6 +36,7 @@ describe('the scripts as text', () => {
     ['probe', probeScript],
     ['runner', runnerScript],
     ['ask', askScript],
+    ['digests', digests],
     ['triggers', takeUpScript],
   ])('%s fits into arguments, and Kubernetes finds no variable in it', (_name, script) => {
     for (const argument of shellCommand(script())) {
@@ -41,7 +52,7 @@ tree = ast.parse(sys.stdin.read())
 given = [n.id for s in tree.body if isinstance(s, ast.Assign) for n in s.targets if isinstance(n, ast.Name)]
 given += [s.name for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef))]
 print([name for name, count in collections.Counter(given).items() if count > 1])`;
-  for (const script of [probeScript, runnerScript, askScript, takeUpScript])
+  for (const script of [probeScript, runnerScript, askScript, digests, takeUpScript])
     expect((await run('python3', ['-c', names], { env: process.env, input: script() })).stdout.trim()).toBe('[]');
 });
 

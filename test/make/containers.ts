@@ -2,12 +2,13 @@
  * What runs in the containers of a world in memory: Airflow of some version on its database, the probe, the runner. Each
  * is reduced to what can be seen of it from outside: a pod's status, a log, a few files, the rows of the version tables.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { parseImage } from '../../src/release/images.ts';
 import { mainContainerOf } from '../../src/release/maincontainer.ts';
 import type { PodObject, PodSpec } from '../../src/release/objects.ts';
 import type { DumpPlace } from '../../src/release/places.ts';
 import { label } from '../../src/release/profiles.ts';
+import { type Digests, digested } from '../../src/release/proof.ts';
 import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
 import type { AskedTrigger, WaitingTrigger } from '../../src/release/triggers.ts';
 import { headsOf, makeImage, type Version } from './release.ts';
@@ -92,6 +93,16 @@ export function takeUpLog({ spec }: PodObject, missing: ReadonlySet<string>): st
     missing.has(one.class) ? { ...one, lacks: 'no such module' } : one,
   );
   return `DOWNDRAFT-TRIGGERS ${JSON.stringify({ triggers })}`;
+}
+
+/** What the program answers that tells keyed digests: of what these settings are, and the others as everywhere. */
+export function digestsOf(settings: Partial<Digests> | string, key: string): { told: Digests } | { fault: string } {
+  if (typeof settings === 'string') return { fault: settings };
+  const keyed = (name: (typeof digested)[number]) => {
+    const value = settings[name] === undefined ? `as everywhere: ${name}` : settings[name];
+    return value === null ? null : createHmac('sha256', key).update(`${name}\0${value}`).digest('hex');
+  };
+  return { told: Object.fromEntries(digested.map((name) => [name, keyed(name)])) as Digests };
 }
 
 export interface RunnerWorld {

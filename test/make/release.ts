@@ -122,6 +122,7 @@ export function makeRelease(shape: Partial<Release> & { objects?: WorkloadObject
     probe: { state: 'absent' },
     triggers: { state: 'absent' },
     runner: { state: 'absent' },
+    proof: undefined,
     sessions: [],
     jobs: {},
     templates: {},

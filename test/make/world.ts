@@ -11,6 +11,7 @@ import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objec
 import type { Outlook } from '../../src/release/places.ts';
 import { backupVolume } from '../../src/release/pods.ts';
 import { recognize } from '../../src/release/profiles.ts';
+import type { Digests } from '../../src/release/proof.ts';
 import { nameOf } from '../../src/release/reasons.ts';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
@@ -18,6 +19,7 @@ import { defaultRules, type Rules } from '../../src/release/rules.ts';
 import { type BackupObject, snapshotApis } from '../../src/release/snapshots.ts';
 import type { WaitingTrigger } from '../../src/release/triggers.ts';
 import {
+  digestsOf,
   isBehind,
   isMisfit,
   mainImage,
@@ -124,6 +126,10 @@ export interface World {
   migrates: boolean;
   /** What was dialled: `database af-metadata`, `pod af-scheduler-1`, `registry acme/airflow@sha256:…`. */
   dialled: string[];
+  /** What the process in a pod was told, by setting, or why it does not tell. */
+  settings: (pod: PodObject, of: 'airflow' | 'runner') => Partial<Digests> | string;
+  /** With which keys pods were asked for digests. */
+  keys: string[];
   /** What the namespace's DowngradePolicy says. */
   mode: Mode;
   rules: Rules;
@@ -208,6 +214,8 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     sessions: [] as Session[],
     migrates: false,
     dialled: [] as string[],
+    settings: (() => ({})) as World['settings'],
+    keys: [] as string[],
     mode: 'Hold' as Mode,
     rules: defaultRules as Rules,
     now: new Date('2026-11-21T12:00:00Z'),
@@ -374,6 +382,12 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       world.registryLost ? { unknown: 'it does not answer' } : { digest: imageID(image).split('@')[1]! },
     ranBefore: async (_, objects) =>
       Object.fromEntries(objects.map((w) => [`${w.kind!.toLowerCase()}/${w.metadata.name}`, rollouts.imagesOf(w)])),
+    digestSettings: async (_, name, __, of, key) => {
+      const pod = world.pods.find((p) => p.metadata.name === name);
+      if (pod?.status?.phase !== 'Running') return { fault: 'does not run' };
+      world.keys.push(key);
+      return digestsOf(world.settings(pod, of), key);
+    },
     askPod: async (_, name) => ({ database: fromInside(name), sessions: structuredClone(world.sessions) }),
     registry: async (image) => {
       world.dialled.push(`registry ${image}`);

@@ -1,7 +1,8 @@
 /** What programs in pods print is anyone's word: of another shape or size it is no answer, and says what is wrong. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../../src/release/told.ts';
+import { digested } from '../../src/release/proof.ts';
+import { digestsIn, inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../../src/release/told.ts';
 import { running } from '../controller/place.ts';
 import { work } from '../make/containers.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
@@ -21,7 +22,10 @@ function inspected(): Record<string, unknown> {
   return JSON.parse(folder.get('inspect.json')!);
 }
 
+const digests = Object.fromEntries(digested.map((name) => [name, 'a1'.repeat(32)]));
+
 const readers = {
+  digests: digestsIn,
   probe: probeIn,
   triggers: takeUpsIn,
   inspection: inspectionIn,
@@ -33,6 +37,8 @@ const whole: [keyof typeof readers, object][] = [
   ['probe', { ...probe, fernetKeys: ['abc'], python: '3.12' }],
   ['probe', { ...probe, fernetKeys: null, managers: [] }],
   ['triggers', takeUps],
+  ['digests', { digests }],
+  ['digests', { digests: { ...digests, fernet_key: null } }],
   ['inspection', inspected()],
   ['progress', progress],
   [
@@ -57,6 +63,14 @@ describe('an answer', () => {
       { ...probe, coreHeads: '509b94a1042d' },
       /coreHeads is "509b94a1042d" and no list/,
     ],
+    ['without a digest', 'digests', { digests: { ...digests, fernet_key: undefined } }, /fernet_key is no digest/],
+    [
+      'with a value for a digest',
+      'digests',
+      { digests: { ...digests, fernet_key: 'secret' } },
+      /fernet_key is no digest/,
+    ],
+    ['with a list of digests', 'digests', { digests: [digests] }, /digests is .*no object|sql_alchemy_conn/],
     ['with a version that is none', 'probe', { ...probe, airflowVersion: 'latest' }, /which is no version/],
     [
       'with a manager without heads',

@@ -1,0 +1,121 @@
+/**
+ * The proof that a copy sees what the Airflow that it was copied from sees: both tell keyed digests of the settings by which
+ * a downgrade goes (src/inside/digests.py). What comes of comparing them is kept, the digests are not. Pure.
+ */
+import { digestOf } from './digests.ts';
+import { mainStatusOf } from './maincontainer.ts';
+import type { CopiedPod } from './ownpods.ts';
+import { isCopy } from './pods.ts';
+import type { Reason } from './reasons.ts';
+import type { Pod } from './release.ts';
+
+/** Under the names that Airflow's configuration has for them; credentials are those of the connection. */
+export const digested = [
+  'sql_alchemy_conn',
+  'credentials',
+  'sql_alchemy_schema',
+  'fernet_key',
+  'auth_manager',
+  'external_db_managers',
+  'sql_engine_collation_for_ids',
+] as const;
+
+/** By setting; null where nothing is given. */
+export type Digests = Record<(typeof digested)[number], string | null>;
+
+/** What came of comparing a copy with the pod that it was made of. */
+export interface Proof {
+  /** Uid of the copy, and its name. */
+  of: string;
+  copy: string;
+  /** The old pod that answered. */
+  pod?: string;
+  /** Settings that are others in the copy: [] is the proof. Missing where it is not known. */
+  differ?: string[];
+  /** Why it is not known. */
+  why?: string;
+}
+
+type Told = { told: Digests } | { fault: string };
+
+/** Compares what both said. */
+export function compareDigests(copy: { pod: Pod; said: Told }, old: { pod: Pod; said: Told }): Proof {
+  const names = { of: copy.pod.uid, copy: copy.pod.name };
+  for (const { pod, said } of [copy, old])
+    if ('fault' in said) return { ...names, why: `pod/${pod.name}: ${said.fault.slice(0, mostCharacters)}` };
+  const [a, b] = [copy, old].map(({ said }) => (said as { told: Digests }).told) as [Digests, Digests];
+  return { ...names, pod: old.pod.name, differ: digested.filter((name) => a[name] !== b[name]) };
+}
+
+const mostCharacters = 300;
+
+/** Nobody is left who could be compared with. */
+export function unproved({ uid, name }: Pod, why: string): Proof {
+  return { of: uid, copy: name, why };
+}
+
+/** The pods that a copy can be compared with: the one that it was made of, else those of the same owner and image. */
+export function originalsOf(pods: readonly Pod[], copied: CopiedPod): Pod[] {
+  const runs = (p: Pod) => p.role === 'airflow' && !p.gated && !p.ended && !p.terminating && mainOf(p)?.state?.running;
+  const alike = (p: Pod) =>
+    copied.owner !== undefined &&
+    copied.digest !== undefined &&
+    copied.owner === ownerOf(p) &&
+    copied.digest === digestOf(mainOf(p)?.imageID);
+  const found = pods.filter((p) => runs(p) && (p.uid === copied.uid || alike(p)));
+  return found.sort(
+    (a, b) => Number(b.uid === copied.uid) - Number(a.uid === copied.uid) || (a.name < b.name ? -1 : 1),
+  );
+}
+
+/** What is kept of a pod that is copied. */
+export function copiedPod(pod: Pod): CopiedPod {
+  const [owner, digest] = [ownerOf(pod), digestOf(mainOf(pod)?.imageID)];
+  return { uid: pod.uid, ...(owner ? { owner } : {}), ...(digest ? { digest } : {}) };
+}
+
+function mainOf({ object }: Pod) {
+  return mainStatusOf(object);
+}
+
+function ownerOf({ owner }: Pod): string | undefined {
+  return owner && `${owner.kind.toLowerCase()}/${owner.name}`;
+}
+
+/** Settings by which a copy must not be used. Another login on the same database is none: Vault gives each pod its own. */
+export function differing(proof: Proof | undefined): string[] {
+  return (proof?.differ ?? []).filter((name) => name !== 'credentials');
+}
+
+/** Whether the runner that stands is the copy that sees something else. */
+export function isUnlike(pods: readonly Pod[], proof: Proof | undefined): boolean {
+  return differing(proof).length > 0 && pods.some((p) => p.uid === proof?.of && isCopy(p) && !p.terminating);
+}
+
+/** What differs, in words; nothing but names. */
+export function differenceInWords(proof: Proof): string {
+  const names = differing(proof);
+  return `the copy pod/${proof.copy} sees another ${names.join(', ')} than the Airflow that runs in pod/${proof.pod}: its environment is made at start, by its command, its entry point or its image, and not alike in a copy`;
+}
+
+/** What the plan says of it; `unlike`: the copy is what there is. */
+export function proofOfPlan(
+  proof: Proof | undefined,
+  unlike: boolean,
+): { notes: string[]; blockers: { reason: Reason; message: string }[] } {
+  if (!proof) return { notes: [], blockers: [] };
+  if (proof.differ === undefined)
+    return {
+      notes: [
+        `it is not proved that the copy sees the settings of the running Airflow, only that its database is the one that is meant: ${proof.why}`,
+      ],
+      blockers: [],
+    };
+  if (unlike) {
+    const message = `${differenceInWords(proof)}, and the runner can't live in an old pod here; name these settings in the pod's env as they are there, and delete pod/${proof.copy}: another copy is compared then`;
+    return { notes: [], blockers: [{ reason: 'SettingsDiffer', message }] };
+  }
+  if (differing(proof).length > 0) return { notes: [`no copy is used: ${differenceInWords(proof)}`], blockers: [] };
+  const login = `the copy logs in to the database with other credentials than pod/${proof.pod}, at the same place`;
+  return { notes: proof.differ.length > 0 ? [login] : [], blockers: [] };
+}
