@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { askPod } from '../../src/cluster/askpod.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
+import { digestSettings } from '../../src/cluster/digestsettings.ts';
+import { digested } from '../../src/release/proof.ts';
 import { type FakeKubelet, onFakeKubelet, startFakeKubelet } from './kubelet.ts';
 
 let dir: string;
@@ -56,6 +58,37 @@ describe('a running pod is asked for the database', () => {
   it('a line that came whole counts, though the stream ended without a status', async () => {
     kubelet.fault.withoutStatus = true;
     expect(await ask(says(read))).toMatchObject({ database: { state: 'read' } });
+  });
+});
+
+describe('a running pod is asked for keyed digests of its settings', () => {
+  const digests = Object.fromEntries(digested.map((name) => [name, '0a'.repeat(32)]));
+  const line = (answer: unknown) => `cat <<'END'\nDOWNDRAFT-DIGESTS ${JSON.stringify(answer)}\nEND\n`;
+  const digest = (script: string) =>
+    digestSettings(client, 'air', 'scheduler-0', 'scheduler', 10_000, ['sh', '-c', script]);
+
+  it('its line becomes the answer', async () => {
+    expect(await digest(`echo noise; ${line({ digests })}`)).toEqual({ told: digests });
+  });
+
+  it.each([
+    [
+      'its own error',
+      `${line({ error: 'no airflow that runs here\nshows it', kind: 'X' })}exit 1`,
+      /^no airflow that .* it$/,
+    ],
+    ['a value for a digest', line({ digests: { ...digests, fernet_key: 'secret' } }), /fernet_key is no digest$/],
+    ['nothing said', 'echo a-secret >&2; exit 3', /^said nothing \(exit code 3\)$/],
+    ['a line of another program', says(read), /^said nothing/],
+  ])('%s is no answer, and says why without a value', async (_, script, sentence) => {
+    const answer = await digest(script);
+    expect(answer).toEqual({ fault: expect.stringMatching(sentence) });
+    expect(JSON.stringify(answer)).not.toContain('secret');
+  });
+
+  it('no right is no answer', async () => {
+    kubelet.fault.refuse = { status: 403, body: JSON.stringify({ kind: 'Status', message: 'is forbidden' }) };
+    expect(await digest('true')).toEqual({ fault: expect.stringMatching(/can't be asked: .*403.*is forbidden$/) });
   });
 });
 

@@ -1,5 +1,6 @@
 /** What a real Airflow tells of its settings, without telling them: the same in two pods only where they are the same. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +105,15 @@ describe('the old pod, whose entry point has added the connection and the Fernet
     const copy = await pod('runner', {}, { [conn]: url, [fernet]: keyA, ...other });
     expect(differing(await ask('runner', copy), told)).toEqual(differ);
   });
+});
+
+it('an SQLite file is told apart by its name, and is not made', async () => {
+  const [a, b] = ['a.db', 'b.db'].map((name) => join(folder, name)) as [string, string];
+  const [one, other] = await Promise.all(
+    [a, b].map(async (file) => await ask('airflow', await pod('airflow', {}, { [conn]: `sqlite:///${file}` }))),
+  );
+  expect(differing(one!, other!)).toEqual(['sql_alchemy_conn']);
+  expect([a, b].filter((file) => existsSync(file))).toEqual([]);
 });
 
 it('where no such process shows its environment, that is said, and nothing is answered from the spec alone', async () => {

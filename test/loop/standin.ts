@@ -4,6 +4,7 @@
  */
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import type { PodObject } from '../../src/release/objects.ts';
+import { digestsOf } from '../make/containers.ts';
 import { scriptsOf, type Version, versionOf } from './images.ts';
 import { runRunner } from './runner.ts';
 
@@ -14,7 +15,7 @@ export interface Revision {
 }
 
 export interface StandIn {
-  reads: Pick<Reads, 'podLog' | 'runnerFiles'>;
+  reads: Pick<Reads, 'podLog' | 'runnerFiles' | 'digestSettings'>;
   writes: Pick<Writes, 'writeFile' | 'startDetached'>;
   /** For the kubelet. */
   podStarted(pod: PodObject): void;
@@ -52,6 +53,8 @@ export function makeStandIn(
     running.delete(uid);
   };
   const reads: StandIn['reads'] = {
+    digestSettings: async (namespace, pod, _container, _of, key) =>
+      (await inPod(namespace, pod)) ? digestsOf({}, key) : { fault: 'nothing runs there' },
     podLog: async (namespace, pod) => {
       const version = versionOf((await podOf(namespace, pod)).spec.containers[0]!.image!);
       const { core, managers } = scriptsOf(version);
