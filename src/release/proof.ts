@@ -107,7 +107,7 @@ export function proofOfPlan(
   if (proof.differ === undefined)
     return {
       notes: [
-        `it is not proved that the copy sees the settings of the running Airflow, only that its database is the one that is meant: ${proof.why}`,
+        `it is not proved that the copy sees the settings of the running Airflow, only that its database is the one that is meant: ${proof.why}; where pod/${proof.copy} is deleted, another one is compared`,
       ],
       blockers: [],
     };
