@@ -5,7 +5,8 @@ counts, "airflow" in an old pod, "runner" in its copy. Prints one line, `DOWNDRA
 
 Compared is what the programs of this folder, and the scripts that they run, go by:
 
-sql_alchemy_conn      where the database is: what its driver is given, without who logs in
+sql_alchemy_conn      which database: what its driver is given, without host and login
+host                  by what way: it may be the node's own, and the controller compares the databases themselves then
 credentials           who logs in: Vault may give each pod a login of its own, so another one is only told
 sql_alchemy_schema    where Airflow's tables are looked for
 fernet_key            what is rewritten for the older version is encrypted with it
@@ -27,8 +28,10 @@ CONFIGURED = (
 )
 
 # As psycopg, psycopg2, mysqlclient and PyMySQL call them, and libpq's own variables, which count where a URL is silent.
-PLACE = ("host", "hostaddr", "port", "dbname", "database", "db", "unix_socket", "service", "options", "read_default_file")
-PLACE_OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE")
+PLACE = ("dbname", "database", "db", "options", "service", "read_default_file")
+PLACE_OF_LIBPQ = ("PGDATABASE", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE")
+HOST = ("host", "hostaddr", "port", "unix_socket")
+HOST_OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT")
 LOGIN = ("user", "username", "password", "passwd", "passfile", "sslcert", "sslkey")
 LOGIN_OF_LIBPQ = ("PGUSER", "PGPASSWORD", "PGPASSFILE")
 
@@ -46,14 +49,15 @@ def picked(names, given):
 
 
 def connection_values(resolved):
-    """Where the database is, and who logs in. Throws what a listener of Airflow's local settings throws."""
+    """Which database, by what way, and who logs in. Throws what a listener of Airflow's local settings throws."""
     args, named = login_given(resolved) or ((), resolved.url.translate_connect_args())
     named = {name: os.fsdecode(value) if isinstance(value, bytes) else value for name, value in named.items()}
     # The file of SQLite; a whole text for libpq may hold a password.
     file = list(args) if resolved.dialect.name == "sqlite" else []
     place = [resolved.dialect.name, file, picked(PLACE, named), picked(PLACE_OF_LIBPQ, os.environ)]
+    host = [picked(HOST, named), picked(HOST_OF_LIBPQ, os.environ)]
     login = [[] if file else list(map(str, args)), picked(LOGIN, named), picked(LOGIN_OF_LIBPQ, os.environ)]
-    return json.dumps(place), json.dumps(login)
+    return json.dumps(place), json.dumps(host), json.dumps(login)
 
 
 def fernet_value():
@@ -77,9 +81,9 @@ def digests():
     resolved = resolve()
     from airflow.configuration import conf
 
-    place, login = connection_values(resolved)
+    place, host, login = connection_values(resolved)
     values = {name: listed(conf.get(section, name, fallback="")) for section, name in CONFIGURED}
-    values.update(sql_alchemy_conn=place, credentials=login, fernet_key=fernet_value())
+    values.update(sql_alchemy_conn=place, host=host, credentials=login, fernet_key=fernet_value())
     return {"digests": {name: keyed(name, value) for name, value in values.items()}}
 
 

@@ -7,11 +7,13 @@ import { mainStatusOf } from './maincontainer.ts';
 import type { CopiedPod } from './ownpods.ts';
 import { isCopy } from './pods.ts';
 import type { Reason } from './reasons.ts';
-import type { Pod } from './release.ts';
+import type { DatabaseIdentity, DatabaseState, Pod } from './release.ts';
+import { same } from './same.ts';
 
-/** Under the names that Airflow's configuration has for them; credentials are those of the connection. */
+/** Under the names that Airflow's configuration has for them; host and credentials are those of the connection. */
 export const digested = [
   'sql_alchemy_conn',
+  'host',
   'credentials',
   'sql_alchemy_schema',
   'fernet_key',
@@ -32,6 +34,8 @@ export interface Proof {
   pod?: string;
   /** Settings that are others in the copy: [] is the proof. Missing where it is not known. */
   differ?: string[];
+  /** By whatever way, both reach one database: the old pod told its identity, too. */
+  sameDatabase?: true;
   /** Why it is not known. */
   why?: string;
 }
@@ -48,6 +52,12 @@ export function compareDigests(copy: { pod: Pod; said: Told }, old: { pod: Pod; 
 }
 
 const mostCharacters = 300;
+
+/** Where the ways differ, the databases at their ends do not, as far as both are known for certain. */
+export function withIdentities(proof: Proof, copy: DatabaseIdentity, old: DatabaseState): Proof {
+  const sure = old.state === 'read' && old.identity.cluster !== '' && same(old.identity, copy);
+  return sure ? { ...proof, sameDatabase: true } : proof;
+}
 
 /** Nobody is left who could be compared with. */
 export function unproved({ uid, name }: Pod, why: string): Proof {
@@ -82,9 +92,13 @@ function ownerOf({ owner }: Pod): string | undefined {
   return owner && `${owner.kind.toLowerCase()}/${owner.name}`;
 }
 
-/** Settings by which a copy must not be used. Another login on the same database is none: Vault gives each pod its own. */
+/**
+ * Settings by which a copy must not be used. Another login on the same database is none (Vault gives each pod its own), nor
+ * another way to the same one (each node may have a pooler).
+ */
 export function differing(proof: Proof | undefined): string[] {
-  return (proof?.differ ?? []).filter((name) => name !== 'credentials');
+  const noted = ['credentials', ...(proof?.sameDatabase ? ['host'] : [])];
+  return (proof?.differ ?? []).filter((name) => !noted.includes(name));
 }
 
 /** Whether the runner that stands is the copy that sees something else. */
@@ -94,7 +108,7 @@ export function isUnlike(pods: readonly Pod[], proof: Proof | undefined): boolea
 
 /** What differs, in words; nothing but names. */
 export function differenceInWords(proof: Proof): string {
-  const names = differing(proof);
+  const names = differing(proof).map((name) => (name === 'host' ? 'sql_alchemy_conn (host or port)' : name));
   return `the copy pod/${proof.copy} sees another ${names.join(', ')} than the Airflow that runs in pod/${proof.pod}: its environment is made at start, by its command, its entry point or its image, and not alike in a copy`;
 }
 
@@ -116,6 +130,9 @@ export function proofOfPlan(
     return { notes: [], blockers: [{ reason: 'SettingsDiffer', message }] };
   }
   if (differing(proof).length > 0) return { notes: [`no copy is used: ${differenceInWords(proof)}`], blockers: [] };
-  const login = `the copy logs in to the database with other credentials than pod/${proof.pod}, at the same place`;
-  return { notes: proof.differ.length > 0 ? [login] : [], blockers: [] };
+  const noted = { credentials: 'with other credentials', host: 'by another host or port' };
+  const notes = Object.entries(noted).flatMap(([name, how]) =>
+    proof.differ?.includes(name) ? [`the copy connects ${how} than pod/${proof.pod}, to the same database`] : [],
+  );
+  return { notes, blockers: [] };
 }

@@ -4,7 +4,7 @@ import type { PodObject } from '../../src/release/objects.ts';
 import { isCopy } from '../../src/release/pods.ts';
 import { label } from '../../src/release/profiles.ts';
 import type { Digests } from '../../src/release/proof.ts';
-import { makeLabelledWorkloads } from '../make/release.ts';
+import { makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import { deploy, expectClean, goOn, isDone, newer, older, outcomes, record, running, shown, until } from './place.ts';
 
@@ -84,11 +84,24 @@ it('where the runner can live in no old pod, nothing is begun: the run says whic
 it('a login of its own for each pod refuses no rescue, and is told', async () => {
   const world = await asked((pod) => ({ credentials: pod.metadata.name }));
   await until(world, () => record(world).plan !== undefined);
-  expect(plan(world)).toMatch(
-    /logs in to the database with other credentials than pod\/af-api-server\S+, at the same place/,
-  );
+  expect(plan(world)).toMatch(/connects with other credentials than pod\/af-api-server\S+, to the same database/);
   await until(world, isDone(world));
   expect(outcomes(world)).toEqual(['Downgraded']);
+});
+
+it('another host by which the very same database is reached refuses no rescue, and is told; an unknown database does', async () => {
+  const world = await asked(seesOther({ host: 'of another node' }));
+  expect(record(world).proof).toMatchObject({ differ: ['host'], sameDatabase: true });
+  await until(world, isDone(world));
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  expect(plan(world)).toMatch(/connects by another host or port than pod\/af-api-server\S+, to the same database/);
+  const other = makeWorkloads({ image: newer });
+  const blind = running(newer, other);
+  blind.settings = seesOther({ host: 'elsewhere' });
+  blind.reads.askPod = async () => ({ database: { state: 'unreadable', why: 'no' } });
+  await deploy(blind, older);
+  await until(blind, () => shown(blind).phase === 'AwaitingApproval');
+  expect(plan(blind)).toMatch(/no copy is used: .*sees another sql_alchemy_conn \(host or port\)/);
 });
 
 it.each<[string, World['settings'], RegExp]>([

@@ -93,7 +93,7 @@ describe('the old pod, whose entry point has added the connection and the Fernet
   it.each<[string, NodeJS.ProcessEnv, string[]]>([
     ['no Fernet key', { [fernet]: undefined }, ['fernet_key']],
     ['another Fernet key', { [fernet]: `${keyA},x` }, ['fernet_key']],
-    ['another host', { [conn]: url.replace('127.0.0.1', 'db.corp') }, ['sql_alchemy_conn']],
+    ['another host', { [conn]: url.replace('127.0.0.1', 'db.corp') }, ['host']],
     ['another database', { [conn]: `${url}2` }, ['sql_alchemy_conn']],
     ['another search path', { [conn]: `${url}?options=-csearch_path%3Dx` }, ['sql_alchemy_conn']],
     ['another login', { [conn]: url.replace('airflow:Zq7secret', 'v-kube-1:other') }, ['credentials']],
