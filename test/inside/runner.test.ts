@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { askScript, shellCommand } from '../../src/inside/scripts.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
@@ -119,6 +120,18 @@ describe('runner', () => {
     expect(await runner.ended()).toBe(1);
     expect(existsSync(join(folder, 'airflow.db'))).toBe(false);
   });
+
+  it('is what an exec beside it asks by, where the spec of the pod alone names no database', async () => {
+    const { env, dir, inspected } = await scene();
+    const { inspection } = await inspected();
+    const spec = { ...env, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: undefined, DOWNDRAFT_DIR: dir };
+    const [command, ...args] = shellCommand(askScript());
+    const { stdout } = await run(command!, args, { env: spec });
+    expect(JSON.parse(stdout.replace('DOWNDRAFT-DATABASE ', ''))).toMatchObject({
+      identity: inspection.database.identity,
+      versionTables: heads321,
+    });
+  }, 90_000);
 
   it('answers the same orders once, and ignores a lower token', async () => {
     const { inspected, heads } = await scene();
