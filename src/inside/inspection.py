@@ -68,7 +68,15 @@ def describe_manager(cls):
     described["chain"] = chain_of(manager_scripts(cls))
     described["command"] = command_of(cls)
     described["canDowngrade"] = can_reverse(cls) or not without_reverse(manager_scripts(cls))
+    described["coreTables"] = sorted(core_tables() & set(cls.metadata.tables))
     return described
+
+
+def core_tables():
+    """Tables of core's models, as far as these are imported: what Airflow looks at itself (RunDBManager._validate)."""
+    from airflow.models.base import metadata
+
+    return set(metadata.tables)
 
 
 def command_of(cls):

@@ -86,6 +86,8 @@ export interface Inspection extends WhatWasFound {
     chain: ChainLink[];
     command: 'fab-db' | 'db-manager' | null;
     canDowngrade: boolean;
+    /** Tables of core that it takes for its own. */
+    coreTables?: string[];
   }[];
   database: Omit<DatabaseRead, 'state'> & { backend: string };
   /** Rows that versions before 3.2 can't read. */

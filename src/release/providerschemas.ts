@@ -45,12 +45,18 @@ function commandOf({ class: name, command }: Inspection['managers'][number], to:
 
 /** S3-9: Airflow itself refuses such a manager, in versions that look; its scripts would be taken for core's. */
 export function claimsCore({ managers }: Inspection, target: ImageKnowledge): Blocker[] {
-  const claiming = [...managers, ...(target.managers ?? [])].filter((m) => m.versionTable === coreTable);
-  return [...new Set(claiming.map((m) => m.class))].map((name) =>
-    blocker(
-      'ProviderNotReversible',
-      `${name} keeps its revision in ${coreTable}, the version table of Airflow's core, so neither can be told from the other; take it out of [database] external_db_managers, or give it a version table of its own`,
-    ),
+  const versions = [...managers, ...(target.managers ?? [])].filter((m) => m.versionTable === coreTable);
+  const tables = managers.filter(({ coreTables = [] }) => coreTables.length > 0);
+  return [
+    ...[...new Set(versions.map((m) => m.class))].map((name) => claim(name, `its revision in ${coreTable}`)),
+    ...tables.map(({ class: name, coreTables = [] }) => claim(name, `its data in ${coreTables.join(', ')}`)),
+  ];
+}
+
+function claim(name: string, what: string): Blocker {
+  return blocker(
+    'ProviderNotReversible',
+    `${name} keeps ${what}, a name of Airflow's core, so neither can be told from the other; take it out of [database] external_db_managers, or give it names of its own`,
   );
 }
 

@@ -64,7 +64,10 @@ const inspection = fields({
   look: maybe(orNull(text)),
   airflowVersion: version,
   core: fields({ heads: words, chain }),
-  managers: list(fields({ ...manager, chain, command: orNull(word), canDowngrade: yesOrNo }), 50),
+  managers: list(
+    fields({ ...manager, chain, command: orNull(word), canDowngrade: yesOrNo, coreTables: maybe(texts) }),
+    50,
+  ),
   database: fields({ versionTables, airflowTables: yesOrNo, identity, backend: word }),
   rows: list(fields({ ...rows, examples: list(either(number, text), 1000) }), 200),
   unconvertible: list(fields({ ...rows, ids: text, why: text }), 1000),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -77,7 +77,28 @@ async function scene(extra: NodeJS.ProcessEnv = {}) {
   return { name, env, dir, start, inspected, heads, sessions, block };
 }
 
+/** A company's own manager, which takes a table of core for its own. */
+const claiming = `
+from airflow.providers.fab.auth_manager.models.db import FABDBManager
+from sqlalchemy import MetaData, Table
+
+class Manager(FABDBManager):
+    metadata = MetaData()
+    version_table_name = "alembic_version_claiming"
+
+Table("log", Manager.metadata)
+Table("company", Manager.metadata)
+`;
+
 describe('runner', () => {
+  it('S3-9: tells which tables of core a manager takes for its own', async () => {
+    await writeFile(join(folder, 'claiming.py'), claiming);
+    const extra = { AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS: 'claiming.Manager', PYTHONPATH: folder };
+    const { inspection } = await (await scene(extra)).inspected();
+    const told = inspection.managers.map((m) => [m.class, m.coreTables]);
+    expect(Object.fromEntries(told)).toEqual({ [fabManager]: [], 'claiming.Manager': ['log'] });
+  });
+
   it('takes 3.2.1 back to what the older image wants, and the older image agrees', async () => {
     const { name, inspected, heads, sessions } = await scene();
     const { runner, inspection } = await inspected();
@@ -88,7 +109,9 @@ describe('runner', () => {
       airflowTables: true,
     });
     expect(inspection.core.chain[0]).toEqual({ revision: '1d6611b6ab7c', down: '888b59e02a5b', version: '3.2.0' });
-    expect(inspection.managers).toMatchObject([{ class: fabManager, command: 'fab-db', canDowngrade: true }]);
+    expect(inspection.managers).toMatchObject([
+      { class: fabManager, command: 'fab-db', canDowngrade: true, coreTables: [] },
+    ]);
     expect(await sessions()).toEqual([]);
 
     await runner.order({ token: 7, run: 'one', identity: inspection.database.identity, steps });

@@ -109,6 +109,17 @@ describe('planDowngrade', () => {
     expect(planDowngrade(makeInspection(), makeImage('3.1.8')).notes.join()).not.toContain('belongs to no manager');
   });
 
+  it('S3-9: so does one that has tables of core', () => {
+    const managers = managerAt({ class: 'company.Manager', coreTables: ['job', 'log'] });
+    const { blockers } = planDowngrade(makeInspection({ managers }), makeImage('3.1.8'));
+    expect(blockers).toEqual([
+      {
+        reason: 'ProviderNotReversible',
+        message: expect.stringMatching(/^company\.Manager keeps its data in job, log, a name of Airflow's core/),
+      },
+    ]);
+  });
+
   it('S3-9: a manager in the version table of core stops the plan, whichever version has it', () => {
     const claiming = { class: 'company.Manager', versionTable: 'alembic_version' };
     const message = expect.stringMatching(/^company\.Manager keeps its revision in alembic_version/);
