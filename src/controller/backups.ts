@@ -18,7 +18,9 @@ export async function observeBackups(
     const source = sourceOf(way, rules, namespace);
     if (source) outlook[way] = await reads.obstacles(way, source);
   }
-  const { way, name, namespace: at, verifiedAt } = run.status.backup ?? {};
-  const awaited = way && isSnapshot(way) && name && at && !verifiedAt && run.status.drainedAt;
-  return { outlook, asked: awaited ? await reads.backupObject(way, at, name) : undefined };
+  const { way, name, verifiedAt } = run.status.backup ?? {};
+  // Where the rules have it: what the record says of that is shown, and leads nowhere.
+  const at = way && isSnapshot(way) && sourceOf(way, rules, namespace);
+  const awaited = at && name && !verifiedAt && run.status.drainedAt;
+  return { outlook, asked: awaited ? await reads.backupObject(way, at.namespace, name) : undefined };
 }

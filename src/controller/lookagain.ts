@@ -30,5 +30,5 @@ export async function lookAgain(reads: Reads, release: Release): Promise<Release
   ]);
   const run = activeRun(downgrades, name);
   const { policyUnknown: _, ...before } = release;
-  return Object.freeze({ ...before, ...said, rules: rulesFor(said.rules, run), run });
+  return Object.freeze({ ...before, ...said, rules: rulesFor(said.rules, run, namespace), run });
 }

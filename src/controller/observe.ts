@@ -51,7 +51,7 @@ export async function observe(
   const stored = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
   const workloads = await withTrueHolds(reads, namespace, stored, settings);
   const run = activeRun(downgrades, name);
-  const rules = rulesFor(said.rules, run);
+  const rules = rulesFor(said.rules, run, namespace);
   const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const asked = isRewritten(own, workloads, run) ? withAskedImages(own, await reads.rollouts(namespace)) : own;
   const pods = withStrays(asked, run);

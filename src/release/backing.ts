@@ -118,13 +118,16 @@ const errorPatienceSeconds = 60;
 function snapshotting(release: Release, run: Run, backup: Backup): Act {
   const way = backup.way as Parameters<typeof askedObject>[1];
   const { rules, namespace, asked: stored, now } = release;
+  const source = sourceOf(way, rules.backup, namespace);
+  if (!source)
+    return { act: 'record', status: notMade(backup, 'no DowngradePolicy names any more what it is made of') };
   const asked = askedObject(run, way, rules.backup, namespace);
   const making = stored && makingOf(way, stored, asked);
   if (making?.state === 'ready')
     return { act: 'record', status: { backup: verified(release, backup, { bytes: making.bytes }) } };
   if (making?.state === 'failed') return { act: 'record', status: notMade(backup, making.message) };
   const seconds = (now.getTime() - Date.parse(backup.startedAt)) / 1000;
-  const most = (sourceOf(way, rules.backup, namespace)?.minutes ?? 0) * 60;
+  const most = source.minutes * 60;
   const message = making?.message ?? `${asked.kind} ${asked.metadata.namespace}/${asked.metadata.name} is asked for`;
   if (making?.state === 'erring' && seconds > errorPatienceSeconds)
     return { act: 'record', status: notMade(backup, message) };

@@ -141,7 +141,19 @@ export function asideName(run: Run): string {
 export function backupName(run: Run, way: string): string {
   if (way === 'ServerCopy') return copyName(run);
   const drained = (run.status.drainedAt ?? '').replaceAll(/\D/g, '').slice(0, 14);
-  return `${databaseName('downdraft', run, 28)}_${drained}`.replaceAll('_', '-');
+  return `${nameOfDrains(run)}${drained}`;
+}
+
+function nameOfDrains(run: Run): string {
+  return `${databaseName('downdraft', run, 28)}_`.replaceAll('_', '-');
+}
+
+/** Whether a run gives this name to what it leaves behind, whichever drain it is of. */
+export function isOwnName(run: Run, way: string, name: string): boolean {
+  const drains = nameOfDrains(run);
+  // A record of before keeps the name of a copy beside a person's word.
+  if (way === 'ServerCopy' || !isMade(way)) return name === copyName(run);
+  return typeof name === 'string' && name.startsWith(drains) && /^\d{0,14}$/.test(name.slice(drains.length));
 }
 
 /** How often backups have failed when nobody has asked since that they are tried again; 0 otherwise. */

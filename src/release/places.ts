@@ -96,6 +96,22 @@ export function readPlaces(backup: Record<string, unknown>): { said: Places; fau
   return { said, fault };
 }
 
+/** What a place elsewhere is of: its first field. */
+const sources = { volumeSnapshot: 'claim', cnpg: 'cluster' } as const;
+
+/** The same places; of those outside of this namespace only what the policies name `now`, as they have it. */
+export function placesWithin<T extends Places>(own: string, kept: T, now: Places): T {
+  const within = { ...kept } as Record<string, unknown>;
+  for (const [key, source] of Object.entries(sources) as [keyof typeof sources, string][]) {
+    const [place, named] = [kept[key], now[key]].map((at) => at && { namespace: own, ...at });
+    if (!place || place.namespace === own) continue;
+    const isNamed = named?.namespace === place.namespace && record(named)?.[source] === record(place)?.[source];
+    if (isNamed) within[key] = now[key];
+    else delete within[key];
+  }
+  return within as T;
+}
+
 function faultIn(place: Record<string, unknown>, rules: Record<string, Rule>): string | undefined {
   const [required] = Object.keys(rules);
   for (const [field, [is, expected]] of Object.entries(rules)) {

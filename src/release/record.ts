@@ -1,7 +1,8 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
+import { copyName, isOwnName } from './backup.ts';
 import { partOfName } from './objectnames.ts';
-import type { ImageKnowledge, Release, Run, RunSpec, RunStatus } from './release.ts';
+import type { Backup, ImageKnowledge, Release, Run, RunSpec, RunStatus } from './release.ts';
 
 export const downgradeApi = {
   group: 'downdraft.dev',
@@ -55,7 +56,22 @@ export function readRun(object: DowngradeObject): Run {
 /** The run of a release that is not over yet; the oldest, should there be several. */
 export function activeRun(objects: readonly DowngradeObject[], release: string): Run | undefined {
   const open = objects.filter((o) => o.spec.release === release && !o.status?.record?.completedAt).map(readRun);
-  return open.sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.name.localeCompare(b.name))[0];
+  const [run] = open.sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.name.localeCompare(b.name));
+  const { backup } = run?.status ?? {};
+  return run && backup ? { ...run, status: { ...run.status, backup: ownBackup(run, backup) } } : run;
+}
+
+/**
+ * The runner is told by name what to take back and what to drop. A backup by another name than this run gives is none:
+ * what has that name is another's, and stays as it is.
+ */
+function ownBackup(run: Run, { left, ...backup }: Backup): Backup {
+  const others = backup.name && !isOwnName(run, backup.way, backup.name);
+  return {
+    ...backup,
+    ...(others ? { name: null, verifiedAt: null } : {}),
+    ...(left === copyName(run) ? { left } : {}),
+  };
 }
 
 /** Names of a release's runs that are over. */

@@ -265,4 +265,13 @@ it('a VolumeSnapshot whose driver names an error is given a minute; the failure 
   expect(plan(failed).at(-1)).toMatch(/no backup by CloudNativePG: Backup air\/\S+ failed: no space in the bucket/);
 });
 
+it('a snapshot elsewhere that no policy names any more is not waited for: the next way is taken', async () => {
+  const world = await begin(wanting({ ...snapshots, ways: ['VolumeSnapshot', 'ServerCopy'] }));
+  await until(world, () => world.backups.length > 0);
+  world.rules = defaultRules;
+  await until(world, isDone(world));
+  expectClean(world, older);
+  expect(record(world).backup).toMatchObject({ way: 'ServerCopy' });
+});
+
 const suffix = (world: World) => world.downgrades[0]!.metadata.name.replace(/^af-/, '');

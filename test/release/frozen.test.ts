@@ -1,6 +1,7 @@
 /** From the drain on a run goes by the rules that its record keeps, and a stricter policy may still ask. */
 import { describe, expect, it } from 'vitest';
 import { carefulRules, rulesFor } from '../../src/release/frozen.ts';
+import type { SnapshotPlace } from '../../src/release/places.ts';
 import type { RunStatus } from '../../src/release/release.ts';
 import { defaultRules, type Rules } from '../../src/release/rules.ts';
 import { makeRun } from '../make/release.ts';
@@ -30,7 +31,7 @@ describe('the rules in force', () => {
     ['in the schema step: the record alone', drained({ schemaStartedAt: at }), strict, kept],
     ['of a record from before rules were kept: the policy', { drainStartedAt: at }, strict, strict],
   ])('%s', (_, status, now, expected) => {
-    expect(rulesFor(now, status && makeRun({ status }))).toEqual(expected);
+    expect(rulesFor(now, status && makeRun({ status }), 'air')).toEqual(expected);
   });
 
   it.each<[string, unknown, object]>([
@@ -44,11 +45,43 @@ describe('the rules in force', () => {
     ['nothing in it', {}, {}],
   ])('what the record keeps is checked as a policy is: %s counts for nothing, and asks', (_, rules, expected) => {
     const run = makeRun({ status: drained({ rules: rules as Rules }) });
-    expect(rulesFor(defaultRules, run)).toMatchObject(expected);
+    expect(rulesFor(defaultRules, run, 'air')).toMatchObject(expected);
   });
 
   it.each(['text', 7, null, ['x']])('a record with %j for rules has none', (rules) => {
-    expect(rulesFor(strict, makeRun({ status: drained({ rules: rules as never }) }))).toEqual(strict);
+    expect(rulesFor(strict, makeRun({ status: drained({ rules: rules as never }) }), 'air')).toEqual(strict);
+  });
+
+  describe('a place in another namespace that the record keeps', () => {
+    const elsewhere = { claim: 'data-db-0', namespace: 'db', className: 'fast' };
+    const placed = (volumeSnapshot: SnapshotPlace): Rules => ({
+      ...defaultRules,
+      backup: { ...defaultRules.backup, ways: ['VolumeSnapshot'], volumeSnapshot },
+    });
+
+    it.each<[string, SnapshotPlace, Rules, SnapshotPlace | undefined]>([
+      ['that no policy names', elsewhere, defaultRules, undefined],
+      ['where the policy names another claim', elsewhere, placed({ claim: 'other', namespace: 'db' }), undefined],
+      ['where the policy names another namespace', elsewhere, placed({ claim: 'data-db-0' }), undefined],
+      [
+        'that the policy names: as the policy has it',
+        elsewhere,
+        placed({ claim: 'data-db-0', namespace: 'db' }),
+        { claim: 'data-db-0', namespace: 'db' },
+      ],
+      [
+        "that is the release's own, whoever names it",
+        { claim: 'own', namespace: 'air' },
+        defaultRules,
+        { claim: 'own', namespace: 'air' },
+      ],
+      ['of a claim beside the release', { claim: 'own' }, defaultRules, { claim: 'own' }],
+    ])('%s', (_, place, now, expected) => {
+      for (const more of [{}, { schemaStartedAt: at }]) {
+        const run = makeRun({ status: drained({ rules: placed(place), ...more }) });
+        expect(rulesFor(now, run, 'air').backup.volumeSnapshot).toEqual(expected);
+      }
+    });
   });
 
   it('of which nothing is known are the most careful ones', () => {
