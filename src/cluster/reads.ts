@@ -46,8 +46,8 @@ export function clusterReads({ client, namespace: own }: ReadsOptions) {
     rollouts: async (namespace: string) => await rolloutsOf(client, namespace),
     ranBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
       await ranBefore(client, namespace, workloads),
-    templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[]) =>
-      await templatesBefore(client, namespace, workloads),
+    templatesBefore: async (namespace: string, workloads: readonly WorkloadObject[], known: readonly string[]) =>
+      await templatesBefore(client, namespace, workloads, known),
     downgrades: async (namespace: string): Promise<DowngradeObject[]> =>
       await list<DowngradeObject, DowngradeObject>(client, downgradesOf(namespace), (object) => ({
         ...object,

@@ -19,7 +19,7 @@ import { observeBackups } from './backups.ts';
 import { knowImages, withTrueHolds } from './known.ts';
 import { observeLastLogs } from './lastlogs.ts';
 import { observePolicy } from './lookagain.ts';
-import type { Reads } from './ports.ts';
+import type { Reads, StoredRollout } from './ports.ts';
 import { observeProof, type Proofs } from './proof.ts';
 import { observeNewPods, type Tries } from './trials.ts';
 import { type Looks, observeDatabase } from './whereabouts.ts';
@@ -53,8 +53,7 @@ export async function observe(
   const run = activeRun(downgrades, name);
   const rules = rulesFor(said.rules, run, namespace);
   const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
-  const asked = isRewritten(own, workloads, run) ? withAskedImages(own, await reads.rollouts(namespace)) : own;
-  const pods = withStrays(asked, run);
+  const pods = withStrays(await asAsked(reads, namespace, own, workloads, run), run);
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
   const subject = { namespace, name, workloads, pods, run };
   const [newPods, probe, triggers, runner] = await Promise.all([
@@ -122,10 +121,11 @@ async function templatesFor(
 ): Promise<Release['templates']> {
   const { returnedAt, returnBy } = run?.status ?? {};
   if (!returnedAt || returnBy === 'Wish') return {};
-  return reads.templatesBefore(
-    namespace,
-    workloads.filter((w) => w.hold).map((w) => w.object),
+  const known = [run?.status.from?.image, ...workloads.map(({ hold }) => hold?.from)].filter(
+    (image) => image !== undefined,
   );
+  const held = workloads.filter((w) => w.hold).map((w) => w.object);
+  return reads.templatesBefore(namespace, held, known.filter(Boolean));
 }
 
 /** An ownerReference is its writer's word: what it names is read before anything is done to it. */
@@ -156,15 +156,24 @@ async function rolloutsFor(
   { repositories }: ObserveSettings,
 ): Promise<Release['rollouts']> {
   if (!run?.status.target || run.status.newerSince) return [];
-  const named = new Set(workloads.map((w) => `${w.kind.toLowerCase()}/${w.name}`));
-  const own = (await reads.rollouts(namespace)).filter(({ workload }) => named.has(workload));
-  return own.map((one) => ({
+  return (await rolloutsOf(reads, namespace, workloads)).map((one) => ({
     ...one,
     images: one.images.map((image) => {
       const version = versionInName(image, repositories);
       return version === undefined ? { image } : { image, version };
     }),
   }));
+}
+
+/** By the images of the templates that they were made from, where others wrote names of their own into them. */
+async function asAsked(reads: Reads, namespace: string, own: Pod[], workloads: Workload[], run: Run | undefined) {
+  return isRewritten(own, workloads, run) ? withAskedImages(own, await rolloutsOf(reads, namespace, workloads)) : own;
+}
+
+/** Of the workloads themselves: in an ownerReference anybody may write a name. */
+async function rolloutsOf(reads: Reads, namespace: string, workloads: readonly Workload[]): Promise<StoredRollout[]> {
+  const uids = new Set(workloads.map(({ object }) => object.metadata.uid));
+  return (await reads.rollouts(namespace)).filter(({ owner }) => uids.has(owner));
 }
 
 /** By its labels, or by its owner: a pod from before its workload was labelled has the database open all the same. */

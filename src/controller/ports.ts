@@ -32,6 +32,8 @@ export interface CopyToDrop {
 /** A template of a workload's history: kind/name as kubectl writes it, its number, its images. */
 export interface StoredRollout {
   workload: string;
+  /** Uid of that workload. */
+  owner: string;
   revision: number;
   createdAt: string;
   images: string[];
@@ -104,8 +106,12 @@ export interface Reads {
   policyNow(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
   /** The templates that the workloads of a namespace have had, by Kubernetes' own history. */
   rollouts(namespace: string): Promise<StoredRollout[]>;
-  /** Pod templates from before the hold, by kind/name; one that is not known any more is missing. */
-  templatesBefore(namespace: string, workloads: readonly WorkloadObject[]): Promise<Record<string, PodTemplate>>;
+  /** Pod templates from before the hold, by kind/name; one that is not known any more, or of no image that is, is missing. */
+  templatesBefore(
+    namespace: string,
+    workloads: readonly WorkloadObject[],
+    known: readonly string[],
+  ): Promise<Record<string, PodTemplate>>;
 }
 
 export interface Writes {

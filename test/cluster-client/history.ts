@@ -69,6 +69,6 @@ async function expectTemplateBefore(
   await numbered(old, 3);
   const held = await change(newer, true);
   await numbered(newer, 4);
-  const before = await reads.templatesBefore(ns, [{ ...held, kind: 'Deployment' }]);
+  const before = await reads.templatesBefore(ns, [{ ...held, kind: 'Deployment' }], []);
   expect(before['deployment/af-scheduler']?.spec.containers.map(({ image }) => image)).toEqual([old]);
 }

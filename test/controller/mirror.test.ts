@@ -23,6 +23,7 @@ function mirror(): World {
     const createdAt = world.now.toISOString();
     history.push({
       workload,
+      owner: metadata.uid!,
       revision: history.length,
       createdAt,
       images: Object.values(containers),

@@ -75,10 +75,11 @@ describe('S2-41: the plan', () => {
       createdAt: new Date(world.now.getTime() - ago * 3_600_000).toISOString(),
       images: [image],
     });
-    const { name } = world.workloads.find((w) => w.metadata.name.includes('scheduler'))!.metadata;
+    const { name, uid } = world.workloads.find((w) => w.metadata.name.includes('scheduler'))!.metadata;
     world.history = [made(1, hours + 100, older), made(2, hours, newer)].map((one) => ({
       ...one,
       workload: `deployment/${name}`,
+      owner: uid!,
     }));
     await deploy(world, older);
     await until(world, () => record(world).plan !== undefined);
