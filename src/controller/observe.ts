@@ -4,7 +4,7 @@
  */
 import { isRewritten, withAskedImages } from '../release/askedimage.ts';
 import { claimsOf } from '../release/copied.ts';
-import { rulesFor } from '../release/frozen.ts';
+import { countingFor } from '../release/frozen.ts';
 import { versionInName } from '../release/images.ts';
 import { jobsToRead } from '../release/misfits.ts';
 import { withStrays } from '../release/ownpods.ts';
@@ -46,12 +46,12 @@ export async function observe(
     reads.downgrades(namespace),
     reads.gateExists(namespace, name),
     reads.learnedImages({ namespace, release: name }),
-    observePolicy(reads.policy(namespace)),
+    observePolicy(reads, namespace),
   ]);
   const stored = objects.map(readWorkload).filter((w): w is Workload => w?.release === name);
   const workloads = await withTrueHolds(reads, namespace, stored, settings);
   const run = activeRun(downgrades, name);
-  const rules = rulesFor(said.rules, run, namespace);
+  const counting = countingFor(said, run, namespace);
   const own = podObjects.map((p) => readPod(p, owners)).filter((p) => belongs(p, name, workloads));
   const pods = withStrays(await asAsked(reads, namespace, own, workloads, run), run);
   const profile = workloads[0]?.profile ?? profileOfPods(pods);
@@ -73,8 +73,7 @@ export async function observe(
     namespace,
     name,
     profile,
-    ...said,
-    rules,
+    ...counting,
     workloads,
     pods,
     ...whereabouts,
@@ -86,7 +85,7 @@ export async function observe(
     triggers,
     runner,
     ...(await alsoRead(reads, { ...subject, images: known.images, ...whereabouts, runner }, settings)),
-    ...(await observeBackups(reads, namespace, rules, run)),
+    ...(await observeBackups(reads, namespace, counting.rules, run)),
     expired: expired(downgrades, name, settings.now()),
     surplus: surplus(downgrades, name, settings.now()),
     patience: settings.patience ?? defaultPatience,

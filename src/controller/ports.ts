@@ -102,7 +102,7 @@ export interface Reads {
   ranBefore(namespace: string, workloads: readonly WorkloadObject[]): Promise<Record<string, string[]>>;
   /** What the DowngradePolicies say for a namespace. Throws while they, or the namespaces, are not known or not told anew. */
   policy(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
-  /** The same, asked of the API server itself. */
+  /** The same, asked of the API server itself. Throws an error with status 404 where the cluster has no such kind. */
   policyNow(namespace: string): Promise<{ mode: Mode; rules: Rules }>;
   /** The templates that the workloads of a namespace have had, by Kubernetes' own history. */
   rollouts(namespace: string): Promise<StoredRollout[]>;

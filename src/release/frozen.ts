@@ -7,9 +7,11 @@
  * Whoever may write the record, in its namespace, must reach no other one by it (places.ts).
  */
 import { placesWithin } from './places.ts';
-import type { Run } from './release.ts';
+import type { Mode, Release, Run } from './release.ts';
 import { mergeRules, neverLoose, type Rules, readRules } from './rules.ts';
 import { record } from './unknown.ts';
+
+type Counting = Pick<Release, 'mode' | 'rules' | 'policyUnknown'>;
 
 /** What counts for a run in a namespace where the policies say `now`. What the record keeps is checked as a policy is. */
 export function rulesFor(now: Rules, run: Run | undefined, namespace: string): Rules {
@@ -24,3 +26,27 @@ export function rulesFor(now: Rules, run: Run | undefined, namespace: string): R
 
 /** Where nothing is known of the policies. */
 export const carefulRules: Rules = mergeRules([neverLoose({})]);
+
+/** What the policies say of a namespace, or why that can't be had; `kindGone`: the cluster has no such kind any more. */
+export type Said = { policy: { mode: Mode; rules: Rules } } | { unknown: string } | { kindGone: true };
+
+/**
+ * Mode and rules that count for a release. Nothing is decided while they are not known; but who took the whole kind away
+ * takes nothing back of what was begun: a drained release that waited for policies that never come would stay without
+ * Airflow, so its run goes on by the rules that it was begun under.
+ */
+export function countingFor(said: Said, run: Run | undefined, namespace: string): Counting {
+  if ('policy' in said) return { mode: said.policy.mode, rules: rulesFor(said.policy.rules, run, namespace) };
+  const { drainStartedAt, rules } = run?.status ?? {};
+  const kept = record(rules);
+  if ('kindGone' in said && drainStartedAt && kept) {
+    const { approval = 'Always' } = readRules(kept).said;
+    return { mode: 'Hold', rules: rulesFor({ ...carefulRules, approval }, run, namespace) };
+  }
+  const why = 'unknown' in said ? said.unknown : kindGone;
+  const policyUnknown = `what the DowngradePolicies say is not known, and nothing is begun until it is: ${why}`;
+  return { mode: 'Hold', rules: rulesFor(carefulRules, run, namespace), policyUnknown };
+}
+
+const kindGone =
+  'the cluster has no DowngradePolicies any more; bring their kind back: kubectl apply -f manifests/crds/downgradepolicies.yaml';

@@ -152,6 +152,53 @@ describe('while it is not known what the policies say', () => {
   });
 });
 
+describe('the kind of the policies is not there any more', () => {
+  const noKind = async () => {
+    throw Object.assign(new Error('the server could not find the requested resource'), { status: 404 });
+  };
+  const goneFrom = (world: World): Reads => ({ ...world.reads, policy: outOfReach, policyNow: noKind });
+
+  it.each<[string, (world: World) => boolean]>([
+    ['drained', (w) => Boolean(record(w).drainStartedAt)],
+    ['backed up', (w) => Boolean(record(w).backup?.verifiedAt)],
+    ['reversed', (w) => Boolean(record(w).schemaStartedAt)],
+  ])('a run that is %s goes on by the rules that it was begun under', async (_, due) => {
+    const world = running(newer);
+    world.rules = { ...defaultRules, approval: 'Never', backup: { ...defaultRules.backup, keepHours: 1 } };
+    await deploy(world, older);
+    await until(world, due);
+    await until(world, isDone(world), { reads: goneFrom(world) });
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expectClean(world, older);
+    expect(record(world).backup?.keepUntil).toMatch(/^2026-11-21T13:/);
+  });
+
+  it('a backup elsewhere, which nobody names any more, is not made: the old version serves and a person is asked', async () => {
+    const world = running(newer);
+    const backup = { ways: ['VolumeSnapshot' as const], volumeSnapshot: { claim: 'data', namespace: 'db' } };
+    world.rules = { ...defaultRules, backup: { ...defaultRules.backup, ...backup } };
+    await deploy(world, older);
+    await until(world, () => world.backups.length > 0);
+    await goOn(world, 20, { reads: goneFrom(world) });
+    expect(record(world)).not.toHaveProperty('schemaStartedAt');
+    expect(runningPods(world, newer)).toHaveLength(4);
+    expect(shown(world).reason).toBe('PolicyUnknown');
+    expect(record(world).drainStartedAt).toBeUndefined();
+  });
+
+  it('a plan waits, and says what is gone and how it comes back', async () => {
+    const world = running(newer);
+    world.rules = always;
+    await deploy(world, older);
+    await until(world, () => shown(world).reason === 'AwaitingApproval');
+    await goOn(world, 10, { reads: goneFrom(world) });
+    expect(record(world).drainStartedAt).toBeUndefined();
+    expect(shown(world)).toMatchObject({ reason: 'PolicyUnknown', phase: 'Planning' });
+    expect(shown(world).message).toMatch(/has no DowngradePolicies .*kubectl apply -f manifests\/crds/);
+    expect(runningPods(world, newer)).toHaveLength(4);
+  });
+});
+
 describe('what the API server itself says right before', () => {
   const now = (said: Partial<Awaited<ReturnType<Reads['policy']>>>) => async () => ({
     mode: 'Hold' as const,
