@@ -2,6 +2,7 @@
  * What is kept of the objects of a list: what a decision needs. A namespace may have thousands of pods, 10 KB each, and
  * most of that is who wrote which field, environment and volumes. What is written back or copied is read whole by then.
  */
+import { entryPointMigrates } from './migrating.ts';
 import type { ContainerSpec, Metadata, PodObject, WorkloadObject } from './objects.ts';
 import { label } from './profiles.ts';
 import { readWorkload } from './workload.ts';
@@ -58,9 +59,11 @@ function keptStatus(status: NonNullable<PodObject['status']>): NonNullable<PodOb
   return { ...rest, ...(told ? { conditions: told } : {}) };
 }
 
-/** By which a container is known: its name, its image, what it runs. */
+/** By which a container is known: its name, its image, what it runs, and whether its entry point migrates. */
 function asKnown(container: ContainerSpec): ContainerSpec {
-  return only(container, ['name', 'image', 'command', 'args', 'restartPolicy']) as ContainerSpec;
+  const env = container.env?.filter(({ name }) => entryPointMigrates.includes(name)) ?? [];
+  const known = only(container, ['name', 'image', 'command', 'args', 'restartPolicy']) as ContainerSpec;
+  return env.length > 0 ? { ...known, env } : known;
 }
 
 /** A workload of Airflow, whole but for the notes of those who wrote it; undefined for any other. */

@@ -1,8 +1,9 @@
 /**
  * A migration that runs is never ended: PostgreSQL would roll it back, on MySQL and MariaDB half a script would stay. Only
- * what is done and then over counts: a Job's or a bare pod's container, and init containers of any pod.
+ * what is done and then over counts: a Job's or a bare pod's container, init containers of any pod, and what an image's
+ * entry point does before the container serves.
  */
-import type { ContainerSpec, ContainerStatus } from './objects.ts';
+import type { ContainerSpec, ContainerStatus, PodObject } from './objects.ts';
 import type { Pod, Release } from './release.ts';
 
 /** After so long a person is asked: an index on a large table takes hours, a Job that hangs takes for ever. */
@@ -32,21 +33,42 @@ export function migratingContainer({ role, gated, ended, terminating, owner, com
   if (role !== 'airflow' || gated || ended || terminating) return undefined;
   const { spec, status } = object;
   const first = (spec.initContainers ?? []).find(
-    (c) => migrates(c) && isRunning(c, status?.initContainerStatuses, false),
+    (c) => (migrates(c) || byEntryPoint(c)) && isRunning(c, status?.initContainerStatuses, false),
   );
   if (first) return first.name;
-  // A Deployment that migrates before it serves, or for ever (the community chart's), is Airflow itself.
+  const starting = spec.containers.find((c) => byEntryPoint(c) && isStarting(c, object));
+  if (starting) return starting.name;
+  // A Deployment that migrates in its own command, before it serves or for ever (the community chart's), is Airflow itself.
   if (owner && owner.kind !== 'Job') return undefined;
   const isMigration = component.endsWith('-migrations');
   const up = status?.phase === 'Running';
-  return spec.containers.find((c) => (isMigration || migrates(c)) && isRunning(c, status?.containerStatuses, up))?.name;
+  // No probe tells of a Job's pod when it is past its entry point.
+  const does = (c: ContainerSpec) => isMigration || migrates(c) || (owner !== undefined && byEntryPoint(c));
+  return spec.containers.find((c) => does(c) && isRunning(c, status?.containerStatuses, up))?.name;
 }
+
+/** What tells it to, by the names of 2.7 on and of before. */
+export const entryPointMigrates: readonly string[] = ['_AIRFLOW_DB_MIGRATE', '_AIRFLOW_DB_UPGRADE'];
 
 const migration = /\bairflow[\s\\]+(db[\s\\]+(migrate|upgrade|init)|upgradedb|initdb)\b/;
 
 function migrates({ command, args }: ContainerSpec): boolean {
   const words = [command, args].flat().filter((word) => typeof word === 'string');
   return migration.test(words.join(' '));
+}
+
+/** Whether Airflow's own entry point migrates first. It does so for any value; one that is not in the pod may be any. */
+function byEntryPoint({ command, env = [] }: ContainerSpec): boolean {
+  const words = Array.isArray(command) ? command.map(String) : [];
+  if (words.length > 0 && !words.some((word) => word.includes('entrypoint'))) return false;
+  return env.some(({ name, value, valueFrom }) => entryPointMigrates.includes(name) && (value || valueFrom));
+}
+
+/** Between its start and the moment when it is Ready: an entry point hands over to Airflow, and who serves is past it. */
+function isStarting({ name }: ContainerSpec, { status }: PodObject): boolean {
+  const own = status?.containerStatuses?.find((s) => s.name === name);
+  const isReady = own?.ready ?? status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+  return !isReady && (own ? own.state?.running !== undefined : status?.phase === 'Running');
 }
 
 /** Where kubelet has said nothing of a container, the pod's phase counts. */

@@ -73,7 +73,10 @@ export const reasons = {
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
   Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],
   GateNotProven: ['run', 'that every new pod of the release would be gated can not be proved: no pod is ended'],
-  MigrationRunning: ['run', 'a migration Job or init container takes the database up: it is never ended by the drain'],
+  MigrationRunning: [
+    'run',
+    "a migration Job, an init container or an image's entry point takes the database up: it is never ended by the drain",
+  ],
   LongMigration: ['run', 'that migration has run for long: someone has to decide'],
   Draining: ['run', 'the old pods are being ended'],
   PodNotEnding: ['run', 'a pod does not end long after its grace: its node is gone, or a finalizer keeps it'],

@@ -1,8 +1,9 @@
 /** Which pods migrate the database right now, and that no way of draining ends one. */
 import { describe, expect, it } from 'vitest';
 import { drain } from '../../src/release/draining.ts';
+import { keptPod } from '../../src/release/kept.ts';
 import { migratingContainer } from '../../src/release/migrating.ts';
-import type { ContainerSpec, ContainerStatus, PodObject } from '../../src/release/objects.ts';
+import type { ContainerSpec, ContainerStatus, EnvironmentVariable, PodObject } from '../../src/release/objects.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeRelease, makeRun } from '../make/release.ts';
@@ -22,6 +23,21 @@ function ofJob(container: Partial<ContainerSpec>, owner = job): PodObject {
   const pod = makePod({ component: 'worker', owner });
   Object.assign(pod.spec.containers[0]!, container);
   return pod;
+}
+
+/** A pod of a scheduler that is started by its image's entry point, as it is kept. */
+function byEntryPoint(
+  variable: Partial<EnvironmentVariable>,
+  told?: Partial<ContainerStatus>,
+  more: Partial<ContainerSpec> = {},
+): PodObject {
+  const value = variable.valueFrom ? {} : { value: 'true' };
+  const pod = makePod();
+  const [container] = pod.spec.containers;
+  const env = [...container!.env!, { name: '_AIRFLOW_DB_MIGRATE', ...value, ...variable }];
+  Object.assign(container!, { args: ['scheduler'], env, ...more });
+  if (told) pod.status!.containerStatuses = [{ name: 'scheduler', ...told }];
+  return keptPod(pod)!;
 }
 
 const airflow = (...args: string[]) => ({ args: ['bash', '-c', `exec \\\nairflow ${args.join(' ')}`] });
@@ -46,6 +62,41 @@ const pods: [string, string | undefined, PodObject][] = [
     'an init container that has migrated',
     undefined,
     withInit(airflow('db', 'migrate'), { terminated: { exitCode: 0 } }),
+  ],
+  [
+    'a container whose entry point migrates before it serves',
+    'scheduler',
+    byEntryPoint({}, { ready: false, state: running }),
+  ],
+  [
+    'the same with the name of 2.x',
+    'scheduler',
+    byEntryPoint({ name: '_AIRFLOW_DB_UPGRADE', value: '1' }, { state: running }),
+  ],
+  ['the same by a value that is not in the pod', 'scheduler', byEntryPoint({ valueFrom: {} }, { state: running })],
+  ['the same, of which kubelet has said nothing', 'scheduler', byEntryPoint({})],
+  ['the same, Ready: it is past it', undefined, byEntryPoint({}, { ready: true, state: running })],
+  ['the same, between two starts', undefined, byEntryPoint({}, { state: { waiting: { reason: 'CrashLoopBackOff' } } })],
+  ['the same with nothing for a value', undefined, byEntryPoint({ value: '' }, { state: running })],
+  [
+    'a command in the place of the entry point',
+    undefined,
+    byEntryPoint({}, { state: running }, { command: ['airflow', 'scheduler'] }),
+  ],
+  [
+    'a command that calls the entry point',
+    'scheduler',
+    byEntryPoint({}, { state: running }, { command: ['dumb-init', '--', '/entrypoint'] }),
+  ],
+  [
+    'a Job whose entry point migrates: no probe tells when it is past it',
+    'worker',
+    ofJob({ env: [{ name: '_AIRFLOW_DB_MIGRATE', value: 'true' }], args: ['version'] }),
+  ],
+  [
+    'an init container whose entry point migrates',
+    'first',
+    withInit({ env: [{ name: '_AIRFLOW_DB_MIGRATE', value: 'true' }] }, running),
   ],
   ['an init container that waits', undefined, withInit(airflow('db', 'check-migrations'), running)],
 ];
