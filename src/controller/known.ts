@@ -5,6 +5,7 @@
 import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
 import { knowImage, parseImage, versionInName } from '../release/images.ts';
 import type { Learned } from '../release/keeping.ts';
+import { wouldMigrate } from '../release/migrating.ts';
 import { nameOf } from '../release/reasons.ts';
 import type { ToldBefore } from '../release/record.ts';
 import type { ImageKnowledge, ImageUnknown, Pod, Release, Run, Workload } from '../release/release.ts';
@@ -91,12 +92,15 @@ async function know(
   image: string,
   learned: ImageKnowledge | undefined,
   reads: Reads,
-  { workloads, digests }: Known,
+  { workloads, pods, digests }: Known,
   repositories: readonly string[],
 ): Promise<ImageKnowledge | ImageUnknown> {
   const workload = workloads.find((w) => w.images.includes(image));
-  const ask = !learned && workload && versionInName(image, repositories) === undefined;
-  const registry = ask ? await reads.registry(atDigest(image, digests.get(image)), workload.object) : undefined;
+  // A migration that waits for its image to be known would wait for ever if nobody asked.
+  const awaited = pods.some((p) => p.gated && p.image === image && wouldMigrate(p));
+  const asking = workload ?? (awaited ? workloads[0] : undefined);
+  const ask = !learned && asking && versionInName(image, repositories) === undefined;
+  const registry = ask ? await reads.registry(atDigest(image, digests.get(image)), asking.object) : undefined;
   return knowImage(image, { learned, registry, repositories, declared: workload?.declaredVersion });
 }
 

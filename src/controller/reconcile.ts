@@ -15,7 +15,7 @@ import type { Reads, Writes } from './ports.ts';
 import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
 import { differs, newsOf, shownOf } from './report.ts';
 import { NoOldPod } from './runner.ts';
-import { isDue, sayFailure, subjectOf, warnOn, wordsOf } from './troubles.ts';
+import { isDue, sayFailure, subjectOf, warnOn, warnOnPods, wordsOf } from './troubles.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;
@@ -168,10 +168,10 @@ async function report(release: Release, act: Act, reads: Reads, writes: Writes):
   return object?.metadata.resourceVersion === run.resourceVersion ? version : undefined;
 }
 
-/** Held, and no run to show it in: the workloads themselves carry the word. */
+/** No run to show it in: the workloads that are held carry the word themselves, and so do the pods that it is about. */
 async function sayOnWorkloads(
   { namespace, name, workloads }: Release,
-  { reason, message }: Extract<Act, { act: 'wait' }>,
+  { reason, message, about = [] }: Extract<Act, { act: 'wait' }>,
   writes: Writes,
   told: Map<string, string>,
 ): Promise<void> {
@@ -183,6 +183,7 @@ async function sayOnWorkloads(
     message,
     writes,
   );
+  await warnOnPods(about, reason, message, writes);
   told.set(key, message);
 }
 

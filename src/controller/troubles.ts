@@ -4,7 +4,7 @@
  */
 import type { Reason } from '../release/reasons.ts';
 import { activeRun, type DowngradeObject, downgradeApi } from '../release/record.ts';
-import type { Workload } from '../release/release.ts';
+import type { Pod, Workload } from '../release/release.ts';
 import { readWorkload } from '../release/workload.ts';
 import type { Reads, Writes } from './ports.ts';
 import { stalledBy } from './report.ts';
@@ -67,6 +67,19 @@ export async function warnOn(workloads: Workload[], reason: Reason, message: str
     const uid = object.metadata.uid ? { uid: object.metadata.uid } : {};
     await writes.event({
       object: { apiVersion: 'apps/v1', kind, namespace, name, ...uid },
+      type: 'Warning',
+      reason,
+      message,
+    });
+  }
+}
+
+/** The same on pods. */
+export async function warnOnPods(pods: readonly Pod[], reason: Reason, message: string, writes: Writes): Promise<void> {
+  for (const { name, uid, object } of pods) {
+    const { namespace = 'default' } = object.metadata;
+    await writes.event({
+      object: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
       type: 'Warning',
       reason,
       message,

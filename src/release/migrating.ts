@@ -47,6 +47,13 @@ export function migratingContainer({ role, gated, ended, terminating, owner, com
   return spec.containers.find((c) => does(c) && isRunning(c, status?.containerStatuses, up))?.name;
 }
 
+/** Whether a pod that does not run yet would take the database to where its image is: a Job's, or one that nothing owns. */
+export function wouldMigrate({ role, owner, component, object: { spec } }: Pod): boolean {
+  if (role !== 'airflow' || (owner && owner.kind !== 'Job')) return false;
+  const all = [...spec.containers, ...(spec.initContainers ?? [])];
+  return component.endsWith('-migrations') || all.some((c) => migrates(c) || byEntryPoint(c));
+}
+
 /** What tells it to, by the names of 2.7 on and of before. */
 export const entryPointMigrates: readonly string[] = ['_AIRFLOW_DB_MIGRATE', '_AIRFLOW_DB_UPGRADE'];
 
@@ -84,6 +91,7 @@ function minutesOf({ object }: Pod, container: string, now: Date): number {
   return Number.isNaN(since) ? 0 : (now.getTime() - since) / 60_000;
 }
 
-function describe({ name, owner }: Pod): string {
+/** A pod, and what it is of. */
+export function describe({ name, owner }: Pod): string {
   return owner ? `pod/${name} of ${owner.kind.toLowerCase()}/${owner.name}` : `pod/${name}`;
 }

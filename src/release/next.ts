@@ -33,7 +33,8 @@ export type Act = ReleaseAct | RunAct;
 /** What needs no record of a run. */
 export type ReleaseAct =
   | { act: 'rest' }
-  | { act: 'wait'; reason: WaitReason; message: string }
+  /** `about`: pods that it is to be said of, where there is no run to say it in. */
+  | { act: 'wait'; reason: WaitReason; message: string; about?: Pod[] }
   | { act: 'startRun'; to: string }
   | { act: 'createGate' }
   | { act: 'deleteGate' }
@@ -121,7 +122,7 @@ export function begins(act: Act): boolean {
 /** What earlier runs left in the cluster first, then what they left on the database's server, then their records. */
 function idle(release: Release): Act {
   const tidy = tidying(release);
-  if (tidy.act !== 'rest') return tidy;
+  if (tidy.act !== 'rest' && tidy.act !== 'wait') return tidy;
   const { surplus } = release;
   return dropping(release) ?? (surplus ? { act: 'deleteRecord', surplus } : tidy);
 }

@@ -77,6 +77,10 @@ export const reasons = {
     'run',
     "a migration Job, an init container or an image's entry point takes the database up: it is never ended by the drain",
   ],
+  MigrationKept: [
+    'run',
+    'a gated migration Job of an image that is not known to fit is not let go (an event of its pod)',
+  ],
   LongMigration: ['run', 'that migration has run for long: someone has to decide'],
   Draining: ['run', 'the old pods are being ended'],
   PodNotEnding: ['run', 'a pod does not end long after its grace: its node is gone, or a finalizer keeps it'],

@@ -4,10 +4,11 @@
  */
 import { awaiting } from './awaiting.ts';
 import { uncertain } from './decide.ts';
+import { describe, wouldMigrate } from './migrating.ts';
 import { mayEnd } from './misfits.ts';
 import { type Act, onlyObserves } from './next.ts';
 import type { Pod, Release, Run } from './release.ts';
-import { judge } from './verdict.ts';
+import { judge, type Verdict } from './verdict.ts';
 
 /** The next act of resuming; ends in `finish`. */
 export function resuming(release: Release, run: Run): Act {
@@ -27,7 +28,19 @@ export function resuming(release: Release, run: Run): Act {
 /** No run and nothing held: takes away what a crash or a withdrawn wish may have left. */
 export function tidying(release: Release): Act {
   const act = dismiss(release) ?? letGo(release);
-  return act ?? (release.gate === 'absent' ? { act: 'rest' } : { act: 'deleteGate' });
+  return act ?? (release.gate === 'absent' ? (keeping(release) ?? { act: 'rest' }) : { act: 'deleteGate' });
+}
+
+/** Migrations that are let go by nobody, since they may take the database up from under what runs; told what ends that. */
+function keeping(release: Release): Act | undefined {
+  const kept = release.pods.filter((p) => p.gated && !p.terminating && wouldMigrate(p));
+  const [first] = kept;
+  if (!first) return undefined;
+  const verdict = verdictOnPod(release, first);
+  const why = 'message' in verdict ? `: ${verdict.message}` : '';
+  const more = kept.length > 1 ? ` (and ${kept.length - 1} more)` : '';
+  const message = `${describe(first)}${more} would migrate the database with ${first.image}, which no workload of the release asks for${why}; it goes by itself once that image is known to fit. If it is wanted, set the workloads to that image, or take the scheduling gate off the pod; if not, delete its Job`;
+  return { act: 'wait', reason: 'MigrationKept', message, about: kept };
 }
 
 /** Opens the gate: what fits is let go first, then the gate itself is taken away. */
@@ -79,17 +92,21 @@ function observed({ workloads }: Release, pod: Pod): boolean {
  */
 function podFits(release: Release, pod: Pod): boolean {
   if (onlyObserves(release)) return true;
+  const verdict = verdictOnPod(release, pod);
+  const idle = !release.run && release.workloads.every((w) => !w.hold);
+  // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
+  if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return !wouldMigrate(pod);
+  if (verdict.verdict !== 'allow') return false;
+  return ['Fits', 'Restored'].includes(verdict.reason) || release.workloads.some((w) => w.image === pod.image);
+}
+
+function verdictOnPod(release: Release, pod: Pod): Verdict {
   const image = release.images[pod.image] ?? { image: pod.image, source: 'unknown' as const, why: 'not looked at' };
   const workload = { kind: 'Pod', namespace: release.namespace, name: pod.name, release: release.name };
   // What a workload asks for that is held no longer was let through, also where nobody is left who could be asked.
   const letGo = release.workloads.some((w) => !w.hold && w.image === pod.image);
   const from = letGo || ranBefore(release, pod) ? pod.image : undefined;
-  const verdict = judge({ workload, image, database: release.database, run: release.run, from });
-  const idle = !release.run && release.workloads.every((w) => !w.hold);
-  // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
-  if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return true;
-  if (verdict.verdict !== 'allow') return false;
-  return ['Fits', 'Restored'].includes(verdict.reason) || release.workloads.some((w) => w.image === pod.image);
+  return judge({ workload, image, database: release.database, run: release.run, from });
 }
 
 /** An old pod that comes back before anything was changed, or after all was brought back, is what ran here already. */

@@ -39,6 +39,7 @@ export const waits = {
   KeptBack: 'stalled',
   GateNotProven: 'stalled',
   LongMigration: 'stalled',
+  MigrationKept: 'stalled',
   PodNotEnding: 'stalled',
   AwaitingApproval: 'asked',
   ProbeRunning: { minutes: 10, advice: lookAtPod },

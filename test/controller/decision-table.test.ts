@@ -455,6 +455,29 @@ describe('the drain', () => {
     expect(world.harm).toEqual([]);
   });
 
+  it('decision table: others: a migration Job of an image that nobody knows is let go by nobody, and says so, until its registry tells that it fits', async () => {
+    const world = await held(hasBegun);
+    const image = 'acme/airflow:migrations';
+    world.contents[image] = '3.2.1';
+    world.pods.push(makeMigrationPod({ name: 'migrate-1', image, gated: true }));
+    const gates = () => world.pods.find((p) => p.metadata.name === 'migrate-1')?.spec.schedulingGates;
+    await until(world, isDone(world));
+    await goOn(world, 6);
+    expect(gates()).toHaveLength(1);
+    const said = world.events.filter(({ reason }) => reason === 'MigrationKept');
+    expect(said).toContainEqual({
+      reason: 'MigrationKept',
+      about: 'pod/migrate-1',
+      message: expect.stringContaining(image),
+    });
+    world.contents[image] = '3.1.8';
+    world.database = makeDatabase({ version: '3.1.8' });
+    world.registryTells = true;
+    await goOn(world, 6);
+    expect(gates()).toEqual([]);
+    expect(world.harm).toEqual([]);
+  });
+
   it('decision table: others: a client that is still on the database is named, and after 30 s the run goes on', async () => {
     const world = await held(isDraining);
     world.sessions = [{ pid: 1, user: 'bi', application: 'exporter', client: '10.0.0.9', state: 'idle' }];

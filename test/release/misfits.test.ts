@@ -1,8 +1,9 @@
 /** What a pod says of its owner is its writer's word: a Job is deleted only when it is certain what it is. */
 import { describe, expect, it } from 'vitest';
 import { isOfOtherVersion, jobOf, jobsToRead, mayEnd } from '../../src/release/misfits.ts';
-import type { JobObject } from '../../src/release/objects.ts';
-import type { Release } from '../../src/release/release.ts';
+import { next } from '../../src/release/next.ts';
+import type { EnvironmentVariable, JobObject } from '../../src/release/objects.ts';
+import type { Pod, Release } from '../../src/release/release.ts';
 import { tidying } from '../../src/release/resuming.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
@@ -31,6 +32,13 @@ function seen(shape: { image?: string; job?: JobObject | undefined; jobName?: st
   });
 }
 
+/** A gated pod of a Job of which only its own spec tells what it does. */
+function workOf(name: string, command: string[], env: EnvironmentVariable[] = []): Pod {
+  const pod = makePod({ component: 'worker', image: foreign, gated: true, owner: { kind: 'Job', name } });
+  Object.assign(pod.spec.containers[0]!, { env, ...(command.length > 0 ? { command } : {}) });
+  return readPod(pod, {});
+}
+
 function makeJob(shape: { image?: string; uid?: string; release?: string; component?: string } = {}): JobObject {
   const { image = newer, uid = 'uid-nightly', release = 'af' } = shape;
   const { spec, metadata } = makeMigrationPod({ image, release });
@@ -54,18 +62,61 @@ describe('a gated pod that says it is of a Job', () => {
   ])('stays, and so does whatever it names: %s', (_, job) => {
     const release = seen({ job });
     expect(mayEnd(release, release.pods[0]!)).toBe(false);
-    expect(tidying(release)).toEqual({ act: 'rest' });
+    expect(tidying(release)).toMatchObject({ act: 'wait', reason: 'MigrationKept' });
   });
 
   it.each(['__proto__', 'constructor', '../../../../api/v1/namespaces/prod/pods/pg-0'])(
     'stays when it names %s',
-    (jobName) => expect(tidying(seen({ jobName, job: undefined }))).toEqual({ act: 'rest' }),
+    (jobName) =>
+      expect(tidying(seen({ jobName, job: undefined }))).toMatchObject({ act: 'wait', reason: 'MigrationKept' }),
   );
 
   it('of an image that nobody knows is let go when the gate opens, and its Job is not even read', () => {
-    const release = seen({ image: foreign });
+    const release = { ...seen({ image: foreign }), pods: [workOf('etl', ['python', 'etl.py'])] };
     expect(jobsToRead(release)).toEqual([]);
     expect(tidying(release)).toEqual({ act: 'ungate', pods: release.pods });
+  });
+});
+
+describe('a gated pod that would migrate', () => {
+  const migrating: [string, Pod][] = [
+    ["the chart's migration Job", readPod(makeMigrationPod({ image: foreign, gated: true }), {})],
+    ['a Job by its command', workOf('prepare', ['airflow', 'db', 'migrate'])],
+    ["a Job by its image's entry point", workOf('prepare', [], [{ name: '_AIRFLOW_DB_MIGRATE', value: 'true' }])],
+  ];
+
+  it.each(migrating)('is not let go while nobody knows its image, and says so: %s', (_, pod) => {
+    const release = { ...seen({ image: foreign }), pods: [pod] };
+    const act = tidying(release);
+    expect(act).toMatchObject({ act: 'wait', reason: 'MigrationKept', about: [pod] });
+    expect(act).toMatchObject({
+      message: expect.stringMatching(/^pod\/\S+ of job\/\S+ would migrate .*acme\/etl:7 .*not asked/),
+    });
+    expect(tidying({ ...release, gate: 'inForce' })).toEqual({ act: 'deleteGate' });
+  });
+
+  it.each(migrating)('goes as soon as its image is known to fit, or is what the release asks for: %s', (_, pod) => {
+    const release = { ...seen({ image: foreign }), pods: [pod] };
+    const known = { ...release.images, [foreign]: makeImage('3.1.8', { image: foreign }) };
+    expect(tidying({ ...release, images: known })).toEqual({ act: 'ungate', pods: [pod] });
+    const workloads = makeRelease({ objects: makeWorkloads({ image: foreign }) }).workloads;
+    expect(tidying({ ...release, workloads })).toEqual({ act: 'ungate', pods: [pod] });
+  });
+
+  it('is not let go while the database can not be read, since it may be behind its image', () => {
+    const release = { ...seen({ image: newer }), database: { state: 'unreadable', why: 'no route' } as const };
+    expect(tidying(release)).toMatchObject({
+      act: 'wait',
+      reason: 'MigrationKept',
+      message: expect.stringContaining('no route'),
+    });
+  });
+
+  it('keeps nothing else waiting: what an earlier run left is tidied all the same', () => {
+    const release = seen({ image: foreign });
+    const surplus = { run: 'af-1', uid: 'u' };
+    expect(next({ ...release, surplus })).toEqual({ act: 'deleteRecord', surplus });
+    expect(next(release)).toMatchObject({ act: 'wait', reason: 'MigrationKept' });
   });
 });
 
