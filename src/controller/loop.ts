@@ -3,6 +3,7 @@
  * changed and by and by while something is awaited.
  */
 import type { Act } from '../release/next.ts';
+import { isProgress } from '../release/waits.ts';
 
 export interface Key {
   namespace: string;
@@ -20,17 +21,6 @@ export interface LoopSettings {
   signal: AbortSignal;
   log(fields: Record<string, unknown>, message: string): void;
 }
-
-/** Reasons while which every half second counts: people are without Airflow. */
-const urgent = [
-  'Draining',
-  'MigrationRunning',
-  'SessionsRemain',
-  'Downgrading',
-  'Resuming',
-  'RunnerStarting',
-  'ProbeRunning',
-];
 
 /** Starts the loop; `enqueue` may be called at any time and any number of times. Ends with the signal. */
 export function startLoop(settings: LoopSettings): { enqueue(key: Key): void } {
@@ -72,7 +62,7 @@ export function startLoop(settings: LoopSettings): { enqueue(key: Key): void } {
     try {
       const act = await settings.reconcile(key);
       if (act.act === 'rest') return void pace.delete(id);
-      const quick = act.act === 'wait' && urgent.includes(act.reason);
+      const quick = act.act === 'wait' && isProgress(act.reason);
       const ms = quick ? settings.pollMs : Math.min((pace.get(id) ?? settings.pollMs / 2) * 2, settings.idleMs);
       pace.set(id, ms);
       again(ms);

@@ -1,6 +1,7 @@
 /**
  * Making the pods of a run: which one it was is in the record at once, by uid. A controller that is killed in between finds
- * a pod that it does not know, ends it and makes another.
+ * a pod that it does not know, ends it and makes another: what a pod says of itself anybody may have written, so whether it
+ * was made by us can't be told from it, and nobody is accused.
  */
 import { randomBytes } from 'node:crypto';
 import { foremost } from '../release/next.ts';
@@ -70,13 +71,9 @@ export async function make(
   // One of ours that is ending has its name until it is gone.
   if (release.pods.some((p) => p.name === name && own.includes(p.uid))) return;
   await record({ podMark: randomBytes(4).toString('hex') });
-  await sayNotOurs(
-    `pod/${name} was not made for this run: nothing that it says is believed, and ours takes another name`,
-    {
-      release,
-      run,
-      writes,
-    },
+  await sayUnknown(
+    `pod/${name} has the name of a pod of this run and is not in its record (${whose}): nothing that it says is believed, and ours takes another name`,
+    { release, run, writes },
   );
 }
 
@@ -89,12 +86,14 @@ export async function endStrays(
 ) {
   for (const { name, uid } of pods) {
     await writes.deletePod(release.namespace, name, uid);
-    const message = `pod/${name} says that it is a pod of this run and was not made for it: nothing that it says is believed, and it is ended`;
-    await sayNotOurs(message, { release, run, writes });
+    const message = `pod/${name} has the labels of a pod of this run and is not in its record (${whose}): nothing that it says is believed, and it is ended`;
+    await sayUnknown(message, { release, run, writes });
   }
 }
 
-async function sayNotOurs(
+const whose = 'a downdraft that was stopped right after it made it leaves one, or somebody else made it';
+
+async function sayUnknown(
   message: string,
   { release, run, writes }: { release: Release; run: Run; writes: Writes },
 ): Promise<void> {

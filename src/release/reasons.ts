@@ -68,7 +68,10 @@ export const reasons = {
   ],
   PolicyUnknown: ['run', 'what the DowngradePolicies say is not known just now: nothing is begun until it is'],
   TagMoved: ['run', 'a tag was pushed anew: its image is no longer the one that was asked (an event of the workload)'],
-  PodNotOurs: ['run', 'a pod has a name or labels of ours and was not made for the run: it is not believed (an event)'],
+  PodNotOurs: [
+    'run',
+    'a pod has a name or labels of ours and is not in the record of the run: it is not believed (an event)',
+  ],
   NotKept: ['run', 'what an image said could not be kept for later changes (an event of the workload)'],
   ProviderNotReversible: ['run', "a provider's schema is ahead and has no way back"],
   Blocked: ['run', 'the next act was refused, for example by a missing right or a quota; it is tried again'],

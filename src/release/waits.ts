@@ -71,6 +71,11 @@ export function isTrouble(reason: Reason): boolean {
   return Object.hasOwn(waits, reason) && waits[reason as WaitReason] === 'stalled';
 }
 
+/** Whether it gets on by itself: people may be without Airflow meanwhile, and every half second counts. */
+export function isProgress(reason: WaitReason): boolean {
+  return typeof waits[reason] === 'object';
+}
+
 /** What is added to the words of a wait that has stood still since then; undefined while it is progress. */
 export function overdue(reason: Reason, since: Date, { pods, now }: Pick<Release, 'pods' | 'now'>): string | undefined {
   const wait = Object.hasOwn(waits, reason) ? waits[reason as WaitReason] : undefined;

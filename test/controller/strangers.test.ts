@@ -12,6 +12,7 @@ import {
   expectClean,
   goOn,
   isDone,
+  Killed,
   look,
   newer,
   older,
@@ -69,7 +70,7 @@ describe('a pod that was not made for the run', () => {
     await goOn(world, 3);
     expect(outcomes(world)).toEqual(['Downgraded']);
     expect(record(world).target).toMatchObject({ version: '3.1.8', coreHead: '509b94a1042d' });
-    expect(events(world, 'PodNotOurs').join()).toMatch(/-probe .*was not made for/);
+    expect(events(world, 'PodNotOurs').join()).toMatch(/-probe .*is not in its record/);
     expectClean(world, older);
   });
 
@@ -147,7 +148,7 @@ it('the runner of a record that does not say yet which pods are its own goes on 
   await until(world, isDone(world));
   expect(outcomes(world)).toEqual(['Downgraded']);
   // What has answered long ago may go.
-  expect(events(world, 'PodNotOurs')).toEqual([expect.stringMatching(/-probe says/)]);
+  expect(events(world, 'PodNotOurs')).toEqual([expect.stringMatching(/-probe has the labels/)]);
 });
 
 it('a file of the runner that is no JSON is told, and nothing is thrown', async () => {
@@ -236,4 +237,20 @@ it('which providers an image enforced elsewhere or before is asked again, and a 
   expect((await deploy(world, same)).map(({ audit }) => audit.reason)).toEqual(Array(4).fill('ImageUnknown'));
   await until(world, () => record(world).target !== undefined);
   expect(record(world).target!.managers).toHaveLength(1);
+});
+
+it('a pod that downdraft made and was stopped before it could write that down is ended, and nobody is accused', async () => {
+  const world = running(newer);
+  await deploy(world, older);
+  const createPod: World['writes']['createPod'] = async (pod) => {
+    await world.writes.createPod(pod);
+    throw new Killed('createPod');
+  };
+  await look(world, { writes: { ...world.writes, createPod } }).catch(() => {});
+  expect(world.pods.some((p) => p.metadata.name.endsWith('-probe'))).toBe(true);
+  await until(world, isDone(world));
+  expect(outcomes(world)).toEqual(['Downgraded']);
+  const said = events(world, 'PodNotOurs');
+  expect(said[0]).toMatch(/-probe has the labels of .*not in its record \(a downdraft that was stopped right after/);
+  expect(said.join()).not.toMatch(/was not made|pretend/);
 });
