@@ -1,5 +1,6 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
 import { describeRevision } from '../release/heads.ts';
+import { leftStopped } from '../release/keptback.ts';
 import type { Act } from '../release/next.ts';
 import { type Pace, paceOf, withoutSizes } from '../release/pace.ts';
 import { outageSeconds, type Phase, phaseOf, stepOf } from '../release/phase.ts';
@@ -40,7 +41,7 @@ export interface Shown {
 
 /** What a Downgrade shows while `act` is what comes next. `before` is what it shows now. */
 export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {
-  const { reason, message, since, still } = stillness(explain(run, act), release, run, before);
+  const { reason, message, since, still } = stillness(explain(release, run, act), release, run, before);
   const outage = outageSeconds(run, release.now);
   const pace = paceOf(release, run);
   return {
@@ -88,9 +89,9 @@ function safetyOf({ status: { plan, backup } }: Run, approval: string) {
   };
 }
 
-function explain(run: Run, act: Act): { reason: Reason; message: string } {
+function explain({ workloads }: Release, run: Run, act: Act): { reason: Reason; message: string } {
   const { outcome, plan } = run.status;
-  if (outcome) return { reason: outcome, message: ended(run, outcome) };
+  if (outcome) return { reason: outcome, message: [ended(run, outcome), ...leftStopped(workloads)].join('; ') };
   if (act.act === 'wait') return { reason: act.reason, message: act.message || reasons[act.reason][1] };
   const phase = phaseOf(run.status);
   if (phase === 'Planning') return { reason: 'ProbeRunning', message: plan ? 'planned' : 'asking the images' };

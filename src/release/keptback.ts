@@ -26,3 +26,21 @@ function keptInWords(workload: Workload): string | undefined {
   const patch = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}';
   return `${name} has the partition ${partition}, below which its pods of the newer version would stay in front of the older database; take it off: kubectl -n ${namespace} patch ${name} --type merge -p '${patch}'`;
 }
+
+/** What a run that is over leaves as its owner had it: workloads of which pods still are of what ran before, in words. */
+export function leftStopped(workloads: readonly Workload[]): string[] {
+  return workloads.flatMap((w) => {
+    const { replicas = 0, updatedReplicas = 0 } = w.object.status ?? {};
+    return w.hold || updatedReplicas >= replicas ? [] : (stoppedInWords(w) ?? []);
+  });
+}
+
+function stoppedInWords(workload: Workload): string | undefined {
+  const { kind, image, object } = workload;
+  const name = nameOf(workload);
+  if (kind === 'Deployment')
+    return object.spec.paused ? `${name} is paused by its owner: it changes to ${image} when it is resumed` : undefined;
+  const partition = object.spec.updateStrategy?.rollingUpdate?.partition ?? 0;
+  if (partition === 0) return undefined;
+  return `${name} is kept below the partition ${partition} by its owner: those pods change to ${image} when it is taken off`;
+}

@@ -63,4 +63,19 @@ describe.each(cases)('%s', (_, kind, stop, letGo, command) => {
     expect(outcomes(world).filter((outcome) => outcome === undefined)).toEqual([]);
     expect(world.gates.size).toBe(0);
   });
+
+  it('is named by the last word of a run that leaves it so: what it changes to, and when', async () => {
+    const { world, owned } = stopped(newer, kind, stop);
+    const image = 'acme/airflow:rebuilt';
+    world.contents[image] = '3.2.1';
+    await deploy(world, image);
+    await until(world, isDone(world));
+    await goOn(world, 4);
+    expect(outcomes(world)).toEqual(['NotNeeded']);
+    const conditions = shown(world).conditions as { type: string; message: string }[];
+    const name = `${kind.toLowerCase()}/${owned().metadata.name}`;
+    for (const message of [shown(world).message, conditions.find(({ type }) => type === 'Ready')?.message])
+      expect(message).toMatch(new RegExp(`; ${name} .* by its owner: .* to ${image} when it is `));
+    expect(String(shown(world).message).match(/by its owner/g)).toHaveLength(1);
+  });
 });
