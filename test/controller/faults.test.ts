@@ -34,6 +34,32 @@ function outOfMemory(world: World): void {
 
 describe('the runner', () => {
   it.each([
+    ['while it copies', (w: World) => record(w).progress?.kind === 'copy', 'Downgraded'],
+    ['in the schema step', (w: World) => record(w).progress?.kind === 'core', 'Downgraded'],
+    ['on the way back', (w: World) => Boolean(record(w).returnStartedAt), 'Returned'],
+  ])(
+    'is evicted %s (kubectl drain --force, a node upgrade): a new one goes on from where the database is',
+    async (_, then, end) => {
+      const world = running(newer);
+      await deploy(world, older);
+      const back = end === 'Returned';
+      if (back) {
+        await until(world, (w) => record(w).progress?.kind === 'core');
+        world.downgrades[0]!.spec.abort = true;
+      }
+      await until(world, then);
+      const before = record(world).pods!.runner!.uid;
+      const runner = world.pods.find((p) => p.metadata.uid === before)!;
+      runner.metadata.deletionTimestamp = world.now.toISOString();
+      await until(world, isDone(world));
+      await goOn(world, 4);
+      expect(record(world).pods!.runner!.uid).not.toBe(before);
+      expect(outcomes(world)).toEqual([end]);
+      expectClean(world, back ? newer : older);
+    },
+  );
+
+  it.each([
     ['while it copies', (w: World) => shown(w).phase === 'BackingUp', 'RunnerNotStarted'],
     ['in the schema step', (w: World) => Boolean(record(w).schemaStartedAt), 'DowngradeFailed'],
   ])(
