@@ -10,6 +10,8 @@ import { named, type OwnPod, type PodPart } from '../release/ownpods.ts';
 import { probePod, triggersName, triggersPod } from '../release/pods.ts';
 import type { Release, Run, Workload } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
+import { sharedLabels, withLabels } from '../release/sharedlabels.ts';
+import { isForRoom } from '../release/trials.ts';
 import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
 import { readPod } from '../release/workload.ts';
 import type { Recording } from './acts.ts';
@@ -62,7 +64,7 @@ export async function make(
 ): Promise<void> {
   const wanted = named(pod, run);
   const { name } = wanted.metadata;
-  const stored = await writes.createPod(wanted);
+  const stored = await create(wanted, release, writes);
   if (stored) {
     const { uid, image } = readPod(stored, {});
     return record({ pods: { [part]: replacing(run.status.pods?.[part], { name, uid, image, ...more }) } });
@@ -75,6 +77,23 @@ export async function make(
     `pod/${name} has the name of a pod of this run and is not in its record (${whose}): nothing that it says is believed, and ours takes another name`,
     { release, run, writes },
   );
+}
+
+/** A rule of the cluster may want labels of its owners on every pod; no copy has them where it is taken without. */
+async function create(pod: PodObject, { workloads }: Release, writes: Writes): Promise<PodObject | undefined> {
+  try {
+    return await writes.createPod(pod);
+  } catch (error) {
+    const labels = sharedLabels(workloads);
+    if (!isRefusal(error) || Object.keys(labels).length === 0) throw error;
+    return await writes.createPod(withLabels(pod, labels));
+  }
+}
+
+/** The API server, or a rule of the cluster, does not take this pod; a full quota says nothing of the pod. */
+function isRefusal(error: unknown): boolean {
+  const { status = 0, message } = error as Error & { status?: number };
+  return [400, 403, 422].includes(status) && !isForRoom({ status, message });
 }
 
 /** Ends pods that carry our labels and were not made for the run. */

@@ -78,8 +78,13 @@ export function keptAnnotations(
   const named = template && (template.metadata?.annotations ?? {});
   return chosen(metadata?.annotations, named, (name) => {
     if (name.startsWith(apparmor)) return containers.includes(name.slice(apparmor.length));
-    return !marks.includes(name) && !single.includes(name) && !isUnder(name, ofOthers);
+    return !isOfOthers(name);
   });
+}
+
+/** Whether a name belongs to one pod, to one rollout or to a tool that owns objects by it. */
+export function isOfOthers(name: string): boolean {
+  return marks.includes(name) || single.includes(name) || isUnder(name, ofOthers);
 }
 
 /** Labels of a copy. Only those that configure injectors: by any other a Service might take it for one of its own. */

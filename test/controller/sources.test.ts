@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { isCopy } from '../../src/release/pods.ts';
 import { label } from '../../src/release/profiles.ts';
-import { makeLabelledWorkloads } from '../make/release.ts';
+import { makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import { deploy, expectClean, goOn, isDone, newer, older, outcomes, record, running, shown, until } from './place.ts';
 
@@ -58,6 +58,31 @@ it('one that the API server lets nobody copy is passed over for the next, and bo
   expect(told(world)[0]).toMatch(
     /^the runner is a copy of pod\/af-scheduler-\d+; pod\/af-api-server-\d+: a rule says no$/,
   );
+});
+
+it('a rule that wants a label of the release on every pod admits probe and runner, which have it only then', async () => {
+  const labelled = makeWorkloads({ image: newer }).map((w) => {
+    const { metadata } = w.spec.template;
+    metadata!.labels = { ...metadata!.labels, 'acme.example/team': 'data' };
+    return w;
+  });
+  const made = (world: World) => world.pods.filter((p) => p.metadata.labels?.['downdraft.dev/role'] !== undefined);
+  for (const wanted of [true, false]) {
+    const world = running(newer, structuredClone(labelled));
+    world.admits = ({ metadata }) =>
+      !wanted || metadata.labels?.['acme.example/team']
+        ? undefined
+        : 'validation error: label acme.example/team is required';
+    await deploy(world, older);
+    await until(world, () => runnerOf(world) !== undefined);
+    expect(isCopy({ object: runnerOf(world)! } as never)).toBe(true);
+    const labels = made(world).map(({ metadata }) => metadata.labels);
+    for (const own of labels) expect(own?.['acme.example/team']).toBe(wanted ? 'data' : undefined);
+    for (const own of labels) expect(own).not.toHaveProperty('component');
+    await until(world, isDone(world));
+    expect(outcomes(world)).toEqual(['Downgraded']);
+    expect(told(world)).toEqual([]);
+  }
 });
 
 it('where no copy is admitted the runner lives in an old pod, and it is told that no copy of the database can be made', async () => {
