@@ -10,6 +10,7 @@ export interface StoredTemplate {
   /** kind/name, as kubectl writes it. */
   workload: string;
   hash?: string;
+  createdAt?: string;
   /** Container → image. */
   containers?: Readonly<Record<string, string>>;
 }
@@ -23,7 +24,9 @@ export function isRewritten(pods: readonly Pod[], workloads: readonly Workload[]
 
 /** The same pods, by the images of their templates where these are known. */
 export function withAskedImages(pods: readonly Pod[], templates: readonly StoredTemplate[]): Pod[] {
-  const byHash = new Map(templates.map((one) => [`${one.workload} ${one.hash}`, one.containers]));
+  // Of two with one hash the first made is the workload's: a hash can be copied once it is there.
+  const latestFirst = [...templates].sort((a, b) => (b.createdAt ?? '').localeCompare(a.createdAt ?? ''));
+  const byHash = new Map(latestFirst.map((one) => [`${one.workload} ${one.hash}`, one.containers]));
   return pods.map((pod) => {
     const hash = hashOf(pod);
     if (pod.role !== 'airflow' || hash === undefined) return pod;

@@ -1,7 +1,7 @@
 /** A cluster whose webhook writes a mirror's name into each pod: by that name nobody knows the image. */
 import { expect, it } from 'vitest';
 import type { StoredRollout } from '../../src/controller/ports.ts';
-import { isRewritten } from '../../src/release/askedimage.ts';
+import { isRewritten, withAskedImages } from '../../src/release/askedimage.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makePod } from '../make/pod.ts';
@@ -84,4 +84,21 @@ it('no history is read where every name in a pod is one that somebody asked for,
   expect(isRewritten([pod(mirrored(named!))], makeWorkloads().map(makeWorkload), undefined)).toBe(false);
   // A task's pod has an image of its own, and no template.
   expect(isRewritten([readPod(makePod({ image: 'acme/task:1' }), {})], workloads, undefined)).toBe(false);
+});
+
+it('of two templates with one hash the first that was made counts: who copies it later names no image', () => {
+  const hash = { 'pod-template-hash': 'a' };
+  const pod = readPod(makePod({ image: mirrored(newer), labels: hash }), { 'af-scheduler-rs': 'af-scheduler' });
+  const template = (createdAt: string, image: string) => ({
+    workload: 'deployment/af-scheduler',
+    hash: 'a',
+    createdAt,
+    containers: { scheduler: image },
+  });
+  const [own, copied] = [template('2026-11-20T09:00:00Z', newer), template('2026-11-21T09:00:00Z', older)];
+  for (const templates of [
+    [own, copied],
+    [copied, own],
+  ])
+    expect(withAskedImages([pod], templates)[0]?.image).toBe(newer);
 });
