@@ -150,6 +150,8 @@ async function order(release: Release, run: Run, part: Part, writes: Writes, tok
 
 /** The template of before the hold. Throws when Kubernetes' history does not have it any more. */
 async function restore({ templates }: Release, workload: Workload, writes: Writes): Promise<void> {
+  if (templates === 'unread')
+    throw new Error(`the templates of before were not read, so that of ${nameOf(workload)} is not known`);
   const template = templates[nameOf(workload)];
   if (!template)
     throw new Error(

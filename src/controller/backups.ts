@@ -12,7 +12,7 @@ export async function observeBackups(
   { backup: rules }: Rules,
   run: Run | undefined,
 ): Promise<Pick<Release, 'outlook' | 'asked'>> {
-  if (!run || run.status.schemaStartedAt || run.status.returnStartedAt) return { outlook: {}, asked: undefined };
+  if (!run || run.status.schemaStartedAt || run.status.returnStartedAt) return { outlook: {}, asked: 'unread' };
   const outlook: Outlook = {};
   for (const way of rules.ways.filter(isSnapshot)) {
     const source = sourceOf(way, rules, namespace);
@@ -22,5 +22,5 @@ export async function observeBackups(
   // Where the rules have it: what the record says of that is shown, and leads nowhere.
   const at = way && isSnapshot(way) && sourceOf(way, rules, namespace);
   const awaited = at && name && !verifiedAt && run.status.drainedAt;
-  return { outlook, asked: awaited ? await reads.backupObject(way, at.namespace, name) : undefined };
+  return { outlook, asked: awaited ? await reads.backupObject(way, at.namespace, name) : 'unread' };
 }

@@ -1,7 +1,7 @@
 /** The logs of the target's pods that don't get Ready: why, only they can say. */
 
 import { podInTrouble } from '../release/awaiting.ts';
-import type { LastLog, Pod, Run, Workload } from '../release/release.ts';
+import type { LastLog, Pod, Release, Run, Workload } from '../release/release.ts';
 import { troubleOf } from '../release/trouble.ts';
 import type { Reads } from './ports.ts';
 
@@ -19,8 +19,8 @@ interface Seen {
 export async function observeLastLogs(
   reads: Reads,
   { namespace, run, workloads, pods }: Seen,
-): Promise<Record<string, LastLog>> {
-  if (!run?.status.resumeStartedAt) return {};
+): Promise<Release['lastLogs']> {
+  if (!run?.status.resumeStartedAt) return 'unread';
   const unsettled = workloads.filter((w) => !w.settled).flatMap((w) => podInTrouble({ pods }, w) ?? []);
   const known = await Promise.all(
     unsettled.slice(0, logsAtOnce).map(async ({ name, object }) => {

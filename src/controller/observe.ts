@@ -119,7 +119,7 @@ async function templatesFor(
   workloads: Workload[],
 ): Promise<Release['templates']> {
   const { returnedAt, returnBy } = run?.status ?? {};
-  if (!returnedAt || returnBy === 'Wish') return {};
+  if (!returnedAt || returnBy === 'Wish') return 'unread';
   const known = [run?.status.from?.image, ...workloads.map(({ hold }) => hold?.from)].filter(
     (image) => image !== undefined,
   );
@@ -154,7 +154,7 @@ async function rolloutsFor(
   workloads: Workload[],
   { repositories }: ObserveSettings,
 ): Promise<Release['rollouts']> {
-  if (!run?.status.target || run.status.newerSince) return [];
+  if (!run?.status.target || run.status.newerSince) return 'unread';
   return (await rolloutsOf(reads, namespace, workloads)).map((one) => ({
     ...one,
     images: one.images.map((image) => {

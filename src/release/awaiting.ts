@@ -28,7 +28,8 @@ export function podInTrouble({ pods }: Pick<Release, 'pods'>, workload: Workload
 
 function lastWords(release: Release, workload: Workload): { how: string; words: string } {
   const pod = podInTrouble(release, workload);
-  const log = pod && release.lastLogs[pod.name];
+  const { lastLogs } = release;
+  const log = pod && lastLogs !== 'unread' ? lastLogs[pod.name] : undefined;
   const words = log && ('read' in log ? lastWordsInWords(log.read) : `its log can't be read (${log.unread})`);
   const how = pod ? `pod/${pod.name}: ${troubleOf(pod.object)?.how}` : '';
   return { how, words: words ?? '' };

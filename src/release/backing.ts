@@ -122,6 +122,8 @@ function snapshotting(release: Release, run: Run, backup: Backup): Act {
   if (!source)
     return { act: 'record', status: notMade(backup, 'no DowngradePolicy names any more what it is made of') };
   const asked = askedObject(run, way, rules.backup, namespace);
+  // Asked for twice there would be two.
+  if (stored === 'unread') return { act: 'wait', reason: 'BackingUp', message: 'looks whether it was asked for' };
   const making = stored && makingOf(way, stored, asked);
   if (making?.state === 'ready')
     return { act: 'record', status: { backup: verified(release, backup, { bytes: making.bytes }) } };

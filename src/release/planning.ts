@@ -58,7 +58,7 @@ function learnRunning({ runner, pods, workloads }: Release, run: Run): Act | und
 
 /** Kubernetes' history, read once: what is asked for now will be in it soon. */
 function learnAge({ rollouts }: Release, { status: { from, target, newerSince: known } }: Run): Act | undefined {
-  if (known || !from || !target) return undefined;
+  if (known || !from || !target || rollouts === 'unread') return undefined;
   return { act: 'record', status: { newerSince: newerSince(rollouts, from.image, target.version) } };
 }
 

@@ -168,11 +168,11 @@ export interface Release {
   /** Why they could not be seen. */
   sessionsUnseen?: string;
   /** Pod templates from before the hold, by kind/name; only read when they are to be put back. */
-  templates: Record<string, PodTemplate>;
+  templates: Record<string, PodTemplate> | Unread;
   /** What ran before, from Kubernetes' own history; only read until the plan knows since when. */
-  rollouts: Rollout[];
+  rollouts: Rollout[] | Unread;
   /** The end of what pods of the target printed that don't get Ready, by pod; only read while resuming. */
-  lastLogs: Record<string, LastLog>;
+  lastLogs: Record<string, LastLog> | Unread;
   /** Jobs by name, of gated pods that do not fit; only read while the gate opens. */
   jobs: Record<string, JobObject>;
   /** Access modes of the volume claims that old pods mount, as far as they are known; only read while a runner is to start. */
@@ -180,7 +180,7 @@ export interface Release {
   /** What is known to stand in the way of backups that others make; only asked while a plan is made. */
   outlook: Outlook;
   /** The backup that was asked of others in this drain, as it is stored; undefined when there is none. */
-  asked: BackupObject | undefined;
+  asked: BackupObject | undefined | Unread;
   /** What an earlier run left on the database's server and is due to be dropped. */
   expired: Expired | undefined;
   /** A record that nobody needs any more. */
@@ -189,6 +189,9 @@ export interface Release {
   patience: Patience;
   now: Date;
 }
+
+/** It was not looked at in this look, so nothing follows from it: neither that it is there nor that it is not. */
+export type Unread = 'unread';
 
 /** The end of a container's log, or why it can't be had. */
 export type LastLog = { read: string } | { unread: string };
