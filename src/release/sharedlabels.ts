@@ -50,7 +50,12 @@ const owning = [
 
 function isPlain(name: string): boolean {
   if (describing.includes(name)) return true;
-  return !owning.includes(name) && !isOfOthers(name) && !/(^|\.)(kubernetes|k8s|istio)\.io\//.test(name);
+  return !owning.includes(name) && !isOfOthers(name) && !isTracking(name);
+}
+
+/** By such a label a tool that deploys finds what is its own, and prunes what it did not make (Argo CD's instance label). */
+function isTracking(name: string): boolean {
+  return /(^|\.)(kubernetes|k8s|istio|argoproj)\.io\/|(^|\/|-)instance$/.test(name);
 }
 
 /** The same pod with these labels beside its own, which count. */

@@ -38,6 +38,7 @@ describe('a label that every workload of the release has', () => {
     'app.kubernetes.io/instance',
     'app.kubernetes.io/managed-by',
     'argocd.argoproj.io/instance',
+    'acme.example/argo-instance',
     'kustomize.toolkit.fluxcd.io/name',
     'service.istio.io/canonical-name',
     'security.istio.io/tlsMode',
