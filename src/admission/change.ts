@@ -10,7 +10,7 @@ export interface Change {
   desired: Workload;
   /** Missing when the object is being created. */
   current: Workload | undefined;
-  /** The object has not, or no longer, the labels by which workloads are watched. */
+  /** The object has not, or no longer, the labels by which workloads are watched and known. */
   unlabelled: boolean;
 }
 
@@ -24,11 +24,20 @@ export function readChange(
   const name = request.name || object.metadata.name || object.metadata.generateName || '';
   const read = (side: WorkloadObject, labels: Metadata['labels']) =>
     readWorkload({ ...side, kind, metadata: { ...side.metadata, name, namespace, labels } });
-  const unlabelled = !isWatched(object.metadata.labels);
   const own = read(object, object.metadata.labels);
+  const unlabelled = !own || !isWatched(object.metadata.labels);
   if (!old) return own && { request, desired: own, current: undefined, unlabelled };
-  const labels = own ? object.metadata.labels : old.metadata.labels;
-  const desired = own ?? read(object, labels);
-  const current = read(old, old.metadata.labels) ?? read(old, labels);
+  const desired = own ?? read(asBefore(object, old), old.metadata.labels);
+  const current = read(old, old.metadata.labels) ?? read(old, (own ? object : old).metadata.labels);
   return desired && current && { request, desired, current, unlabelled };
+}
+
+/** With the labels of its pods from before: who takes them off in the same change changes the image of Airflow's all the same. */
+function asBefore(object: WorkloadObject, old: WorkloadObject): WorkloadObject {
+  const { template } = object.spec;
+  const labels = { ...template?.metadata?.labels, ...old.metadata.labels, ...old.spec.template?.metadata?.labels };
+  return {
+    ...object,
+    spec: { ...object.spec, template: { ...template, metadata: { ...template?.metadata, labels } } },
+  };
 }

@@ -104,9 +104,10 @@ export function recognize(metadata: Partial<Metadata>, spec: PodSpec | undefined
   const own = metadata.labels?.[label.release];
   if (own) return labelled(own, metadata, names);
   if (!release) return undefined;
-  if (tier === 'airflow') return listed('official', official, { release, component, names, metadata });
-  if (app === 'airflow') return listed('community', community, { release, component, names, metadata });
-  return undefined;
+  const seen = { release, component, names, metadata };
+  // Both labels may be there: what the one chart does not know the other may.
+  const charted = tier === 'airflow' ? listed('official', official, seen) : undefined;
+  return charted ?? (app === 'airflow' ? listed('community', community, seen) : undefined);
 }
 
 /** Whether an object's own labels are among those by which workloads are watched. */

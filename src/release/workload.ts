@@ -36,10 +36,14 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
   };
 }
 
-/** What the pods are labelled counts more: a person can take a label off the workload, not off what its selector needs. */
+/**
+ * What the pods are labelled counts more: a person can take a label off the workload, not off what its selector needs. Only
+ * pods are a Job's: what a workload says of its owners makes it none.
+ */
 function identityOf({ metadata, spec }: WorkloadObject): Partial<Metadata> {
   const annotations = { ...spec?.template?.metadata?.annotations, ...metadata.annotations };
-  return { ...metadata, labels: { ...metadata.labels, ...spec?.template?.metadata?.labels }, annotations };
+  const labels = { ...metadata.labels, ...spec?.template?.metadata?.labels };
+  return { ...metadata, labels, annotations, ownerReferences: [] };
 }
 
 function imageOf(containers: readonly { name: string; image?: string }[] | undefined, name: string): string {

@@ -210,6 +210,38 @@ describe('a workload whose own labels were changed before', () => {
   });
 });
 
+describe('a workload whose labels go in the same change that sets an older image, which a wide selector lets go', () => {
+  const changed = ['tier', 'release', 'component'].flatMap((name) =>
+    [undefined, 'other'].map((value) => [name, value] as const),
+  );
+  const relabelled = (name: string, value: string | undefined, image: string) => {
+    const object = makeDeployment({ image });
+    for (const metadata of [object.metadata, object.spec.template.metadata!]) {
+      delete metadata.labels![name];
+      if (value !== undefined) metadata.labels![name] = value;
+    }
+    return object;
+  };
+
+  it.each(changed)('%s: %s, and the same image is let through, an older one never', async (name, value) => {
+    const [kept, back] = [makeDeployment().spec.template.spec.containers[0]!.image!, older].map((image) =>
+      ask(relabelled(name, value, image), makeDeployment()),
+    );
+    expect((await kept!.answer).audit).toMatchObject({ verdict: 'allow' });
+    const { audit } = await back!.answer;
+    // A release of another name is a release: it is held as that one.
+    const verdict = name === 'release' && value !== undefined ? 'hold' : 'deny';
+    expect(audit).toMatchObject({ verdict, reason: 'DatabaseAhead' });
+  });
+
+  it('those of its pods alone: refused, since nobody would find it to let it go', async () => {
+    const object = makeDeployment({ image: older, podLabels: { tier: 'other' } });
+    const { audit, status } = await ask(object, makeDeployment()).answer;
+    expect(audit).toEqual({ verdict: 'deny', reason: 'DatabaseAhead' });
+    expect(status?.message).toContain('its own labels (tier or app, release, component) are missing');
+  });
+});
+
 describe('a hold that is taken off', () => {
   const held = [
     makeDeployment({ image: older, held: true }),

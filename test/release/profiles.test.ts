@@ -87,6 +87,19 @@ describe('charts by their labels and names', () => {
   });
 });
 
+describe("a workload of the one chart with the other's label", () => {
+  it.each([
+    ['sync-users', 'community'],
+    ['web', 'community'],
+    ['webserver', 'official'],
+    ['scheduler', 'official'],
+    ['redis', undefined],
+  ])('%s is still known', (component, profile) => {
+    const labels = { app: 'airflow', tier: 'airflow', release: 'af', component };
+    expect(told({ labels }, 'x')?.profile).toBe(profile);
+  });
+});
+
 describe('not ours', () => {
   it.each(rows(foreign))('%s', (_, { labels, containers }) => {
     expect(told({ labels }, ...containers)).toBeUndefined();

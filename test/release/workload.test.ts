@@ -199,6 +199,20 @@ describe('a workload', () => {
   });
 });
 
+describe('a workload that says that a Job owns it', () => {
+  const ownerReferences = [{ apiVersion: 'batch/v1', kind: 'Job', name: 'x', uid: 'x', controller: true }];
+
+  it.each([
+    ['labelled', 'scheduler'],
+    ['community', 'db-migrations'],
+    ['official', 'scheduler'],
+  ] as const)('%s: is a workload of Airflow all the same', (profile, component) => {
+    const object = makeDeployment({ profile, component });
+    const owned = { ...object, metadata: { ...object.metadata, ownerReferences } };
+    expect(readWorkload(owned)).toMatchObject({ profile, release: 'af' });
+  });
+});
+
 describe('a pod', () => {
   const pod = readPod(makePod({ gated: true, terminating: true }), { 'af-scheduler-rs': 'af-scheduler' });
 
