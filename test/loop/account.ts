@@ -9,11 +9,16 @@ import type { ControlPlane } from '../cluster/controlplane.ts';
 /** The kinds of the manifests by which the account gets its rights. */
 export const accountKinds = ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'];
 
-/** Writes a kubeconfig of that account, which must be there; answers its path. */
-export async function ownKubeconfig(admin: Client, plane: ControlPlane, { namespace }: Config): Promise<string> {
+/** A token of that account, which must be there. */
+export async function ownToken(admin: Client, namespace: string): Promise<string> {
   const path = core(namespace, 'serviceaccounts', 'downdraft', 'token');
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 4 * 3600 } };
-  const { status } = await admin.request<{ status: { token: string } }>('POST', path, { body });
+  return (await admin.request<{ status: { token: string } }>('POST', path, { body })).status.token;
+}
+
+/** Writes a kubeconfig of that account; answers its path. */
+export async function ownKubeconfig(admin: Client, plane: ControlPlane, { namespace }: Config): Promise<string> {
+  const token = await ownToken(admin, namespace);
   const authority = (await readFile(plane.pki.caCert)).toString('base64');
   const [name, context] = ['downdraft', { cluster: 'downdraft', user: 'downdraft' }];
   const file = join(plane.dir, 'kubeconfig-own');
@@ -21,7 +26,7 @@ export async function ownKubeconfig(admin: Client, plane: ControlPlane, { namesp
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name, cluster: { server: plane.server, 'certificate-authority-data': authority } }],
-    users: [{ name, user: { token: status.token } }],
+    users: [{ name, user: { token } }],
     contexts: [{ name, context }],
     'current-context': name,
   };

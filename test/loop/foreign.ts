@@ -1,7 +1,8 @@
 /** What is nobody's business but its owner's: things of another namespace and of the cluster, and who asked for them. */
 import { expect } from 'vitest';
 import type { Client } from '../../src/cluster/client.ts';
-import { configurations, core, everywhere, namespaceOf } from '../../src/cluster/paths.ts';
+import { apps, configurations, core, everywhere, namespaceOf } from '../../src/cluster/paths.ts';
+import { shop } from '../admission/written.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 /** Where the canaries are, and what they are called. */
@@ -14,7 +15,7 @@ export interface Canaries {
   expectUntouched(asked: readonly string[]): Promise<void>;
 }
 
-/** A pod and a Secret of another namespace, somebody's webhook configuration; downdraft's own are there. */
+/** A pod, a Secret and a Deployment of another namespace, somebody's webhook configuration; downdraft's own are there. */
 export async function makeCanaries(client: Client, tenant: string): Promise<Canaries> {
   const { namespace, name } = foreign;
   const create = (path: string, body: object) => client.request('POST', path, { body });
@@ -26,6 +27,7 @@ export async function makeCanaries(client: Client, tenant: string): Promise<Cana
   await create(core(namespace, 'pods'), { metadata: { name }, spec });
   await create(core(namespace, 'secrets'), { metadata: { name }, stringData: { connection: 'x' } });
   await create(mutating, { metadata: { name }, webhooks: [] });
+  await makeForeignDeployment(client);
   const before = await seen(client);
   return {
     expectUntouched: async (asked) => {
@@ -37,12 +39,31 @@ export async function makeCanaries(client: Client, tenant: string): Promise<Cana
   };
 }
 
+/** A Deployment that is none of Airflow's; resolves when its own controller has written of it all that it will. */
+async function makeForeignDeployment(client: Client): Promise<void> {
+  const { metadata, spec, ...object } = shop();
+  const body = { ...object, metadata: { ...metadata, ...foreign }, spec: { ...spec, paused: true, replicas: 0 } };
+  await client.request('POST', apps(foreign.namespace, 'deployments'), { body });
+  await waitFor('the status of a Deployment', 60_000, async () => {
+    const path = apps(foreign.namespace, 'deployments', foreign.name);
+    const { status } = await client.request<{ status?: Written }>('GET', path);
+    const types = status?.conditions?.map(({ type }) => type).sort();
+    return status?.observedGeneration === 1 && types?.join(' ') === 'Available Progressing';
+  });
+}
+
+interface Written {
+  observedGeneration?: number;
+  conditions?: { type: string }[];
+}
+
 /** Which objects they are, and what is in them. */
 async function seen(client: Client) {
   const { namespace, name } = foreign;
   const paths = [
     core(namespace, 'pods', name),
     core(namespace, 'secrets', name),
+    apps(namespace, 'deployments', name),
     configurations('MutatingWebhookConfiguration', name),
     configurations('MutatingWebhookConfiguration', 'downdraft'),
     configurations('ValidatingWebhookConfiguration', 'downdraft'),

@@ -2,14 +2,10 @@
  * Where the loop is tried: the real control plane (API server, scheduler, workload controllers) with downdraft's CRD and
  * webhooks, a real PostgreSQL, a node whose kubelet is a fake, and the webhooks answered by this process.
  */
-import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
-import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
 import { issue } from '../../certs/authority.ts';
 import { buildServer } from '../../src/admission/server.ts';
 import { type Client, type ConnectOptions, connect } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
@@ -22,6 +18,7 @@ import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { accountKinds, ownKubeconfig } from './account.ts';
 import { type Kubelet, startKubelet } from './kubelet.ts';
+import { applyManifests } from './manifests.ts';
 import { nameDatabase } from './names.ts';
 import { makeStandIn, type StandIn } from './standin.ts';
 
@@ -45,8 +42,6 @@ export interface Place {
   /** Ends everything, in the order of dependence. */
   stop(): Promise<void>;
 }
-
-const run = promisify(execFile);
 
 /** The database of a namespace has the namespace's name. */
 export const databaseOf = (namespace: string) => namespace;
@@ -73,13 +68,13 @@ export async function startPlace(purpose: string, onRequest?: ConnectOptions['on
     const standIn = makeStandIn(url, (namespace, pod) =>
       client.request<PodObject>('GET', `/api/v1/namespaces/${namespace}/pods/${pod}`),
     );
-    await install(client, plane, ['Namespace', 'CustomResourceDefinition', ...accountKinds]);
+    await applyManifests(client, plane, ['Namespace', 'CustomResourceDefinition', ...accountKinds]);
     const config = configOf(await ownKubeconfig(client, plane, configOf(plane.kubeconfig)));
     const kubeconfig = config.kubeconfig!;
     const own = keep(connect({ kubeconfig, onRequest }), (c) => c.close());
     const views = await startViews(own, config, stops);
     const reach = await startWebhooks(views, config, stops);
-    await install(client, plane, ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'], reach);
+    await applyManifests(client, plane, ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'], reach);
     const kubelet = keep(await startKubelet(client, { database: url, programs: standIn }), (k) => k.stop());
     return {
       plane,
@@ -149,35 +144,4 @@ async function startWebhooks(views: Views, config: Config, stops: (() => unknown
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   return { url: `https://127.0.0.1:${port}`, caBundle: Buffer.from(ca.cert).toString('base64') };
-}
-
-interface Manifest {
-  kind: string;
-  metadata: { name: string };
-  webhooks?: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
-}
-
-/** Of downdraft's own manifests these kinds; what runs it in pods is left out: here it runs in this process. */
-async function install(client: Client, plane: ControlPlane, kinds: string[], reach?: Place['reach']): Promise<void> {
-  const { stdout } = await run('kubectl', ['kustomize', 'manifests'], { env: plane.env, timeout: 60_000 });
-  const items = parseAllDocuments(stdout)
-    .map((document) => document.toJS() as Manifest)
-    .filter(({ kind }) => kinds.includes(kind));
-  for (const { clientConfig } of items.flatMap(({ webhooks = [] }) => webhooks)) {
-    clientConfig.url = reach!.url + clientConfig.service!.path;
-    clientConfig.caBundle = reach!.caBundle;
-    delete clientConfig.service;
-  }
-  const applying = run('kubectl', ['apply', '-f', '-'], { env: plane.env, timeout: 60_000 });
-  applying.child.stdin?.end(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-  await applying;
-  if (!kinds.includes('CustomResourceDefinition')) return;
-  for (const name of ['downgrades', 'downgradepolicies'])
-    await waitFor(`${name} to be served`, 30_000, async () => {
-      const path = `/apis/downdraft.dev/v1alpha1/${name}`;
-      return await client.request('GET', path).catch((error) => {
-        if (notFound(error)) return undefined;
-        throw error;
-      });
-    });
 }

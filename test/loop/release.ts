@@ -19,7 +19,8 @@ export interface Installed {
   registry: string;
 }
 
-const seed = 'seed';
+/** Name of the database that the others are copied from. */
+export const seed = 'seed';
 export const releaseName = 'af';
 
 /** Tables whose rows a downgrade leaves alone. */
@@ -34,7 +35,7 @@ export function checksumOf(table: (typeof keptTables)[number]): string {
  * Makes the database that the others are copied from: as 3.2.1 leaves it, as far as anybody here looks. The stand-in for the
  * runner writes each revision that it takes back into `undone`; the checksums of its rows travel with it.
  */
-export async function makeSeed({ postgres }: Place): Promise<void> {
+export async function makeSeed({ postgres }: Pick<Place, 'postgres'>): Promise<void> {
   const { core: head, fab } = revisionsOf[newer];
   await postgres.createDatabase(seed);
   await postgres.query(
@@ -141,7 +142,7 @@ export async function forget(place: Place, { namespace, registry }: Installed): 
 }
 
 /** As in a release: by a host's name, and without a first try over TLS, which this server has not. */
-function connectionOf({ postgres }: Place, namespace: string): string {
+export function connectionOf({ postgres }: Pick<Place, 'postgres'>, namespace: string): string {
   const url = new URL(postgres.url(databaseOf(namespace)));
   url.hostname = databaseHost;
   return `${url}?sslmode=disable`;

@@ -15,7 +15,12 @@ export function leavesOf(value: unknown, at: Path = []): Path[] {
 }
 
 function parsed(text: string): unknown {
-  return text.startsWith('{') ? JSON.parse(text) : undefined;
+  if (!text.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The object with another text in one place. */
