@@ -14,11 +14,11 @@ export interface Asked {
   memory: boolean;
 }
 
-export const help = `npm run bench                 measure downdraft's server beside others, then in a big cluster, about 9 minutes
+export const help = `npm run bench                 measure downdraft's server beside others, then in big clusters, about 12 minutes
 npm run bench -- --quick      the same with few and short rounds, to see that it works
 npm run bench -- --json FILE  the figures as JSON, too
 npm run bench -- --record     only write down the ratio that CI compares with (test/bench/recorded.json)
-npm run bench -- --memory     only the big cluster: what a follower and a leader take in it
+npm run bench -- --memory     only the big clusters: what a follower and a leader take in them
 npm run bench -- --help       this text
 
 Side by side, in interleaved rounds on this machine: downdraft, a controller-runtime webhook in Go that decodes both
@@ -27,7 +27,7 @@ with keep-alive on 4 connections. What is asked is an update of an Airflow image
 releases; downdraft judges it, and the figures named "held" are of one that ends in a hold. The last one reads a real
 PostgreSQL for every review. It needs Linux and Go; the first run builds and installs what is measured (3 minutes).
 The big cluster has 1,000 releases, 100,000 pods of 10 KB (10,000 in one namespace) and 20,000 Deployments of others; a
-stand-in answers for its API server. Close other programs: the figures are medians, but a busy machine still moves them.
+stand-in answers for its API server. Then 10,000 pods are made on a real one, without nodes, and a leader is started. Close other programs: the figures are medians, but a busy machine still moves them.
 `;
 
 /** Reads the command line. Throws one line that says what is wrong with it. */

@@ -5,7 +5,8 @@ import { measureRatios, recordedFile } from './budget.ts';
 import { memoryLimitMiB } from './image.ts';
 import { measureAll } from './measure.ts';
 import { bigCluster, measureMemory, type Taken } from './memory.ts';
-import { memoryTable, memoryTargets, tableOf, targetsOf, targetTable } from './table.ts';
+import { measureAmongPods, realPods } from './realpods.ts';
+import { memoryTable, memoryTargets, podsTable, podsTargets, tableOf, targetsOf, targetTable } from './table.ts';
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.abort());
@@ -34,9 +35,24 @@ async function main(): Promise<void> {
     say(`${role} in a big cluster`);
     taken.push(await measureMemory(bigCluster, role, stopping.signal));
   }
-  const targets = [...(results ? targetsOf(results) : []), ...memoryTargets(taken, await memoryLimitMiB())];
+  say(`leader among ${realPods} pods of a real API server`);
+  const amongPods = await measureAmongPods(realPods, say, stopping.signal);
+  const limit = await memoryLimitMiB();
+  const targets = [
+    ...(results ? targetsOf(results) : []),
+    ...memoryTargets(taken, limit),
+    ...podsTargets(amongPods, limit),
+  ];
   if (asked.json !== undefined)
-    await writeFile(asked.json, `${JSON.stringify({ ...results, bigCluster: taken, targets }, undefined, 2)}\n`);
-  const tables = [...(results ? tableOf(results) : []), ...memoryTable(taken), ...targetTable(targets)];
+    await writeFile(
+      asked.json,
+      `${JSON.stringify({ ...results, bigCluster: taken, amongPods, targets }, undefined, 2)}\n`,
+    );
+  const tables = [
+    ...(results ? tableOf(results) : []),
+    ...memoryTable(taken),
+    ...podsTable(amongPods),
+    ...targetTable(targets),
+  ];
   process.stdout.write(`${tables.join('\n')}\n`);
 }

@@ -2,6 +2,7 @@
 import type { Round } from './load.ts';
 import type { Results } from './measure.ts';
 import { bigCluster, restLimitMiB, type Taken } from './memory.ts';
+import type { AmongPods } from './realpods.ts';
 
 export interface Target {
   what: string;
@@ -59,6 +60,32 @@ export function memoryTable(taken: Taken[]): string[] {
     '',
     ...aligned([['resident MiB', 'at rest', 'most ever', 's to ready', 's to quiet'], ...rows], 1),
     '',
+  ];
+}
+
+/** What a leader took that started beside a real API server with so many pods. */
+export function podsTable({ rest, peak, readySeconds, quietSeconds, pods, bytes }: AmongPods): string[] {
+  const row = [rest, peak, readySeconds, quietSeconds].map((figure) => figure.toFixed(0));
+  return [
+    `a real API server: ${pods} pods of ${(bytes / 1000).toFixed(1)} KB in one namespace`,
+    '',
+    ...aligned(
+      [
+        ['resident MiB', 'at rest', 'most ever', 's to ready', 's to quiet'],
+        ['leader', ...row],
+      ],
+      1,
+    ),
+    '',
+  ];
+}
+
+/** The targets of a leader among so many pods. */
+export function podsTargets({ rest, peak, pods }: AmongPods, limitMiB: number): Target[] {
+  const where = `among ${pods} pods of a real API server`;
+  return [
+    below(`MiB resident of a leader at rest ${where}`, rest, restLimitMiB),
+    below(`MiB resident of a leader at most ${where}`, peak, limitMiB),
   ];
 }
 

@@ -97,10 +97,10 @@ function workloadOf(kind: string, given: typeof shape extends fc.Arbitrary<infer
   }
 }
 
-const text = fc.constantFrom('af', 'blue', 'none', 'constructor');
+const releaseName = fc.constantFrom('af', 'blue', 'none', 'constructor');
 const downgradeSpec = fc.record(
   {
-    release: text,
+    release: releaseName,
     to: fc.constantFrom(...images.desired),
     approved: fc.constantFrom('0123456789ab'),
     acceptRows: fc.boolean(),
