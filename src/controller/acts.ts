@@ -7,7 +7,6 @@ import { holdPatch, resumePatch } from '../release/hold.ts';
 import { jobOf } from '../release/misfits.ts';
 import type { Act, RunAct } from '../release/next.ts';
 import { ordersOf } from '../release/orders.ts';
-import { outageSeconds } from '../release/phase.ts';
 import { runnerFolder } from '../release/pods.ts';
 import { nameOf } from '../release/reasons.ts';
 import { downgradeFor } from '../release/record.ts';
@@ -18,6 +17,7 @@ import { dropExpired } from './expired.ts';
 import { askTriggers, endStrays, startProbe } from './making.ts';
 import type { Reads, Writes } from './ports.ts';
 import { dismiss, startRunner } from './runner.ts';
+import { finish } from './show.ts';
 
 export interface ActSettings {
   /** Where the reverse scripts run. */
@@ -30,7 +30,7 @@ export interface ActSettings {
 
 /** How an act reaches the world: it writes, and reads whole what it copies. */
 export interface Ways {
-  reads: Pick<Reads, 'pod'>;
+  reads: Pick<Reads, 'pod' | 'downgrades'>;
   writes: Writes;
 }
 
@@ -116,15 +116,8 @@ async function carryOutForRun(
       return askBackup(act.object, run, record, writes);
     case 'order':
       return order(release, run, act.part, writes, settings.token);
-    case 'finish': {
-      const completed: Run = { ...run, status: { ...run.status, completedAt: release.now.toISOString() } };
-      const outage = outageSeconds(completed, release.now);
-      return record({
-        completedAt: release.now.toISOString(),
-        outcome: act.outcome,
-        ...(outage === undefined ? {} : { outageSeconds: outage }),
-      });
-    }
+    case 'finish':
+      return finish(act, release, run, { reads, writes });
     default:
       act satisfies never;
   }

@@ -4,18 +4,16 @@
  */
 import { type Act, begins, next } from '../release/next.ts';
 import { phaseOf } from '../release/phase.ts';
-import { type DowngradeObject, readRun } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
-import { replacing } from '../release/same.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { keep, keepStore } from './keep.ts';
 import { lookAgain } from './lookagain.ts';
 import { type ObserveSettings, observe } from './observe.ts';
 import type { Reads, Writes } from './ports.ts';
 import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
-import { differs, newsOf, shownOf } from './report.ts';
 import { NoOldPod } from './runner.ts';
-import { isDue, sayFailure, subjectOf, warnOn, warnOnPods, wordsOf } from './troubles.ts';
+import { show } from './show.ts';
+import { isDue, sayFailure, warnOn, warnOnPods, wordsOf } from './troubles.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;
@@ -105,7 +103,6 @@ async function step(
   const stopped = await carryOutOrSay(act, release, reads, writes, settings);
   if (stopped) return stopped;
   if (act.act === 'record' && act.learned) await keep(release, act.learned, writes, settings);
-  if (act.act === 'finish') await reportEnd(release, key, reads, writes);
   const again = timesAsked(key, act, settings.unanswered);
   if (again === 0) return undefined;
   const wait: Act = { act: 'wait', reason: 'RunnerStarting', message: `asked and not answered: ${act.act}` };
@@ -185,19 +182,4 @@ async function sayOnWorkloads(
   );
   await warnOnPods(about, reason, message, writes);
   told.set(key, message);
-}
-
-async function reportEnd(release: Release, key: { namespace: string }, reads: Reads, writes: Writes): Promise<void> {
-  const object = (await reads.downgrades(key.namespace)).find((d) => d.metadata.uid === release.run?.uid);
-  if (object) await show(release, object, { act: 'rest' }, writes);
-}
-
-async function show(release: Release, object: DowngradeObject, act: Act, writes: Writes): Promise<string | undefined> {
-  const run = readRun(object);
-  const shown = shownOf(release, run, act, object.status);
-  if (!differs(object.status, shown)) return run.resourceVersion;
-  const backup = replacing(object.status?.backup, shown.backup as object);
-  const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
-  for (const event of newsOf(object.status, shown)) await writes.event({ object: subjectOf(object), ...event });
-  return version;
 }

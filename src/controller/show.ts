@@ -1,0 +1,51 @@
+/** Show: what a Downgrade says to people is written into its status; an event marks each new reason. */
+import type { Act, RunAct } from '../release/next.ts';
+import { outageSeconds } from '../release/phase.ts';
+import { type DowngradeObject, readRun } from '../release/record.ts';
+import type { Release, Run, RunStatus } from '../release/release.ts';
+import { replacing } from '../release/same.ts';
+import type { Reads, Writes } from './ports.ts';
+import { differs, newsOf, shownOf } from './report.ts';
+import { subjectOf } from './troubles.ts';
+
+/** Shows what comes next. Answers the record's version after that. */
+export async function show(
+  release: Release,
+  object: DowngradeObject,
+  act: Act,
+  writes: Writes,
+): Promise<string | undefined> {
+  const run = readRun(object);
+  const shown = shownOf(release, run, act, object.status);
+  if (!differs(object.status, shown)) return run.resourceVersion;
+  const backup = replacing(object.status?.backup, shown.backup as object);
+  const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
+  await tell(object, shown, writes);
+  return version;
+}
+
+/**
+ * The end is recorded and shown by one write. Nobody looks at a run that is over: what a killed controller had not shown
+ * yet would never be.
+ */
+export async function finish(
+  { outcome }: Extract<RunAct, { act: 'finish' }>,
+  release: Release,
+  run: Run,
+  { reads, writes }: { reads: Pick<Reads, 'downgrades'>; writes: Writes },
+): Promise<void> {
+  const object = (await reads.downgrades(release.namespace)).find((d) => d.metadata.uid === run.uid);
+  if (!object) return;
+  const completedAt = release.now.toISOString();
+  const outage = outageSeconds({ ...run, status: { ...run.status, completedAt } }, release.now);
+  const record: RunStatus = { completedAt, outcome, ...(outage === undefined ? {} : { outageSeconds: outage }) };
+  const ended = { ...run, status: { ...run.status, ...record } };
+  const shown = shownOf({ ...release, run: ended }, ended, { act: 'rest' }, object.status);
+  const backup = replacing(object.status?.backup, shown.backup as object);
+  await writes.patchDowngradeStatus(release.namespace, run.name, { record, ...shown, backup }, run);
+  await tell(object, shown, writes);
+}
+
+async function tell(object: DowngradeObject, shown: ReturnType<typeof shownOf>, writes: Writes): Promise<void> {
+  for (const event of newsOf(object.status, shown)) await writes.event({ object: subjectOf(object), ...event });
+}
