@@ -24,12 +24,14 @@ export async function faultsAtEnd(place: Place, installed: Installed, whole: Who
   const objects = await stored(client, namespace);
   const runs = await downgrades(client, namespace);
   const outcomes = runs.map((run) => run.status?.record?.outcome);
+  const shown = runs.map((run) => run.status?.reason);
   const helpers = (await pods(client, namespace)).filter((p) => p.metadata.labels?.[label.role]);
   return [
     ...(await faultsOfDatabase(place, namespace, whole)),
     ...objects.flatMap((object) => faultsOfWorkload(object, imageOf(installed.registry, whole.version))),
     ...(objects.length === 3 ? [] : [`${objects.length} workloads`]),
     ...(outcomes.join() === whole.outcome ? [] : [`Downgrades ended as [${outcomes}]`]),
+    ...(shown.join() === whole.outcome ? [] : [`Downgrades show [${shown}]`]),
     ...helpers.map((p) => `pod/${p.metadata.name} is left`),
     ...(await gates(client, namespace)).map((name) => `${name} is left`),
     ...faultsOfOrder(place, namespace, whole),

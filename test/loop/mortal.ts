@@ -11,22 +11,22 @@ export interface Death {
   when: 'before' | 'after';
 }
 
-/** What a run of one or more controllers wrote, in order. */
+/** What a run of one or more controllers wrote, in order, and how often one of them died. */
 export interface Diary {
   written: Point[];
-  died: boolean;
+  deaths: number;
   /** How much was written when somebody called it off. */
   calledOffAt?: number;
 }
 
 const dead = new Promise<never>(() => {});
 
-/** Wraps every write there is, so that none can be missed: notes it, and dies there when it is due. */
-export function mortal(writes: Writes, diary: Diary, death: Death | undefined, die: () => void): Writes {
+/** Wraps every write there is, so that none can be missed: notes it, and dies there when that death is the next one. */
+export function mortal(writes: Writes, diary: Diary, deaths: readonly Death[], die: () => void): Writes {
   let alive = true;
   const end = () => {
     alive = false;
-    diary.died = true;
+    diary.deaths += 1;
     die();
     return dead;
   };
@@ -36,9 +36,10 @@ export function mortal(writes: Writes, diary: Diary, death: Death | undefined, d
       async (...args: unknown[]) => {
         if (!alive) return dead;
         const point = pointOf(name, args, diary.written);
-        diary.written.push(point);
-        const due = !diary.died && death?.point === point ? death.when : undefined;
+        const next = deaths[diary.deaths];
+        const due = next?.point === point ? next.when : undefined;
         if (due === 'before') return end();
+        diary.written.push(point);
         const answer = await (write as (...a: unknown[]) => Promise<unknown>)(...args);
         return due === 'after' ? end() : answer;
       },
@@ -61,6 +62,13 @@ export function eachWrite(writes: Writes, before: (name: string) => Promise<void
 function pointOf(name: string, args: unknown[], before: Point[]): Point {
   const point = `${name} ${args.map(essence).filter(Boolean).join(' ')}`.trim();
   return `${point} #${before.filter((p) => p.startsWith(`${point} #`)).length + 1}`;
+}
+
+/** What the API server does for it: the write's name, the kind of object where there are several, and what is recorded. */
+export function kindOf(point: Point): string {
+  const [name] = point.split(' ', 1);
+  const of = / ([A-Z][A-Za-z]+)\//.exec(point)?.[1] ?? (/ record /.test(point) ? 'record' : '');
+  return `${name} ${of}`.trim();
 }
 
 /** Of an argument what is the same in every run: no namespace, uid, time, or random end of a name. */

@@ -1,4 +1,4 @@
-/** One downgrade from hold to end, with a controller that dies once on the way and another that starts from nothing. */
+/** One downgrade from hold to end, with a controller that may die on the way and another that starts from nothing. */
 import { downgradesOf, mergePatch } from '../../src/cluster/paths.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { atNewer, atOlder, faultsAtEnd } from './ends.ts';
@@ -16,20 +16,21 @@ export interface Outcome {
 }
 
 /** How long one run may take before it counts as stuck. */
-const patienceMs = 90_000;
+const patienceMs = 240_000;
 
 /** What is called off in the middle of the schema step ends on the newer version. */
 interface Course {
-  death?: Death;
+  /** In this order, each of the controller that lives then; one whose point never comes is a fault. */
+  deaths?: readonly Death[];
   calledOff?: boolean;
 }
 
 /** Installs a release, sets the older image, and lets controllers bring it to its end. */
 export async function runThrough(place: Place, namespace: string, course: Course = {}): Promise<Outcome> {
-  const { death, calledOff = false } = course;
+  const { deaths = [], calledOff = false } = course;
   const began = performance.now();
   const installed = await install(place, namespace);
-  const diary: Diary = { written: [], died: false };
+  const diary: Diary = { written: [], deaths: 0 };
   const world = calledOff ? eachWrite(place.writes(), callOff(place, namespace, diary)) : place.writes();
   const troubles: string[] = [];
   const lives: AbortController[] = [];
@@ -43,7 +44,7 @@ export async function runThrough(place: Place, namespace: string, course: Course
     startLife({
       key: { namespace, name: releaseName },
       reads: place.reads(),
-      writes: mortal(world, diary, death, die),
+      writes: mortal(world, diary, deaths, die),
       token: lives.length,
       signal: life.signal,
       onTrouble: (error) => troubles.push(error instanceof Error ? error.message : String(error)),
@@ -53,9 +54,13 @@ export async function runThrough(place: Place, namespace: string, course: Course
     await setImage(place, installed, older);
     live();
     const faults = await ended(place, namespace, () => diary.written);
+    const faultsNow = async () => [
+      ...deaths.slice(diary.deaths).map(({ point, when }) => `never came: ${when} ${point}`),
+      ...(await faultsAtEnd(place, installed, calledOff ? atNewer : atOlder)),
+    ];
     return {
       diary,
-      faults: [...faults, ...(await settled(() => faultsAtEnd(place, installed, calledOff ? atNewer : atOlder)))],
+      faults: [...faults, ...(await settled(faultsNow))],
       troubles,
       seconds: Math.round((performance.now() - began) / 100) / 10,
     };
