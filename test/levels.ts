@@ -7,7 +7,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Cost, inWords, overrun } from './budget.ts';
 import { dayOfYear } from './day.ts';
+import { type FileTimes, fileTimesVariable } from './filetimes.ts';
+import { startMeter } from './meter.ts';
 
 export interface Level {
   name: string;
@@ -142,24 +145,54 @@ export interface Count {
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs the tests of one level, showing what they do, and counts them. A level without a single test counts as failed. */
+/**
+ * Runs the tests of one level, showing what they do and what they cost, and counts them. A level without a single test counts
+ * as failed, and so does one over its budget.
+ */
 export async function runLevel(level: Level, extra: string[] = []): Promise<Count> {
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-test-'));
-  const report = join(folder, 'report.json');
+  const [report, times] = [join(folder, 'report.json'), join(folder, 'times.json')];
   const except = (level.except ?? []).flatMap((file) => ['--exclude', file]);
-  const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${report}`];
-  const args = ['run', '--config', 'test/vitest.config.ts', ...level.paths, ...except, ...reporters, ...extra];
+  const written = ['--reporter=json', `--outputFile.json=${report}`, '--reporter=./test/filetimes.ts'];
+  const args = [
+    'run',
+    '--config',
+    'test/vitest.config.ts',
+    ...level.paths,
+    ...except,
+    '--reporter=verbose',
+    ...written,
+  ];
+  const began = performance.now();
+  const meter = await startMeter(level.name.replace(' ', '-'));
   try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      const env = { ...process.env, DOWNDRAFT_SERIAL: level.serial ? '1' : '0' };
-      spawn(join(root, 'node_modules/.bin/vitest'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env })
-        .once('error', reject)
-        .once('close', resolve);
+    const code = await vitest([...args, ...extra], {
+      DOWNDRAFT_SERIAL: level.serial ? '1' : '0',
+      [fileTimesVariable]: times,
+      ...meter.env,
     });
-    return await countOf(report, code);
+    const cost: Cost = {
+      wallSeconds: (performance.now() - began) / 1000,
+      processorSeconds: await meter.end(),
+      files: JSON.parse(await readFile(times, 'utf8').catch(() => '{}')) as FileTimes,
+    };
+    for (const line of inWords(level.name, cost)) console.log(line);
+    const over = overrun(level.name, cost);
+    if (over) console.log(`failed: ${over}`);
+    const count = await countOf(report, code);
+    return { ...count, failed: count.failed + (over ? 1 : 0) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function vitest(args: string[], more: Record<string, string>): Promise<number | null> {
+  return await new Promise((resolve, reject) => {
+    const env = { ...process.env, ...more };
+    spawn(join(root, 'node_modules/.bin/vitest'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env })
+      .once('error', reject)
+      .once('close', resolve);
+  });
 }
 
 async function countOf(report: string, code: number | null): Promise<Count> {

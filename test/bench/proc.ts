@@ -1,15 +1,12 @@
 /** What Linux says of a process, proc(5). */
 import { readFile } from 'node:fs/promises';
-
-/** Fixed for programs on Linux, whatever the kernel's own clock (sysconf(_SC_CLK_TCK)). */
-const ticksPerSecond = 100;
+import { statOf } from '../procstat.ts';
 
 /** Processor time of all its threads so far, in seconds, to a hundredth. */
 export async function processorSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The name in parentheses may hold anything, so count from the last one: utime is field 14, stime 15, the state 3.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  const stat = await statOf(pid);
+  if (!stat) throw new Error(`there is no process ${pid}`);
+  return stat.own;
 }
 
 /** Resident memory now, in MiB. */
