@@ -6,6 +6,7 @@ export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/cluster/shared.setup.ts'],
     fileParallelism: process.env.DOWNDRAFT_SERIAL !== '1',
     maxWorkers: 2,
     testTimeout: 20_000,

@@ -8,14 +8,14 @@ import { core } from '../../src/cluster/paths.ts';
 import { clusterReads } from '../../src/cluster/reads.ts';
 import type { ContainerSpec, PodObject, PodSpec } from '../../src/release/objects.ts';
 import { probePod, runnerPod, triggersPod } from '../../src/release/pods.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { makeWorkload } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 
-const ns = 'air';
+const ns = 'copies';
 const wanted = { run: 'af-1', namespace: ns, release: 'af', profile: 'official', command: ['true'] } as const;
 
-let plane: ControlPlane;
+let plane: SharedPlane;
 let client: Client;
 
 const post = async (path: string, body: object, query: Record<string, string> = {}) =>
@@ -23,7 +23,7 @@ const post = async (path: string, body: object, query: Record<string, string> = 
 const dry = async (pod: PodObject) => await post(core(ns, 'pods'), pod, { dryRun: 'All' });
 
 beforeAll(async () => {
-  plane = await startControlPlane({ purpose: 'cluster-client copies' });
+  plane = await sharedPlane();
   client = connect({ kubeconfig: plane.kubeconfig });
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
   await post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: ns, labels } });
@@ -52,10 +52,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   client?.close();
-  await plane?.stop();
 }, 60_000);
 
-/** As Kyverno and Gatekeeper do it: nothing but these images, whoever asks. In force when it has refused one. */
+/** As Kyverno and Gatekeeper do it: nothing but these images in this namespace, whoever asks. In force when it has refused one. */
 async function allowOnly(repository: string): Promise<void> {
   const group = '/apis/admissionregistration.k8s.io/v1';
   const [apiVersion, metadata] = ['admissionregistration.k8s.io/v1', { name: 'images' }];
@@ -71,7 +70,11 @@ async function allowOnly(repository: string): Promise<void> {
     apiVersion,
     kind: 'ValidatingAdmissionPolicyBinding',
     metadata,
-    spec: { policyName: 'images', validationActions: ['Deny'] },
+    spec: {
+      policyName: 'images',
+      validationActions: ['Deny'],
+      matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ns } } },
+    },
   });
   const other = { ...template({}), containers: [{ ...airflow, image: 'docker.io/other:1' }] };
   const refused = () => dry({ metadata: { name: 'other', namespace: ns }, spec: other });

@@ -12,14 +12,14 @@ import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
 import { triggersPod } from '../../src/release/pods.ts';
 import type { Release, Workload } from '../../src/release/release.ts';
 import { gateStateOf, type Trial, unadmitted } from '../../src/release/trials.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { makeRelease, makeWorkload } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';
 import { expectHistory } from './history.ts';
 import { allowList, hostileNamespaces } from './hostile.ts';
 
-let plane: ControlPlane;
+let plane: SharedPlane;
 let client: Client;
 let gatekeeper: Gatekeeper;
 let reads: ReturnType<typeof clusterReads>;
@@ -27,7 +27,7 @@ let writes: ReturnType<typeof clusterWrites>;
 const asked: string[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane({ purpose: 'cluster-client objects' });
+  plane = await sharedPlane();
   gatekeeper = await startGatekeeper();
   client = connect({ kubeconfig: plane.kubeconfig, onRequest: (method, path) => asked.push(`${method} ${path}`) });
   reads = clusterReads({ client, namespace: 'default' });
@@ -37,7 +37,6 @@ beforeAll(async () => {
 afterAll(async () => {
   client?.close();
   await gatekeeper?.stop();
-  await plane?.stop();
 }, 60_000);
 
 /** A namespace of its own, ready for pods. */

@@ -2,33 +2,27 @@
  * DowngradePolicy on a real API server: what its schema takes and refuses, that Kubernetes itself selects and refuses the
  * same, and that the status which the controller makes is stored as made and shown by kubectl.
  */
-import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/policies.ts';
 import { faultOf, type LabelSelector, type PolicyObject } from '../../src/release/policy.ts';
 import { run } from '../cluster/command.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
 
 const path = '/apis/downdraft.dev/v1alpha1/downgradepolicies';
 const contentType = 'application/merge-patch+json';
-let plane: ControlPlane;
+let plane: SharedPlane;
 let client: Client;
 
 beforeAll(async () => {
-  plane = await startControlPlane({ purpose: 'cluster-client policies' });
+  plane = await sharedPlane();
   client = connect({ kubeconfig: plane.kubeconfig });
-  const crd = parse(await readFile('manifests/crds/downgradepolicies.yaml', 'utf8'));
-  await client.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { body: crd });
   for (const [name, labels] of Object.entries(namespaces))
     await client.request('POST', '/api/v1/namespaces', { body: { metadata: { name, labels } } });
-  await vi.waitFor(async () => await client.request('GET', path), { timeout: 20_000 });
 }, 900_000);
 afterAll(async () => {
   client?.close();
-  await plane?.stop();
 }, 60_000);
 
 /** What the schema says to a policy: what would be stored, or the refusal. Nothing is stored; unknown fields are refused. */

@@ -7,37 +7,16 @@ import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Learned } from '../../src/release/keeping.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { startFront } from './front.ts';
 
-let plane: ControlPlane;
+let plane: SharedPlane;
 let client: Client;
 let reads: ReturnType<typeof clusterReads>;
 let writes: ReturnType<typeof clusterWrites>;
 
-const anything = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-const crd = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'downgrades.downdraft.dev' },
-  spec: {
-    group: 'downdraft.dev',
-    scope: 'Namespaced',
-    names: { kind: 'Downgrade', plural: 'downgrades' },
-    versions: [
-      {
-        name: 'v1alpha1',
-        served: true,
-        storage: true,
-        subresources: { status: {} },
-        schema: { openAPIV3Schema: { type: 'object', properties: { spec: anything, status: anything } } },
-      },
-    ],
-  },
-};
-
 beforeAll(async () => {
-  plane = await startControlPlane({ purpose: 'cluster-client records' });
+  plane = await sharedPlane();
   client = connect({ kubeconfig: plane.kubeconfig });
   reads = clusterReads({ client, namespace: 'default' });
   writes = clusterWrites({
@@ -46,12 +25,9 @@ beforeAll(async () => {
     gateReach: () => ({ url: 'https://127.0.0.1:1' }),
     instance: 'downdraft-0',
   });
-  await client.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { body: crd });
-  await vi.waitFor(async () => await reads.downgrades('default'), { timeout: 20_000 });
 }, 900_000);
 afterAll(async () => {
   client?.close();
-  await plane?.stop();
 }, 60_000);
 
 describe('downgrades', () => {
