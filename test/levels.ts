@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Cost, inWords, overrun } from './budget.ts';
-import { dayOfYear } from './day.ts';
 import { type FileTimes, fileTimesVariable } from './filetimes.ts';
 import { startMeter } from './meter.ts';
 
@@ -26,18 +25,6 @@ export interface Level {
 }
 
 const coreStories = ['test/stories/downgrade.test.ts'];
-
-/** Stories that take turns in CI, a day each, so that the whole of it stays short; by hand all of them run. */
-const turns = [
-  ['test/stories/hostile.test.ts'],
-  ['test/stories/killed.test.ts', 'test/stories/tools.test.ts'],
-  ['test/stories/faults.test.ts'],
-];
-
-/** Stories that are left to another day, in CI. */
-export function leftToOtherDays(now: Date): string[] {
-  return turns.filter((_, at) => at !== dayOfYear(now) % turns.length).flat();
-}
 
 /** Files beside those of the door that need the control plane. */
 const clusterAlso = [
@@ -130,12 +117,19 @@ export const levels = {
   stories: {
     name: 'stories',
     question: 'and whatever happens in between?',
-    paths: ['test/stories'],
+    paths: ['test/stories', 'test/cluster/demo'],
     except: coreStories,
     serial: true,
     node: true,
   },
 } satisfies Record<string, Level>;
+
+/** Both levels of stories in one run, on one node. */
+export const everyStory: Level = {
+  ...levels.stories,
+  question: `${levels.core.question.slice(0, -1)}, ${levels.stories.question}`,
+  except: [],
+};
 
 export interface Count {
   passed: number;

@@ -3,12 +3,12 @@ import { mkdir, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../cluster/command.ts';
 import { stateDir } from '../cluster/containerd.ts';
-import type { Place } from './place.ts';
+import type { NodePlace } from './node.ts';
 
 const host = { env: process.env, timeoutMs: 20_000 };
 
 /** A disk of this many MB in the cluster's folder, with which it goes away. */
-export async function smallDisk({ cluster }: Place, megabytes: number): Promise<string> {
+export async function smallDisk({ cluster }: NodePlace, megabytes: number): Promise<string> {
   const disk = join(cluster.dir, 'disk');
   await mkdir(disk);
   await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', disk], host);
@@ -24,12 +24,12 @@ export async function fill(disk: string, leave: number): Promise<() => Promise<v
 }
 
 /** Resets all that the API server says to the kubelet, open streams and new ones: no exec, no log. Answers the undoing. */
-export async function cutKubelet({ cluster: { enter } }: Place): Promise<() => Promise<void>> {
+export async function cutKubelet({ cluster: { enter } }: NodePlace): Promise<() => Promise<void>> {
   return await filter(enter, 'OUTPUT', '--dport', '10250', '-j', 'REJECT', '--reject-with', 'tcp-reset');
 }
 
 /** Drops all that comes to a pod's port from other pods and the node, as a network that is gone does. Answers the undoing. */
-export async function cutPort(place: Place, container: Container, port: number): Promise<() => Promise<void>> {
+export async function cutPort(place: NodePlace, container: Container, port: number): Promise<() => Promise<void>> {
   const enter = ['nsenter', `--net=/proc/${await pidOf(place, container)}/ns/net`, '--'];
   return await filter(enter, 'INPUT', '!', '-i', 'lo', '--dport', String(port), '-j', 'DROP');
 }
@@ -55,7 +55,7 @@ interface PodSeen {
 }
 
 /** The number of a container's first process on the host. Throws when it does not run. */
-async function pidOf({ cluster, get }: Place, { namespace, pod, name }: Container): Promise<number> {
+async function pidOf({ cluster, get }: NodePlace, { namespace, pod, name }: Container): Promise<number> {
   const seen = await get<PodSeen>('pod', pod, namespace);
   const id = seen?.status.containerStatuses?.find((c) => c.name === name)?.containerID?.replace('containerd://', '');
   if (!id) throw new Error(`container ${name} of pod/${pod} does not run`);
@@ -67,7 +67,7 @@ async function pidOf({ cluster, get }: Place, { namespace, pod, name }: Containe
  * Lowers a container's memory limit to what it has and lets it ask for more: the kernel ends its biggest process, and
  * kubelet says OOMKilled.
  */
-export async function runOutOfMemory(place: Place, container: Container): Promise<void> {
+export async function runOutOfMemory(place: NodePlace, container: Container): Promise<void> {
   const { namespace, pod, name } = container;
   const group = await memoryGroupOf(await pidOf(place, container));
   const used = Number(await readFile(join(group.path, group.usage), 'utf8'));

@@ -9,27 +9,13 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { DowngradeObject } from '../../src/release/record.ts';
-import {
-  chart,
-  downgradesOf,
-  example,
-  headsOf,
-  must,
-  onStage,
-  type Place,
-  type Said,
-  untilOver,
-  untilServes,
-} from './place.ts';
+import { onStage } from './node.ts';
+import { chart, downgradesOf, example, headsOf, must, type Said, untilOver, untilServes } from './place.ts';
 import { type Life, record, tooEarly, tooLate } from './recorder.ts';
 
 const namespace = 'air';
 const minutes = 60_000;
-let place: Place;
-
-onStage('core stories', namespace, '3.2.1', (started) => {
-  place = started;
-});
+const place = onStage(namespace, '3.2.1');
 
 interface Stored {
   kind: string;

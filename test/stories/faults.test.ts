@@ -16,38 +16,18 @@ import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { cutKubelet, cutPort, fill, runOutOfMemory, smallDisk } from './breaking.ts';
 import { changedIn, contentsOf } from './contents.ts';
-import {
-  chart,
-  downgradesOf,
-  example,
-  headsOf,
-  must,
-  onStage,
-  type Place,
-  psql,
-  untilOver,
-  untilServes,
-} from './place.ts';
+import { onStage, restartApiServer } from './node.ts';
+import { chart, downgradesOf, headsOf, must, psql, untilOver, untilServes, userless } from './place.ts';
 
-const namespace = 'air';
+const namespace = 'faults';
 const minutes = 60_000;
-let place: Place;
 let disk: string;
 
-onStage(
-  'stories: faults',
-  namespace,
-  '3.2.1',
-  (started) => {
-    place = started;
-  },
-  {},
+const place = onStage(namespace, '3.2.1', {}, async (node) => {
   // The database's pod may end, and its files stay.
-  async (started) => {
-    disk = await smallDisk(started, 500);
-    return ['--set', `postgresql.volume.hostPath.path=${disk}`];
-  },
-);
+  disk = await smallDisk(node, 500);
+  return ['--set', `postgresql.volume.hostPath.path=${disk},createUserJob.enabled=false`];
+});
 
 const sql = (text: string, database?: string) => psql(place, namespace, 'af', text, database);
 const kubectl = async (...args: string[]) => must(await place.kubectl(['-n', namespace, ...args]));
@@ -107,11 +87,11 @@ describe('before anything is changed', () => {
     async () => {
       await sql(slow);
       before = await contentsOf(place, namespace, 'af');
-      const upgrade = ['upgrade', 'af', chart, '-n', namespace, '--no-hooks', '--reuse-values', ...example('3.1.8')];
+      const upgrade = ['upgrade', 'af', chart, '-n', namespace, '--no-hooks', '--reuse-values', ...userless('3.1.8')];
       must(await place.helm(upgrade));
       const { name } = await untilRead('it plans', ({ phase }) => phase === 'Planning');
       await fillDisk();
-      await place.cluster.restartApiServer();
+      await restartApiServer(place);
       const later = await untilRead('it drains', ({ phase }) => phase !== 'Planning');
       expect(later.name).toBe(name);
     },
@@ -199,6 +179,7 @@ describe('in the schema step', () => {
     'S2-31: the network to the database is gone for 30 s: the step outlives it',
     async () => {
       const mend = await cutPort(place, server, 5432);
+      // Longer than the 25 s after which the runner's own keepalives give a connection up.
       await delay(30_000).finally(mend);
       expect(await untilAtWork()).toBe(pid);
       await untilRead('how far it is', ({ reason }) => reason === 'Downgrading');

@@ -8,20 +8,18 @@
  *   downgrade  the probe's end is taken from its pod, which the mesh's proxy keeps running; the runner comes without the
  *              database's proxy, or with the source's anti-affinity; the gate's trial is a pod that no rule lets by
  */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import type { Manifest } from '../manifests/render.ts';
 import { apply, databaseOf, dataNamespace, namespace, release, releaseOf, rulesOf } from './hostilenamespace.ts';
-import { downgradesOf, headsOf, must, onNode, type Place, psql, untilOver, untilServes } from './place.ts';
+import { onNode } from './node.ts';
+import { downgradesOf, headsOf, must, psql, untilOver, untilServes } from './place.ts';
 
 const minutes = 60_000;
 const newer = { core: '1d6611b6ab7c', fab: '02ca36b0235b' };
 const older = { core: '509b94a1042d', fab: '6709f7a774b9' };
-let place: Place;
-
-onNode('stories: hostile', (started) => {
-  place = started;
-});
+const place = onNode([namespace, dataNamespace]);
 
 const heads = () => headsOf(place, dataNamespace, 'af');
 const deploy = async (version: string) => await apply(place, await releaseOf(place, version));
@@ -34,6 +32,12 @@ beforeAll(async () => {
   await deploy('3.2.1');
   await untilServes(place, namespace, release, '3.2.1');
 }, 15 * minutes);
+
+/** What rules the whole cluster would be there for the next story, too. */
+afterAll(async () => {
+  const everywhere = rulesOf(place).filter(({ kind, metadata }) => kind !== 'Namespace' && !metadata.namespace);
+  must(await place.kubectl(['delete', '-f', '-'], { input: listOf(everywhere) }));
+});
 
 function listOf(items: Manifest[]): string {
   return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
@@ -56,6 +60,43 @@ async function forbidSecrets(): Promise<void> {
   must(await place.kubectl(['replace', '-f', '-'], { input: JSON.stringify(role) }));
 }
 
+const patch = (name: string, body: object) =>
+  place.kubectl(['-n', namespace, 'patch', name, '--type', 'merge', '-p', JSON.stringify(body)]);
+
+const partition = (value: number | null) => ({ spec: { updateStrategy: { rollingUpdate: { partition: value } } } });
+
+/** What an owner may have stopped, as kubectl names it, and how it is stopped and let go. */
+const kept = [
+  { name: 'deployment/af-dag-processor', stop: { spec: { paused: true } }, letGo: { spec: { paused: null } } },
+  { name: 'statefulset/af-triggerer', stop: partition(1), letGo: partition(0) },
+];
+
+async function keepBack(): Promise<void> {
+  for (const { name, stop } of kept) must(await patch(name, stop));
+}
+
+/** They are stopped as their owner stopped them, with Ready pods of this version, and asked for the newer one. */
+async function expectKeptBack(version: string): Promise<void> {
+  for (const { name, stop } of kept) {
+    const [kind, of] = name.split('/') as [string, string];
+    const object = await place.get<Manifest>(kind, of, namespace);
+    expect(object).toMatchObject(stop);
+    expect(object.spec.template.spec.containers[0].image).toMatch(/:3\.2\.1$/);
+    expect(object.status).toMatchObject({ replicas: 1, readyReplicas: 1 });
+    const labels = `release=${release},component=${of.replace('af-', '')}`;
+    const pods = await place.list<Manifest>('pods', namespace, '-l', labels);
+    expect(pods.flatMap(({ spec }) => spec.containers.map((c: Manifest) => c.image))).toContain(
+      `apache/airflow:${version}`,
+    );
+  }
+}
+
+/** Workloads that are held. */
+async function heldIn(): Promise<string[]> {
+  const stored = await place.list<Manifest>('deployments,statefulsets', namespace);
+  return stored.filter(({ metadata }) => metadata.annotations?.['downdraft.dev/hold']).map((w) => w.metadata.name);
+}
+
 async function expectNothingLeft(): Promise<void> {
   await waitFor('runner and probe are gone', minutes, async () => {
     return (await place.list('pods', namespace, '-l', 'downdraft.dev/role')).length === 0;
@@ -71,24 +112,34 @@ async function expectNothingLeft(): Promise<void> {
 
 describe('a release behind a mesh, a database proxy, quotas and policies', () => {
   it(
-    'S0-3: goes back to 3.1.8 by kubectl apply, and Airflow serves',
+    'story 2 (S0-3): goes back to 3.1.8 by kubectl apply, Airflow serves, and kubectl diff is empty',
     async () => {
       const said = await deploy('3.1.8');
-      expect(said).toMatch(/Warning: downdraft holds deployment\/af-scheduler/);
+      expect(said).toContain('Warning: downdraft holds deployment/af-scheduler');
+      expect(said).toContain('Warning: downdraft holds statefulset/af-triggerer');
       const over = await untilOver(place, namespace, release);
       expect(over.status).toMatchObject({ phase: 'Done', reason: 'Downgraded' });
       await untilServes(place, namespace, release, '3.1.8');
       expect(await heads()).toEqual(older);
       await expectNothingLeft();
+      // A Job that is over goes by itself.
+      const lasting = (await releaseOf(place, '3.1.8')).filter(({ kind }) => kind !== 'Job');
+      const diff = await place.kubectl(['diff', '-f', '-'], { input: listOf(lasting) });
+      expect(diff, diff.stderr).toMatchObject({ ok: true, stdout: '' });
     },
     15 * minutes,
   );
 
   it(
-    'S0-13: an upgrade is let go by itself, though its database can only be read by pods',
+    'S0-13: an upgrade is let go by itself, though its database can only be read by pods; what its owner keeps back stays so',
     async () => {
       const before = (await downgradesOf(place, namespace, release)).length;
-      await deploy('3.2.1');
+      await keepBack();
+      const said = await deploy('3.2.1');
+      for (const { name } of kept) expect(said).toContain(`downdraft holds ${name}`);
+      await waitFor('nothing is held', 8 * minutes, async () => (await heldIn()).length === 0);
+      await expectKeptBack('3.1.8');
+      for (const { name, letGo } of kept) must(await patch(name, letGo));
       await untilServes(place, namespace, release, '3.2.1');
       expect(await heads()).toEqual(newer);
       expect(await downgradesOf(place, namespace, release)).toHaveLength(before);
@@ -98,16 +149,23 @@ describe('a release behind a mesh, a database proxy, quotas and policies', () =>
   );
 
   it(
-    'called off in the middle of the drain, it serves 3.2.1 again with its data',
+    'kept back by its owner, it asks to be let go; called off in the middle of the drain, it serves 3.2.1 again with its data',
     async () => {
       const before = (await downgradesOf(place, namespace, release)).length;
+      await keepBack();
       await deploy('3.1.8');
+      const asked = await waitFor('it says what is kept back', 5 * minutes, async () => {
+        const { reason, message } = (await downgradesOf(place, namespace, release)).slice(before).at(-1)?.status ?? {};
+        return reason === 'KeptBack' && String(message);
+      });
+      const typed = [...asked.matchAll(/: (kubectl [^;]*?)(?=;|\. It stays)/g)].map(([, command]) => command!);
+      expect(typed).toHaveLength(kept.length);
+      for (const command of typed) await run('sh', ['-c', command], { env: { ...process.env, ...place.cluster.env } });
       const begun = await waitFor('it drains', 8 * minutes, async () => {
         const last = (await downgradesOf(place, namespace, release)).slice(before).at(-1);
         return last?.status?.record?.drainStartedAt ? last : undefined;
       });
-      const patch = ['--type', 'merge', '-p', '{"spec":{"abort":true}}'];
-      must(await place.kubectl(['-n', namespace, 'patch', 'downgrade', begun.metadata.name, ...patch]));
+      must(await patch(`downgrade/${begun.metadata.name}`, { spec: { abort: true } }));
       const over = await untilOver(place, namespace, release, before);
       expect(['Reverted', 'Returned']).toContain(over.status?.reason);
       await untilServes(place, namespace, release, '3.2.1');

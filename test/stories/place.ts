@@ -1,12 +1,11 @@
-/** Where stories happen: one real node with downdraft installed from manifests/, and the tools a person has. */
+/** The tools that a person has, at a cluster that is there, and what they read with them. */
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll } from 'vitest';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import { run } from '../cluster/command.ts';
-import { type NodeCluster, startNode } from '../cluster/node.ts';
+import type { NodeCluster } from '../cluster/node.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,8 +18,11 @@ export interface Said {
   stderr: string;
 }
 
-export interface Place {
-  cluster: NodeCluster;
+/** What the tools use of a cluster, whoever started it. */
+export type Reached = Pick<NodeCluster, 'dir' | 'kubeconfig' | 'env' | 'images'>;
+
+export interface Place<Cluster extends Reached = Reached> {
+  cluster: Cluster;
   /** Runs kubectl or helm to the end and answers what it said, also when it failed. */
   kubectl(args: string[], options?: ToolOptions): Promise<Said>;
   helm(args: string[], options?: ToolOptions): Promise<Said>;
@@ -36,7 +38,7 @@ export interface ToolOptions {
 }
 
 /** The tools of a cluster that is there. */
-export function placeOf(cluster: NodeCluster): Place {
+export function placeOf<Cluster extends Reached>(cluster: Cluster): Place<Cluster> {
   const tool =
     (command: string) =>
     async (args: string[], options: ToolOptions = {}): Promise<Said> => {
@@ -61,16 +63,6 @@ export function placeOf(cluster: NodeCluster): Place {
     list: async <T>(kind: string, namespace: string, ...more: string[]) =>
       (await json<{ items: T[] }>(['get', kind, '-n', namespace, ...more]))?.items ?? [],
   };
-}
-
-/** Starts the node and installs downdraft. */
-export async function startPlace(purpose: string, onProgress: (message: string) => void): Promise<Place> {
-  const images = ['postgres', 'airflow-3.2.1', 'airflow-3.1.8', 'downdraft'] as const;
-  const cluster = await startNode({ purpose, images: [...images], onProgress });
-  const place = placeOf(cluster);
-  onProgress('installing downdraft from manifests/');
-  await installDowndraft(place);
-  return place;
 }
 
 /** As the README says: an overlay that names the image, then kubectl apply -k. */
@@ -101,43 +93,12 @@ export function must(said: Said): string {
   return said.stdout + said.stderr;
 }
 
-/** What the example chart needs on two cores. */
-export const example = (version: string, ...more: string[]) => [...['--set', `airflowVersion=${version}`, ...more]];
+/** Settings of the example chart for this version. */
+export const example = (version: string, ...more: string[]) => ['--set', `airflowVersion=${version}`, ...more];
 
-/** For a whole file: a node with downdraft and nothing else; ended afterwards. */
-export function onNode(purpose: string, onStarted: (place: Place) => void): void {
-  let place: Place | undefined;
-  beforeAll(async () => {
-    place = await startPlace(purpose, console.log);
-    onStarted(place);
-  }, 20 * 60_000);
-  afterAll(async () => {
-    await place?.cluster.stop();
-  }, 2 * 60_000);
-}
-
-/**
- * For a whole file: a node with downdraft (with these further settings) and release af in a namespace of its own; ended
- * afterwards. `onStarted` is given the place before the first test; `settings` are further ones of the chart.
- */
-export function onStage(
-  purpose: string,
-  namespace: string,
-  version: string,
-  onStarted: (place: Place) => void,
-  environment: Record<string, string> = {},
-  settings: (place: Place) => Promise<string[]> = async () => [],
-): void {
-  let place: Place;
-  onNode(purpose, (started) => {
-    place = started;
-    onStarted(place);
-  });
-  beforeAll(async () => {
-    if (Object.keys(environment).length > 0) await installDowndraft(place, environment);
-    await installAirflow(place, namespace, 'af', version, await settings(place));
-  }, 20 * 60_000);
-}
+/** The same, without the Job that makes a user: most stories have no use for it, and it takes as long as a migration. */
+export const userless = (version: string, ...more: string[]) =>
+  example(version, '--set', 'createUserJob.enabled=false', ...more);
 
 /** Installs the example release and waits until every workload is Ready. */
 export async function installAirflow(
@@ -150,6 +111,17 @@ export async function installAirflow(
   const args = ['install', release, chart, '-n', namespace, '--create-namespace', '--timeout', '10m'];
   must(await place.helm([...args, ...example(version, ...more)]));
   await untilServes(place, namespace, release, version);
+}
+
+/** The workloads of a release of the example chart, as kubectl names them. */
+export const workloadsOf = (release: string): string[] =>
+  ['deployment/api-server', 'deployment/dag-processor', 'deployment/scheduler', 'statefulset/triggerer'].map((name) =>
+    name.replace('/', `/${release}-`),
+  );
+
+/** Sets all images of one workload (as kubectl names it) to Airflow's of this version. */
+export async function setImage(place: Place, namespace: string, workload: string, version: string): Promise<Said> {
+  return await place.kubectl(['-n', namespace, 'set', 'image', workload, `*=apache/airflow:${version}`]);
 }
 
 interface WorkloadSeen {

@@ -9,43 +9,66 @@
  */
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
+import { onStage } from './node.ts';
 import {
   chart,
   downgradesOf,
-  example,
   headsOf,
   installAirflow,
   must,
-  onStage,
-  type Place,
   psql,
+  setImage,
   untilOver,
   untilServes,
+  userless,
+  workloadsOf,
 } from './place.ts';
 
-const namespace = 'air';
+const namespace = 'trouble';
 const minutes = 60_000;
+const withoutUser = ['--set', 'createUserJob.enabled=false'];
 const newerHeads = { core: '1d6611b6ab7c', fab: '02ca36b0235b' };
-let place: Place;
-
-onStage('stories: trouble', namespace, '3.2.1', (started) => {
-  place = started;
-});
+const place = onStage(namespace, '3.2.1', {}, async () => withoutUser);
 
 interface PodSeen {
-  metadata: { name: string; uid: string; labels: Record<string, string> };
+  metadata: { uid: string; labels: Record<string, string>; ownerReferences?: { kind: string }[] };
   status: { conditions?: { type: string; status: string }[] };
 }
 
-const podsOf = (release: string) => place.list<PodSeen>('pods', namespace, '-l', `tier=airflow,release=${release}`);
+/** The pods of the release, but those of Jobs: a hook's may still be going. */
+async function podsOf(release: string): Promise<PodSeen[]> {
+  const all = await place.list<PodSeen>('pods', namespace, '-l', `tier=airflow,release=${release}`);
+  return all.filter(({ metadata }) => metadata.ownerReferences?.[0]?.kind !== 'Job');
+}
+
 const uidsOf = async (release: string) => (await podsOf(release)).map((p) => p.metadata.uid).sort();
 
-const upgrade = (version: string, ...more: string[]) =>
-  place.helm(['upgrade', 'af', chart, '-n', namespace, ...more, ...example(version)]);
+/** Pods of Airflow's own that are Ready. */
+async function servingOf(release: string): Promise<string[]> {
+  const own = (await podsOf(release)).filter(({ metadata }) => !metadata.labels['downdraft.dev/role']);
+  const ready = own.filter((p) => p.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'));
+  return ready.map((p) => p.metadata.uid).sort();
+}
 
-/** Another client's open session keeps the drain waiting for half a minute: longer than helm waits here. */
-function lingering(seconds: number): Promise<string> {
-  return psql(place, namespace, 'af', `SELECT pg_sleep(${seconds})`);
+const upgrade = (version: string, ...more: string[]) =>
+  place.helm(['upgrade', 'af', chart, '-n', namespace, ...more, ...userless(version)]);
+
+/** Runs `act` while another client keeps a session open, for which the drain waits: until then no schema step begins. */
+async function lingering<T>(act: () => Promise<T>): Promise<T> {
+  const session = psql(place, namespace, 'af', "SET application_name = 'lingering'; SELECT pg_sleep(600)");
+  const ended = session.then(
+    () => 'by itself',
+    () => 'by us',
+  );
+  const isThere = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lingering'";
+  await waitFor('the session', minutes, async () => (await psql(place, namespace, 'af', isThere)).trim() === '1');
+  try {
+    return await act();
+  } finally {
+    const end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lingering'";
+    await psql(place, namespace, 'af', end);
+    expect(await ended).toBe('by us');
+  }
 }
 
 describe('story 9: a denial is read in the output of helm and of kubectl', () => {
@@ -59,14 +82,7 @@ describe('story 9: a denial is read in the output of helm and of kubectl', () =>
         /admission webhook "(record|workloads)\.downdraft\.dev" denied the request: downdraft: deployment\/af-\S+: image 2\.6\.3 is below 2\.7\.0/,
       );
       expect(said.stderr).toContain('choose 2.7.0 or newer');
-      const kubectl = await place.kubectl([
-        '-n',
-        namespace,
-        'set',
-        'image',
-        'deployment/af-scheduler',
-        '*=apache/airflow:2.6.3',
-      ]);
+      const kubectl = await setImage(place, namespace, 'deployment/af-scheduler', '2.6.3');
       expect(kubectl.ok).toBe(false);
       expect(kubectl.stderr).toContain('downdraft: deployment/af-scheduler: image 2.6.3 is below 2.7.0');
       expect(await uidsOf('af')).toEqual(before);
@@ -89,8 +105,7 @@ describe('story 9: a denial is read in the output of helm and of kubectl', () =>
         expect(said.ok).toBe(false);
         expect(said.stderr).toContain('alembic_version is empty but tables of Airflow exist');
         expect(said.stderr).toContain('Put the revision back');
-        const args = ['-n', namespace, 'set', 'image', 'statefulset/af-triggerer', '*=apache/airflow:3.1.8'];
-        const kubectl = await place.kubectl(args);
+        const kubectl = await setImage(place, namespace, 'statefulset/af-triggerer', '3.1.8');
         expect(kubectl.ok).toBe(false);
         expect(kubectl.stderr).toContain('statefulset/af-triggerer: alembic_version is empty');
       } finally {
@@ -107,41 +122,22 @@ describe('story 5', () => {
   it(
     'S0-24: a target image that cannot be pulled touches nothing, says why, and setting it back ends it cleanly',
     async () => {
-      const before = (await podsOf('af'))
-        .filter((p) => p.metadata.labels.component !== 'create-user-job')
-        .map((p) => p.metadata.uid);
-      for (const name of [
-        'deployment/af-api-server',
-        'deployment/af-dag-processor',
-        'deployment/af-scheduler',
-        'statefulset/af-triggerer',
-      ])
-        must(await place.kubectl(['-n', namespace, 'set', 'image', name, '*=apache/airflow:3.1.7']));
+      const before = await uidsOf('af');
+      for (const name of workloadsOf('af')) must(await setImage(place, namespace, name, '3.1.7'));
       await waitFor('the Downgrade says that the image is not there', 3 * minutes, async () => {
         const status = (await downgradesOf(place, namespace, 'af')).at(-1)?.status;
         return (
           status?.reason === 'TargetImageNotStarted' && /ErrImagePull|ImagePullBackOff/.test(String(status.message))
         );
       });
-      const still = await podsOf('af');
-      for (const uid of before) {
-        const pod = still.find((p) => p.metadata.uid === uid);
-        expect(pod?.status.conditions?.find((c) => c.type === 'Ready')?.status, uid).toBe('True');
-      }
-      for (const name of [
-        'deployment/af-api-server',
-        'deployment/af-dag-processor',
-        'deployment/af-scheduler',
-        'statefulset/af-triggerer',
-      ])
-        must(await place.kubectl(['-n', namespace, 'set', 'image', name, '*=apache/airflow:3.2.1']));
+      expect(await servingOf('af')).toEqual(before);
+      for (const name of workloadsOf('af')) must(await setImage(place, namespace, name, '3.2.1'));
       const over = await untilOver(place, namespace, 'af');
       expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Reverted' });
       await untilServes(place, namespace, 'af', '3.2.1');
       // Runner and probe end with their own grace.
       await waitFor('only the pods from before are left', minutes, async () => {
-        const left = (await podsOf('af')).map((p) => p.metadata.uid).sort();
-        return JSON.stringify(left) === JSON.stringify(before.sort());
+        return JSON.stringify(await uidsOf('af')) === JSON.stringify(before);
       });
       expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
     },
@@ -149,17 +145,19 @@ describe('story 5', () => {
   );
 });
 
-describe('story 8: helm times out in the middle', () => {
+const last = async () => (await downgradesOf(place, namespace, 'af')).at(-1)!;
+const runs = async () => (await downgradesOf(place, namespace, 'af')).length;
+const count = async (table: string) => Number(await psql(place, namespace, 'af', `SELECT count(*) FROM ${table}`));
+
+describe('story 8 (G34): helm --atomic gives up in the middle', () => {
   it(
-    'G34: with --atomic, before the schema step: the wish is withdrawn and the newer version serves again',
+    'before the schema step: the wish is withdrawn and the newer version serves again',
     async () => {
-      const count = (await downgradesOf(place, namespace, 'af')).length;
-      // Planning may take as long on a busy machine; and others' sessions are waited for 30 s after the drain.
-      const session = lingering(75);
-      const said = await upgrade('3.1.8', '--atomic', '--timeout', '40s');
+      const before = await runs();
+      // Planning may take half of it on a busy machine.
+      const said = await lingering(() => upgrade('3.1.8', '--atomic', '--timeout', '40s'));
       expect(said.ok).toBe(false);
-      const over = await untilOver(place, namespace, 'af', count);
-      await session;
+      const over = await untilOver(place, namespace, 'af', before);
       expect(over.status).toMatchObject({ phase: 'Reverted' });
       expect(over.status?.record?.schemaStartedAt).toBeUndefined();
       expect(over.status?.record?.drainStartedAt).toBeDefined();
@@ -168,21 +166,72 @@ describe('story 8: helm times out in the middle', () => {
     },
     12 * minutes,
   );
+
+  it(
+    'of it (S2-39): the copy takes its place again, and 3.2.1 serves on it',
+    async () => {
+      await psql(place, namespace, 'af', inTheWay);
+      const before = await runs();
+      const logged = await count('log');
+      const said = await upgrade('3.1.8', '--atomic', '--timeout', '75s');
+      expect(said.ok).toBe(false);
+      const over = await untilOver(place, namespace, 'af', before);
+      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
+      expect(over.status?.record).toMatchObject({ returnBy: 'Wish', backup: { way: 'ServerCopy' } });
+      await untilServes(place, namespace, 'af', '3.2.1');
+      expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
+      expect(await count('log')).toBeGreaterThanOrEqual(logged);
+    },
+    12 * minutes,
+  );
+});
+
+/** A view of somebody's own on a table that a reverse script of 3.2 drops: the schema step fails in its middle. */
+const inTheWay = 'CREATE VIEW ours AS SELECT id FROM deadline_alert';
+
+describe('a schema step that fails (S2-39, G22)', () => {
+  it(
+    'it says what failed and stays drained; spec.abort brings data and templates back, and the same change is refused',
+    async () => {
+      const before = await runs();
+      expect(await count('ours')).toBe(0);
+      for (const name of workloadsOf('af')) must(await setImage(place, namespace, name, '3.1.8'));
+      await waitFor('the step fails', 5 * minutes, async () => (await last()).status?.reason === 'DowngradeFailed');
+      const { metadata, status } = await last();
+      expect(status?.message).toContain('deadline_alert');
+      expect(status?.message).toContain('other objects depend on it');
+      expect(await servingOf('af')).toEqual([]);
+      const abort = ['patch', 'downgrade', metadata.name, '--type', 'merge', '-p', '{"spec":{"abort":true}}'];
+      must(await place.kubectl(['-n', namespace, ...abort]));
+      const over = await untilOver(place, namespace, 'af', before);
+      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
+      await untilServes(place, namespace, 'af', '3.2.1');
+      expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
+      expect(await count('ours')).toBe(0);
+      const again = await setImage(place, namespace, 'deployment/af-scheduler', '3.1.8');
+      expect(again.ok).toBe(false);
+      expect(again.stderr).toContain(`the downgrade ${metadata.name} to apache/airflow:3.1.8 was aborted`);
+    },
+    12 * minutes,
+  );
 });
 
 describe('story 6 (S1-5, G14): two releases in one namespace', () => {
+  /** Of the other one, a scheduler and its database are enough. */
+  const alone = ['apiServer', 'dagProcessor', 'triggerer'].flatMap((name) => ['--set', `${name}.replicas=0`]);
+
   it(
-    'only the right one is touched; and story 8: without --atomic it goes on by itself',
+    'once the aborted Downgrade is deleted, only the right one is touched; and story 8: without --atomic it goes on by itself',
     async () => {
-      await installAirflow(place, namespace, 'bystander', '3.2.1');
+      await psql(place, namespace, 'af', 'DROP VIEW ours');
+      must(await place.kubectl(['-n', namespace, 'delete', 'downgrade', (await last()).metadata.name]));
+      await installAirflow(place, namespace, 'bystander', '3.2.1', [...withoutUser, ...alone]);
       const before = await uidsOf('bystander');
-      const count = (await downgradesOf(place, namespace, 'af')).length;
-      const session = lingering(45);
-      const said = await upgrade('3.1.8', '--timeout', '20s');
+      const earlier = await runs();
+      const said = await lingering(() => upgrade('3.1.8', '--timeout', '20s'));
       expect(said.ok).toBe(false);
       expect(said.stderr).toMatch(/timed out/);
-      const over = await untilOver(place, namespace, 'af', count);
-      await session;
+      const over = await untilOver(place, namespace, 'af', earlier);
       expect(over.status).toMatchObject({ phase: 'Done', reason: 'Downgraded' });
       await untilServes(place, namespace, 'af', '3.1.8');
       expect(await headsOf(place, namespace, 'af')).toEqual({ core: '509b94a1042d', fab: '6709f7a774b9' });
@@ -191,65 +240,5 @@ describe('story 6 (S1-5, G14): two releases in one namespace', () => {
       must(await upgrade('3.1.8', '--timeout', '5m'));
     },
     20 * minutes,
-  );
-});
-
-/** A view of somebody's own on a table that a reverse script of 3.2 drops: the schema step fails in its middle. */
-const inTheWay = 'CREATE VIEW ours AS SELECT id FROM deadline_alert';
-
-describe('a schema step that fails (S2-39, G22, G34)', () => {
-  const release = 'bystander';
-  const runs = () => downgradesOf(place, namespace, release);
-  const last = async () => (await runs()).at(-1)!.status!;
-  const count = (table: string) => psql(place, namespace, release, `SELECT count(*) FROM ${table}`);
-
-  it(
-    'story 8: helm --atomic gives up in the middle of it: the copy takes its place again, and 3.2.1 serves on it',
-    async () => {
-      await psql(place, namespace, release, inTheWay);
-      const logged = Number(await count('log'));
-      const options = ['--atomic', '--timeout', '75s'];
-      const said = await place.helm(['upgrade', release, chart, '-n', namespace, ...options, ...example('3.1.8')]);
-      expect(said.ok).toBe(false);
-      const over = await untilOver(place, namespace, release);
-      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
-      expect(over.status?.record).toMatchObject({ returnBy: 'Wish', backup: { way: 'ServerCopy' } });
-      await untilServes(place, namespace, release, '3.2.1');
-      expect(await headsOf(place, namespace, release)).toEqual(newerHeads);
-      expect(Number(await count('log'))).toBeGreaterThanOrEqual(logged);
-    },
-    12 * minutes,
-  );
-
-  it(
-    'it says what failed and stays drained; spec.abort brings data and templates back, and the same change is refused',
-    async () => {
-      const before = (await runs()).length;
-      for (const name of [
-        'deployment/api-server',
-        'deployment/dag-processor',
-        'deployment/scheduler',
-        'statefulset/triggerer',
-      ]) {
-        const object = name.replace('/', `/${release}-`);
-        must(await place.kubectl(['-n', namespace, 'set', 'image', object, '*=apache/airflow:3.1.8']));
-      }
-      await waitFor('the step fails', 5 * minutes, async () => (await last()).reason === 'DowngradeFailed');
-      expect((await last()).message).toContain('deadline_alert');
-      expect((await last()).message).toContain('other objects depend on it');
-      const { metadata } = (await runs()).at(-1)!;
-      const abort = ['patch', 'downgrade', metadata.name, '--type', 'merge', '-p', '{"spec":{"abort":true}}'];
-      must(await place.kubectl(['-n', namespace, ...abort]));
-      const over = await untilOver(place, namespace, release, before);
-      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
-      await untilServes(place, namespace, release, '3.2.1');
-      expect(await headsOf(place, namespace, release)).toEqual(newerHeads);
-      expect(Number(await count('ours'))).toBe(0);
-      const scheduler = `deployment/${release}-scheduler`;
-      const again = await place.kubectl(['-n', namespace, 'set', 'image', scheduler, '*=apache/airflow:3.1.8']);
-      expect(again.ok).toBe(false);
-      expect(again.stderr).toContain(`the downgrade ${metadata.name} to apache/airflow:3.1.8 was aborted`);
-    },
-    12 * minutes,
   );
 });

@@ -5,6 +5,7 @@
  * 2. One that does not (a reboot, a demo that was killed) is cleared, and a new one started.
  */
 import { join } from 'node:path';
+import { placeOf, type Reached } from '../../stories/place.ts';
 import { ensureBinaries } from '../binaries.ts';
 import type { Progress } from '../cache.ts';
 import { run } from '../command.ts';
@@ -13,7 +14,7 @@ import { ensureImages, type ImageName } from '../images.ts';
 import { clearCluster, type KnownCluster, listClusters } from '../leftovers.ts';
 import { startNode } from '../node.ts';
 import { isAlive } from '../proc.ts';
-import { placeOn, purpose, type Reached, type Site } from './site.ts';
+import { purpose, type Site } from './site.ts';
 
 /** What pods of the demo run. */
 export const images: ImageName[] = ['pause', 'postgres', 'airflow-3.2.1', 'airflow-3.1.8', 'downdraft'];
@@ -42,7 +43,7 @@ function siteOf(cluster: Reached, bin: string): Site {
   const shell = [`export KUBECONFIG=${cluster.kubeconfig}`, `export PATH=${bin}:$PATH`];
   const { kubeconfig } = cluster;
   return {
-    place: placeOn(cluster),
+    place: placeOf(cluster),
     kubeconfig,
     values: [],
     settings: {},

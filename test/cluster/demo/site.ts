@@ -1,7 +1,6 @@
 /** What all parts of the demo agree on: names, and the cluster that it happens on. */
 import type { DowngradeObject } from '../../../src/release/record.ts';
-import { type Place, placeOf, type Said } from '../../stories/place.ts';
-import type { NodeCluster } from '../node.ts';
+import type { Place, Said } from '../../stories/place.ts';
 
 /** How listClusters() tells the demo's own cluster. */
 export const purpose = 'demo';
@@ -10,9 +9,6 @@ export const release = 'af';
 export const namespaces = { downdraft: 'downdraft', airflow: 'air' } as const;
 export const ownLabel = 'downdraft.dev/demo';
 export const versions = { newer: '3.2.1', older: '3.1.8' } as const;
-
-/** What the demo uses of a cluster, whoever started it. */
-export type Reached = Pick<NodeCluster, 'dir' | 'kubeconfig' | 'env' | 'images'>;
 
 /** A cluster that the demo happens on. */
 export interface Site {
@@ -48,9 +44,4 @@ export interface Found {
 export interface Heads {
   core: string;
   fab: string;
-}
-
-/** The stories' tools for this cluster. They and installDowndraft use no more of a cluster than Reached has. */
-export function placeOn(cluster: Reached): Place {
-  return placeOf(cluster as NodeCluster);
 }

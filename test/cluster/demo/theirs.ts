@@ -9,10 +9,10 @@ import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { must, type Place, root } from '../../stories/place.ts';
+import { must, type Place, placeOf, root } from '../../stories/place.ts';
 import { run } from '../command.ts';
 import type { Images } from './arguments.ts';
-import { namespaces, ownLabel, placeOn, release, type Site } from './site.ts';
+import { namespaces, ownLabel, release, type Site } from './site.ts';
 
 /** Makes the site. Throws one line when kubectl, helm or the context is missing, or the API server does not answer. */
 export async function openTheirs(context: string, images: Images): Promise<Site> {
@@ -31,7 +31,7 @@ export async function openTheirs(context: string, images: Images): Promise<Site>
   const kubeconfig = join(dir, 'kubeconfig');
   await writeFile(kubeconfig, stdout, { mode: 0o600 });
   const env = { ...process.env, KUBECONFIG: kubeconfig };
-  const place = placeOn({ dir, kubeconfig, env, images: { downdraft: images.downdraft ?? '' } });
+  const place = placeOf({ dir, kubeconfig, env, images: { downdraft: images.downdraft ?? '' } });
   must(await place.kubectl(['version', '--request-timeout=15s']));
   return {
     place,

@@ -1,5 +1,5 @@
 /**
- * The demo's door: what it says before it does anything. The demo itself is these stories, told to a person; it is not
+ * The demo's door: what it says before it does anything. The demo itself is the stories, told to a person; it is not
  * run here, for it takes minutes.
  */
 import { spawn } from 'node:child_process';
@@ -8,8 +8,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readArguments } from '../cluster/demo/arguments.ts';
-import { root } from './place.ts';
+import { root } from '../../stories/place.ts';
+import { readArguments } from './arguments.ts';
 
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
