@@ -16,8 +16,9 @@ import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { cutKubelet, cutPort, fill, runOutOfMemory, smallDisk } from './breaking.ts';
 import { changedIn, contentsOf } from './contents.ts';
+import { lean, leanValues, setting } from './lean.ts';
 import { onStage, restartApiServer } from './node.ts';
-import { chart, downgradesOf, headsOf, must, psql, untilOver, untilServes, userless } from './place.ts';
+import { chart, downgradesOf, headsOf, must, psql, untilOver, untilServes } from './place.ts';
 
 const namespace = 'faults';
 const minutes = 60_000;
@@ -26,7 +27,7 @@ let disk: string;
 const place = onStage(namespace, '3.2.1', {}, async (node) => {
   // The database's pod may end, and its files stay.
   disk = await smallDisk(node, 500);
-  return ['--set', `postgresql.volume.hostPath.path=${disk},createUserJob.enabled=false`];
+  return setting({ ...leanValues, 'postgresql.volume.hostPath.path': disk });
 });
 
 const sql = (text: string, database?: string) => psql(place, namespace, 'af', text, database);
@@ -87,7 +88,7 @@ describe('before anything is changed', () => {
     async () => {
       await sql(slow);
       before = await contentsOf(place, namespace, 'af');
-      const upgrade = ['upgrade', 'af', chart, '-n', namespace, '--no-hooks', '--reuse-values', ...userless('3.1.8')];
+      const upgrade = ['upgrade', 'af', chart, '-n', namespace, '--no-hooks', '--reuse-values', ...lean('3.1.8')];
       must(await place.helm(upgrade));
       const { name } = await untilRead('it plans', ({ phase }) => phase === 'Planning');
       await fillDisk();

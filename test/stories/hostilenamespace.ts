@@ -9,6 +9,7 @@
  */
 import { parseAllDocuments } from 'yaml';
 import type { Manifest } from '../manifests/render.ts';
+import { leanValues, setting } from './lean.ts';
 import { chart, must, type Place } from './place.ts';
 
 export const namespace = 'strict';
@@ -145,7 +146,7 @@ export async function releaseOf(place: Place, version: string): Promise<Manifest
     'postgresql.enabled': 'false',
     'data.connection': 'postgresql://postgres:postgres@127.0.0.1:5432/postgres?sslmode=disable',
     'migrateDatabaseJob.useHelmHooks': 'false',
-    'createUserJob.enabled': 'false',
+    ...leanValues,
     'apiServer.strategy.rollingUpdate.maxSurge': '0',
     'apiServer.strategy.rollingUpdate.maxUnavailable': '1',
   };
@@ -159,8 +160,7 @@ export async function databaseOf(place: Place): Promise<Manifest[]> {
 }
 
 async function rendered(place: Place, into: string, values: Record<string, string>): Promise<Manifest[]> {
-  const set = Object.entries(values).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-  const said = await place.helm(['template', 'af', chart, '-n', into, ...set]);
+  const said = await place.helm(['template', 'af', chart, '-n', into, ...setting(values)]);
   must(said);
   const objects = parseAllDocuments(said.stdout).map((document) => document.toJS() as Manifest);
   return objects.filter(Boolean).map((object) => ({ ...object, metadata: { ...object.metadata, namespace: into } }));

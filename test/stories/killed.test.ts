@@ -11,11 +11,12 @@
  *   set image   planning.ts does not wait for every workload, since they change one after the other (seen here: the drain
  *               began while the triggerer still asked for 3.2.1)
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DowngradeObject } from '../../src/release/record.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
+import { killIn } from './killing.ts';
+import { lean } from './lean.ts';
 import { onNode } from './node.ts';
 import {
   chart,
@@ -26,7 +27,6 @@ import {
   setImage,
   untilOver,
   untilServes,
-  userless,
   workloadsOf,
 } from './place.ts';
 import { record, tooEarly, tooLate } from './recorder.ts';
@@ -42,37 +42,15 @@ const heads = () => headsOf(place, namespace, 'af');
 
 /** Helm's history has 3.1.8, in which nothing was ever migrated, and 3.2.1. */
 beforeAll(async () => {
-  const install = ['install', 'af', chart, '-n', namespace, '--create-namespace', '--no-hooks', ...userless('3.1.8')];
+  const install = ['install', 'af', chart, '-n', namespace, '--create-namespace', '--no-hooks', ...lean('3.1.8')];
   must(await place.helm(install));
   await upgrade();
 }, 15 * minutes);
 
 async function upgrade(): Promise<void> {
-  must(await place.helm(['upgrade', 'af', chart, '-n', namespace, '--timeout', '8m', ...userless('3.2.1')]));
+  must(await place.helm(['upgrade', 'af', chart, '-n', namespace, '--timeout', '8m', ...lean('3.2.1')]));
   await untilServes(place, namespace, 'af', '3.2.1');
   expect(await heads()).toEqual(newer);
-}
-
-/** Kills the leader's process on the host, as a node's out-of-memory killer would. Answers the pod's name. */
-async function killLeader(): Promise<string> {
-  const lease = await place.get<{ spec: { holderIdentity?: string } }>('lease', 'downdraft', 'downdraft');
-  const holder = lease?.spec.holderIdentity?.split('_')[0];
-  if (!holder) return '';
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (!environmentOf(pid).includes(`POD_NAME=${holder}\0`)) continue;
-    process.kill(Number(pid), 'SIGKILL');
-    return holder;
-  }
-  return '';
-}
-
-/** A process may end while it is looked at. */
-function environmentOf(pid: string): string {
-  try {
-    return `${readFileSync(`/proc/${pid}/environ`, 'utf8')}\0`;
-  } catch {
-    return '';
-  }
 }
 
 /** Of each, the kubelet waits longer before it starts the container anew: these are the ones in which a run can stay. */
@@ -91,19 +69,10 @@ describe('stories 2 and 7', () => {
       const recorder = record(place.cluster.kubeconfig, namespace, 'af');
       const said = await place.helm(['rollback', 'af', '1', '-n', namespace, '--wait', '--timeout', '8m']);
       expect(must(said)).toContain('downdraft holds deployment/af-api-server: the database is at 3.2.x (1d6611b6ab7c)');
-      const killedIn: string[] = [];
-      const downgrade = await waitFor(
-        'the downgrade is over',
-        10 * minutes,
-        async () => {
-          const last = (await downgradesOf(place, namespace, 'af')).at(-1);
-          const phase = String(last?.status?.phase ?? '');
-          if (last?.status?.record?.completedAt) return last;
-          if (phases.includes(phase) && !killedIn.includes(phase) && (await killLeader())) killedIn.push(phase);
-          return undefined;
-        },
-        20,
-      );
+      // Not sooner: a webhook that dies while helm still writes is another story.
+      const stop = killIn(place, namespace, phases);
+      const downgrade = await untilOver(place, namespace, 'af', 0, 10 * minutes);
+      const killedIn = await stop();
       await expectDowngraded(downgrade);
       const lives = recorder.lives();
       recorder.stop();

@@ -96,10 +96,6 @@ export function must(said: Said): string {
 /** Settings of the example chart for this version. */
 export const example = (version: string, ...more: string[]) => ['--set', `airflowVersion=${version}`, ...more];
 
-/** The same, without the Job that makes a user: most stories have no use for it, and it takes as long as a migration. */
-export const userless = (version: string, ...more: string[]) =>
-  example(version, '--set', 'createUserJob.enabled=false', ...more);
-
 /** Installs the example release and waits until every workload is Ready. */
 export async function installAirflow(
   place: Place,
@@ -217,6 +213,6 @@ export async function untilOver(
       const last = all.at(-1);
       return all.length > before && last?.status?.record?.completedAt ? last : undefined;
     },
-    500,
+    1000,
   );
 }

@@ -9,6 +9,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
+import { lean, leanValues, setting } from './lean.ts';
 import { onStage } from './node.ts';
 import {
   chart,
@@ -20,15 +21,13 @@ import {
   setImage,
   untilOver,
   untilServes,
-  userless,
   workloadsOf,
 } from './place.ts';
 
 const namespace = 'trouble';
 const minutes = 60_000;
-const withoutUser = ['--set', 'createUserJob.enabled=false'];
 const newerHeads = { core: '1d6611b6ab7c', fab: '02ca36b0235b' };
-const place = onStage(namespace, '3.2.1', {}, async () => withoutUser);
+const place = onStage(namespace, '3.2.1', {}, async () => setting(leanValues));
 
 interface PodSeen {
   metadata: { uid: string; labels: Record<string, string>; ownerReferences?: { kind: string }[] };
@@ -51,7 +50,7 @@ async function servingOf(release: string): Promise<string[]> {
 }
 
 const upgrade = (version: string, ...more: string[]) =>
-  place.helm(['upgrade', 'af', chart, '-n', namespace, ...more, ...userless(version)]);
+  place.helm(['upgrade', 'af', chart, '-n', namespace, ...more, ...lean(version)]);
 
 /** Runs `act` while another client keeps a session open, for which the drain waits: until then no schema step begins. */
 async function lingering<T>(act: () => Promise<T>): Promise<T> {
@@ -218,14 +217,14 @@ describe('a schema step that fails (S2-39, G22)', () => {
 
 describe('story 6 (S1-5, G14): two releases in one namespace', () => {
   /** Of the other one, a scheduler and its database are enough. */
-  const alone = ['apiServer', 'dagProcessor', 'triggerer'].flatMap((name) => ['--set', `${name}.replicas=0`]);
+  const alone = { ...leanValues, 'apiServer.replicas': '0', 'dagProcessor.replicas': '0', 'triggerer.replicas': '0' };
 
   it(
     'once the aborted Downgrade is deleted, only the right one is touched; and story 8: without --atomic it goes on by itself',
     async () => {
       await psql(place, namespace, 'af', 'DROP VIEW ours');
       must(await place.kubectl(['-n', namespace, 'delete', 'downgrade', (await last()).metadata.name]));
-      await installAirflow(place, namespace, 'bystander', '3.2.1', [...withoutUser, ...alone]);
+      await installAirflow(place, namespace, 'bystander', '3.2.1', setting(alone));
       const before = await uidsOf('bystander');
       const earlier = await runs();
       const said = await lingering(() => upgrade('3.1.8', '--timeout', '20s'));
