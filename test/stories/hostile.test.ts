@@ -149,7 +149,7 @@ describe('a release behind a mesh, a database proxy, quotas and policies', () =>
   );
 
   it(
-    'kept back by its owner, it asks to be let go; called off in the middle of the drain, it serves 3.2.1 again with its data',
+    'kept back by its owner, it asks to be let go; called off once the drain has begun, it serves 3.2.1 again',
     async () => {
       const before = (await downgradesOf(place, namespace, release)).length;
       await keepBack();

@@ -147,11 +147,9 @@ export async function untilServes(place: Place, namespace: string, release: stri
 function isSettled({ metadata, spec, status }: WorkloadSeen, version: string): boolean {
   if (!spec.template.spec.containers[0]!.image.endsWith(`:${version}`)) return false;
   if (spec.paused || (status.observedGeneration ?? 0) < metadata.generation) return false;
-  return (
-    status.replicas === spec.replicas &&
-    status.readyReplicas === spec.replicas &&
-    status.updatedReplicas === spec.replicas
-  );
+  // What is 0 is not written.
+  const { replicas = 0, readyReplicas = 0, updatedReplicas = 0 } = status;
+  return [replicas, readyReplicas, updatedReplicas].every((count) => count === spec.replicas);
 }
 
 /** Heads as the database has them. */
@@ -211,7 +209,9 @@ export async function untilOver(
     async () => {
       const all = await downgradesOf(place, namespace, release);
       const last = all.at(-1);
-      return all.length > before && last?.status?.record?.completedAt ? last : undefined;
+      // What people are shown of it comes after the record.
+      const isShown = ['Done', 'Reverted'].includes(String(last?.status?.phase));
+      return all.length > before && last?.status?.record?.completedAt && isShown ? last : undefined;
     },
     1000,
   );

@@ -222,7 +222,7 @@ describe('story 6 (S1-5, G14): two releases in one namespace', () => {
   it(
     'once the aborted Downgrade is deleted, only the right one is touched; and story 8: without --atomic it goes on by itself',
     async () => {
-      await psql(place, namespace, 'af', 'DROP VIEW ours');
+      await psql(place, namespace, 'af', 'DROP VIEW IF EXISTS ours');
       must(await place.kubectl(['-n', namespace, 'delete', 'downgrade', (await last()).metadata.name]));
       await installAirflow(place, namespace, 'bystander', '3.2.1', setting(alone));
       const before = await uidsOf('bystander');
