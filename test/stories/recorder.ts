@@ -33,6 +33,8 @@ export function record(kubeconfig: string, namespace: string, release: string): 
     signal: stopping.signal,
     onChange: ({ type, object }) => {
       const uid = object.metadata.uid!;
+      // What is ending when it is first seen is left from before the record.
+      if (!lives.has(uid) && (type === 'DELETED' || object.metadata.deletionTimestamp)) return;
       const life = lives.get(uid) ?? newLife(object);
       lives.set(uid, life);
       if (type === 'DELETED') life.endedAt ??= new Date().toISOString();
