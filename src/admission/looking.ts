@@ -15,7 +15,9 @@ export function looker(ports: Ports): { look: Look; done(): void } {
     const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
     try {
       // What nobody waits for any more may go on until the budget ends: a signal of its own would be dearer.
-      return await Promise.race([looking(signal), time.end, budget.end]);
+      return await Promise.race(
+        time === budget ? [looking(signal), budget.end] : [looking(signal), time.end, budget.end],
+      );
     } catch (error) {
       if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
       throw new Error(said(ports, `${what} can't be read: ${firstLine(error)}`, `${what} can't be read`));

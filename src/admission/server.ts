@@ -87,12 +87,14 @@ export function buildServer(
   const metrics = admissionMetrics(Object.keys(webhooks), ports.guarded);
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   // Before anything of the body is read.
-  const onRequest = async ({ raw }: FastifyRequest) => {
-    const why = callers && strangerBy(raw, callers);
-    if (why) throw new Stranger(why);
+  const fromCallers = callers && {
+    onRequest: async ({ raw }: FastifyRequest) => {
+      const why = strangerBy(raw, callers);
+      if (why) throw new Stranger(why);
+    },
   };
   for (const [path, webhook] of Object.entries(webhooks))
-    app.post(path, { onRequest }, async ({ raw, log }) => {
+    app.post(path, fromCallers ?? {}, async ({ raw, log }) => {
       const { body, leave } = await read(raw);
       try {
         const request = readReview(body);
@@ -139,7 +141,7 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   const { uid, operation, kind, namespace, name, dryRun } = request;
   const about = { uid, operation, kind, namespace, name, dryRun };
   const unsaid: string[] = [];
-  const own: Ports = Object.create(ports, { unsaid: { value: (detail: string) => void unsaid.push(detail) } });
+  const own: Ports = { ...ports, unsaid: (detail: string) => void unsaid.push(detail) };
   const given = await answered(request, webhook, own).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
     // Whoever reaches the port hears no more than that: an error may quote what the caller may not read.

@@ -13,6 +13,7 @@ import { activeRun, lastTurned } from '../release/record.ts';
 import type { DatabaseState } from '../release/release.ts';
 import { databaseOf } from './database.ts';
 import type { Registries } from './images.ts';
+import { readOnce } from './readonce.ts';
 import { rightsOf } from './rights.ts';
 import { atMost, sharing } from './sharing.ts';
 
@@ -54,7 +55,7 @@ export function admissionPorts(
     digest: registry.digest,
     ranBefore: async (workload) => await imagesBefore(client, workload),
     registry: registry.version,
-    policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace)),
+    policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace), readOnce),
     missingRights: (namespace) => discreet(missingRights(namespace)),
     ownAccount: accountOf(client),
     notReady: () => mirror.missing() ?? notReady(),

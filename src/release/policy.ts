@@ -50,12 +50,17 @@ export interface PolicyDecision {
 
 /**
  * What counts in a namespace with these labels; undefined when they could not be read. Then every policy that selects at
- * all may match, and counts as one that can't be read. The order of the policies does not matter.
+ * all may match, and counts as one that can't be read. The order of the policies does not matter. `read`: readPolicy, or
+ * what remembers its answers where policies are not changed in place.
  */
-export function policyFor(policies: PolicyObject[], labels: Record<string, string> | undefined): PolicyDecision {
+export function policyFor(
+  policies: PolicyObject[],
+  labels: Record<string, string> | undefined,
+  read: (policy: PolicyObject) => ReadPolicy = readPolicy,
+): PolicyDecision {
   const matching = policies
     .flatMap((policy) => {
-      const said = readPolicy(policy).said(labels);
+      const said = read(policy).said(labels);
       return said ? [{ name: policy.metadata.name, ...said }] : [];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -4,6 +4,7 @@
  */
 import type { Ports } from '../../src/admission/ports.ts';
 import { makeShelf } from '../../src/cluster/shelf.ts';
+import { readOnce } from '../../src/joins/readonce.ts';
 import { digestOf } from '../../src/release/digests.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
 import { policyFor } from '../../src/release/policy.ts';
@@ -66,7 +67,7 @@ export function benchPorts(database?: Ports['database']): Ports {
     registry: async () => undefined,
     digest: async (image) => ({ digest: digestOf(learned.find((one) => one.image === image)?.imageID) ?? '' }),
     ranBefore: async () => [],
-    policy: async () => policyFor(policies, { stage: 'test' }),
+    policy: async () => policyFor(policies, { stage: 'test' }, readOnce),
     missingRights: async () => [],
     ownAccount: async () => 'system:serviceaccount:downdraft:downdraft',
     notReady: () => undefined,
