@@ -5,7 +5,7 @@
 import { modes, type NamespaceLabels, type PolicyObject, readPolicy } from '../release/policy.ts';
 import type { Mode } from '../release/release.ts';
 import { same } from '../release/same.ts';
-import type { Condition } from './report.ts';
+import type { Condition } from '../release/shown.ts';
 
 export interface PolicyReads {
   policies(): Promise<PolicyObject[]>;

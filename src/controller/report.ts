@@ -3,41 +3,14 @@ import { describeRevision } from '../release/heads.ts';
 import { leftStopped } from '../release/keptback.ts';
 import type { Act } from '../release/next.ts';
 import { type Pace, paceOf, withoutSizes } from '../release/pace.ts';
-import { outageSeconds, type Phase, phaseOf, stepOf } from '../release/phase.ts';
+import { outageSeconds, phaseOf, stepOf } from '../release/phase.ts';
 import { planInWords } from '../release/plan.ts';
 import { type Reason, reasons } from '../release/reasons.ts';
 import type { DowngradeObject } from '../release/record.ts';
 import type { Release, Run } from '../release/release.ts';
 import { same } from '../release/same.ts';
+import type { Condition, Shown } from '../release/shown.ts';
 import { isTrouble, overdue } from '../release/waits.ts';
-
-export interface Condition {
-  type: string;
-  status: 'True' | 'False' | 'Unknown';
-  reason: string;
-  message: string;
-  lastTransitionTime: string;
-  observedGeneration: number;
-}
-
-/** The shown part of a Downgrade's status, beside its record. */
-export interface Shown {
-  observedGeneration: number;
-  phase: string;
-  step: string;
-  fromVersion: string;
-  toVersion: string;
-  outage: string;
-  outageSeconds?: number;
-  reason: Reason;
-  message: string;
-  /** Since when it says so. */
-  since: string;
-  /** The plan in words: each step, what stands in the way, what is not done. */
-  plan: string[];
-  conditions: Condition[];
-  [other: string]: unknown;
-}
 
 /** What a Downgrade shows while `act` is what comes next. `before` is what it shows now. */
 export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {
@@ -57,7 +30,7 @@ export function shownOf(release: Release, run: Run, act: Act, before: DowngradeO
     since,
     plan: planInWords(run.status.plan),
     ...safetyOf(run, reason === 'AwaitingApproval' ? message : ''),
-    conditions: conditionsOf(release, run, { reason, message, still }, (before?.conditions as Condition[]) ?? [], pace),
+    conditions: conditionsOf(release, run, { reason, message, still }, before?.conditions ?? [], pace),
   };
 }
 
@@ -95,7 +68,8 @@ function explain({ workloads }: Release, run: Run, act: Act): { reason: Reason; 
   if (act.act === 'wait') return { reason: act.reason, message: act.message || reasons[act.reason][1] };
   const phase = phaseOf(run.status);
   if (phase === 'Planning') return { reason: 'ProbeRunning', message: plan ? 'planned' : 'asking the images' };
-  const reason = phase as Extract<Reason, Exclude<Phase, 'Planning' | 'Done'>>;
+  // A run that is done has an outcome.
+  const reason = phase === 'Done' ? 'Downgraded' : phase;
   const compared = phase === 'Verifying' ? run.status.compared : undefined;
   return { reason, message: compared ?? reasons[reason][1] };
 }
@@ -153,7 +127,7 @@ function conditionsOf(
 
 /** What a Downgrade shows when nothing could be observed: it is stalled, and all else stays as it was last seen. */
 export function stalledBy({ status, metadata }: DowngradeObject, message: string, now: Date) {
-  const before = (status?.conditions ?? []) as Condition[];
+  const before = status?.conditions ?? [];
   const reason: Reason = 'Blocked';
   const as = (type: string, is: Condition['status']): Condition => {
     const old = before.find((c) => c.type === type);
@@ -170,12 +144,12 @@ export function stalledBy({ status, metadata }: DowngradeObject, message: string
  */
 export function differs(before: DowngradeObject['status'], shown: Shown): boolean {
   const { outage: _, outageSeconds: __, conditions, ...rest } = shown;
-  const old = before ?? {};
+  const old: Record<string, unknown> & Pick<Partial<Shown>, 'conditions' | 'outage'> = before ?? {};
   if (Object.entries(rest).some(([key, value]) => !same(sized(old[key]), sized(value)))) return true;
   const seconds = (text: unknown) => Number.parseInt(String(text || '0'), 10);
   const grain = seconds(shown.outage) < 120 ? 5 : 60;
   if (Math.abs(seconds(old.outage) - seconds(shown.outage)) >= grain) return true;
-  const texts = (all: unknown) => (all as Condition[] | undefined)?.map((c) => ({ ...c, message: sized(c.message) }));
+  const texts = (all: Condition[] | undefined) => all?.map((c) => ({ ...c, message: sized(c.message) }));
   return !same(texts(old.conditions), texts(conditions));
 }
 
@@ -192,7 +166,7 @@ const over: Partial<Record<Reason, string>> = { NoMovement: 'it moves again: ', 
 /** The events that a change of what is shown is worth. */
 export function newsOf(before: DowngradeObject['status'], shown: Shown) {
   const { reason, message, conditions } = shown;
-  const [old, said] = [before?.reason as Reason | undefined, before?.message];
+  const [old, said] = [before?.reason, before?.message];
   const isTrue = (type: string, all: Condition[] | undefined) => all?.find((c) => c.type === type)?.status === 'True';
   const news: { type: 'Normal' | 'Warning'; reason: Reason; message: string }[] = [];
   const stalled = isTrue('Stalled', conditions);
@@ -200,7 +174,7 @@ export function newsOf(before: DowngradeObject['status'], shown: Shown) {
   if (old !== reason || (said !== message && !quiet.includes(reason)))
     news.push({ type: stalled ? 'Warning' : 'Normal', reason, message: `${first || ''}${message}` });
   const late = conditions.find(({ type }) => type === 'Late');
-  if (late?.status === 'True' && !isTrue('Late', before?.conditions as Condition[] | undefined))
+  if (late?.status === 'True' && !isTrue('Late', before?.conditions))
     news.push({ type: 'Warning', reason: 'Late', message: late.message });
   return news;
 }

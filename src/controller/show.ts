@@ -18,7 +18,7 @@ export async function show(
   const run = readRun(object);
   const shown = shownOf(release, run, act, object.status);
   if (!differs(object.status, shown)) return run.resourceVersion;
-  const backup = replacing(object.status?.backup, shown.backup as object);
+  const backup = replacing(object.status?.backup, shown.backup);
   const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
   await tell(object, shown, writes);
   return version;
@@ -41,7 +41,7 @@ export async function finish(
   const record: RunStatus = { completedAt, outcome, ...(outage === undefined ? {} : { outageSeconds: outage }) };
   const ended = { ...run, status: { ...run.status, ...record } };
   const shown = shownOf({ ...release, run: ended }, ended, { act: 'rest' }, object.status);
-  const backup = replacing(object.status?.backup, shown.backup as object);
+  const backup = replacing(object.status?.backup, shown.backup);
   await writes.patchDowngradeStatus(release.namespace, run.name, { record, ...shown, backup }, run);
   await tell(object, shown, writes);
 }

@@ -3,15 +3,16 @@
  * snapshot is asked for and awaited; a person's word is written down. What can't be made opens the release again: the next
  * way is taken, or a person asked, while the old version serves.
  */
-import { backupName, failedTries, isMade } from './backup.ts';
+import { backupName, failedTries, isMade, type MadeWay } from './backup.ts';
 import type { Act } from './next.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
+import type { SnapshotWay } from './places.ts';
 import { backupVolume } from './pods.ts';
 import type { Backup, Release, Run, RunStatus } from './release.ts';
 import type { BackupWay } from './rules.ts';
 import { same } from './same.ts';
-import { askedObject, isSnapshot, makingOf, sourceOf } from './snapshots.ts';
+import { askedObject, makingOf, sourceOf } from './snapshots.ts';
 import { countedBy, counting } from './verifying.ts';
 
 /** The next act of the backup; undefined when it stands. */
@@ -28,8 +29,16 @@ export function backingUp(release: Release, run: Run): Act | undefined {
   // One that failed is only begun anew when a person has asked for it (failedWays).
   if (backup?.way !== way || backup.name !== backupName(run, way) || backup.failure)
     return { act: 'record', status: { backup: { ...begun(run, way, now), ...intended(release, run, way, now) } } };
-  return isSnapshot(way) ? snapshotting(release, run, backup) : copying(release, run, backup);
+  return making[way](release, run, backup);
 }
+
+/** The next act while a backup is made, by its way. */
+const making: Record<MadeWay, (release: Release, run: Run, backup: Backup) => Act> = {
+  ServerCopy: copying,
+  Dump: copying,
+  VolumeSnapshot: (...of) => snapshotting('VolumeSnapshot', ...of),
+  CNPGBackup: (...of) => snapshotting('CNPGBackup', ...of),
+};
 
 /** Nothing that was said of the way before counts for this one, but for the database that a copy left. */
 function begun({ status: { backup } }: Run, way: Backup['way'], startedAt: string): Backup {
@@ -39,7 +48,7 @@ function begun({ status: { backup } }: Run, way: Backup['way'], startedAt: strin
   return { ...gone, ...unknown, ...left, way, startedAt };
 }
 
-function intended(release: Release, run: Run, way: string, now: string): Partial<Backup> {
+function intended(release: Release, run: Run, way: MadeWay, now: string): Partial<Backup> {
   const { rules, namespace } = release;
   const { volumeSnapshot, cnpg } = rules.backup;
   const name = backupName(run, way);
@@ -115,8 +124,7 @@ function verified(release: Release, backup: Backup, facts: Record<string, unknow
 /** An error may pass, since its maker goes on trying; longer than this nobody waits for that without Airflow. */
 const errorPatienceSeconds = 60;
 
-function snapshotting(release: Release, run: Run, backup: Backup): Act {
-  const way = backup.way as Parameters<typeof askedObject>[1];
+function snapshotting(way: SnapshotWay, release: Release, run: Run, backup: Backup): Act {
   const { rules, namespace, asked: stored, now } = release;
   const source = sourceOf(way, rules.backup, namespace);
   if (!source)
@@ -124,20 +132,20 @@ function snapshotting(release: Release, run: Run, backup: Backup): Act {
   const asked = askedObject(run, way, rules.backup, namespace);
   // Asked for twice there would be two.
   if (stored === 'unread') return { act: 'wait', reason: 'BackingUp', message: 'looks whether it was asked for' };
-  const making = stored && makingOf(way, stored, asked);
-  if (making?.state === 'ready')
-    return { act: 'record', status: { backup: verified(release, backup, { bytes: making.bytes }) } };
-  if (making?.state === 'failed') return { act: 'record', status: notMade(backup, making.message) };
+  const made = stored && makingOf(way, stored, asked);
+  if (made?.state === 'ready')
+    return { act: 'record', status: { backup: verified(release, backup, { bytes: made.bytes }) } };
+  if (made?.state === 'failed') return { act: 'record', status: notMade(backup, made.message) };
   const seconds = (now.getTime() - Date.parse(backup.startedAt)) / 1000;
   const most = source.minutes * 60;
-  const message = making?.message ?? `${asked.kind} ${asked.metadata.namespace}/${asked.metadata.name} is asked for`;
-  if (making?.state === 'erring' && seconds > errorPatienceSeconds)
+  const message = made?.message ?? `${asked.kind} ${asked.metadata.namespace}/${asked.metadata.name} is asked for`;
+  if (made?.state === 'erring' && seconds > errorPatienceSeconds)
     return { act: 'record', status: notMade(backup, message) };
   if (seconds > most)
     return {
       act: 'record',
       status: notMade(backup, `not ready after ${Math.round(seconds / 60)} minutes: ${message}`),
     };
-  if (!making) return { act: 'askBackup', object: asked };
+  if (!made) return { act: 'askBackup', object: asked };
   return { act: 'wait', reason: 'BackingUp', message };
 }

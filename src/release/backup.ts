@@ -22,12 +22,9 @@ export interface Means {
   outlook?: Outlook;
 }
 
-/** Ways that downdraft sees to by itself. */
-const made: readonly string[] = ['ServerCopy', 'Dump', 'VolumeSnapshot', 'CNPGBackup'];
-
-/** True for a way that is more than a person's word. */
-export function isMade(way: string): boolean {
-  return made.includes(way);
+/** True for a way that downdraft sees to by itself: more than a person's word. */
+export function isMade(way: string): way is MadeWay {
+  return Object.hasOwn(nouns, way);
 }
 
 /** The first way that can be taken, with what stood in the way of those before it. */
@@ -46,16 +43,16 @@ export function chooseBackup(inspection: Inspection, means: Means): PlannedBacku
   return { way: 'None', why };
 }
 
-type Made = Exclude<BackupWay, 'Reference' | 'Waiver'>;
+export type MadeWay = Exclude<BackupWay, 'Reference' | 'Waiver'>;
 
-const nouns: Record<Made, string> = {
+const nouns: Record<MadeWay, string> = {
   ServerCopy: 'no copy on the server',
   Dump: 'no dump',
   VolumeSnapshot: 'no volume snapshot',
   CNPGBackup: 'no backup by CloudNativePG',
 };
 
-const obstaclesTo: Record<Made, (inspection: Inspection, means: Means) => string[]> = {
+const obstaclesTo: Record<MadeWay, (inspection: Inspection, means: Means) => string[]> = {
   ServerCopy: ({ copy, database }) => {
     if (!copy) return [`that is built for PostgreSQL only, and this is ${database.backend}`];
     return unlessPossible(copy, "the server can't copy this database");
@@ -83,7 +80,7 @@ function unlessPossible({ possible, why }: { possible: boolean; why: string[] },
   return why.length > 0 ? why : [otherwise];
 }
 
-const placeOf: Record<Made, (places: Places) => string | undefined> = {
+const placeOf: Record<MadeWay, (places: Places) => string | undefined> = {
   ServerCopy: () => undefined,
   Dump: ({ dump }) => dump && `volume claim ${dump.claim}${dump.subPath ? `, folder ${dump.subPath}` : ''}`,
   VolumeSnapshot: ({ volumeSnapshot: at }) => at && `volume claim ${at.claim}${within(at.namespace)}`,
@@ -138,7 +135,7 @@ export function asideName(run: Run): string {
  * Name of what a way leaves behind. A copy is made anew under its name; the others have one for each drain, within the 63
  * characters of a label, since CloudNativePG labels by it.
  */
-export function backupName(run: Run, way: string): string {
+export function backupName(run: Run, way: MadeWay): string {
   if (way === 'ServerCopy') return copyName(run);
   const drained = (run.status.drainedAt ?? '').replaceAll(/\D/g, '').slice(0, 14);
   return `${nameOfDrains(run)}${drained}`;

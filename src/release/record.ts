@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { copyName, isOwnName } from './backup.ts';
 import { partOfName } from './objectnames.ts';
 import type { Backup, ImageKnowledge, Release, Run, RunSpec, RunStatus } from './release.ts';
+import type { Shown } from './shown.ts';
 
 export const downgradeApi = {
   group: 'downdraft.dev',
@@ -26,7 +27,7 @@ export interface DowngradeObject {
   };
   spec: { release: string; to: string } & RunSpec;
   /** `record` holds the facts and intents; everything beside it is made for people and tools, and never read back. */
-  status?: { record?: RunStatus; [shown: string]: unknown };
+  status?: { record?: RunStatus } & Partial<Shown>;
 }
 
 const releaseLabel = 'downdraft.dev/release';

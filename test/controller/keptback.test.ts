@@ -72,7 +72,7 @@ describe.each(cases)('%s', (_, kind, stop, letGo, command) => {
     await until(world, isDone(world));
     await goOn(world, 4);
     expect(outcomes(world)).toEqual(['NotNeeded']);
-    const conditions = shown(world).conditions as { type: string; message: string }[];
+    const conditions = shown(world).conditions ?? [];
     const name = `${kind.toLowerCase()}/${owned().metadata.name}`;
     for (const message of [shown(world).message, conditions.find(({ type }) => type === 'Ready')?.message])
       expect(message).toMatch(new RegExp(`; ${name} .* by its owner: .* to ${image} when it is `));

@@ -37,7 +37,7 @@ async function inCore() {
   return { world, say, counted };
 }
 
-const stalled = (world: World) => shown(world).conditions as { type: string; status: string; reason: string }[];
+const stalled = (world: World) => shown(world).conditions ?? [];
 const told = (world: World, reason: string) => world.events.filter((e) => e.reason === reason).map((e) => e.message);
 
 describe('a long step', () => {

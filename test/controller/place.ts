@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Answer } from '../../src/admission/review.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { type ReconcileSettings, reconcile } from '../../src/controller/reconcile.ts';
-import type { Condition } from '../../src/controller/report.ts';
+
 import { hold } from '../../src/release/hold.ts';
 import type { Act } from '../../src/release/next.ts';
 import type { WorkloadObject } from '../../src/release/objects.ts';
@@ -142,7 +142,7 @@ export function expectClean(world: World, image: string): void {
   for (const { status } of world.downgrades) {
     const { outcome, completedAt } = status?.record ?? {};
     // Whoever waits for a Downgrade waits for its Ready condition; once it is over nobody looks at it again.
-    const ready = (status?.conditions as Condition[] | undefined)?.find(({ type }) => type === 'Ready');
+    const ready = status?.conditions?.find(({ type }) => type === 'Ready');
     if (completedAt) expect([status?.reason, ready?.status]).toEqual([outcome, 'True']);
   }
 }
