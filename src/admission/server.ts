@@ -141,8 +141,7 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   const { uid, operation, kind, namespace, name, dryRun } = request;
   const about = { uid, operation, kind, namespace, name, dryRun };
   const unsaid: string[] = [];
-  const own: Ports = { ...ports, unsaid: (detail: string) => void unsaid.push(detail) };
-  const given = await answered(request, webhook, own).catch((error: unknown) => {
+  const given = await answered(request, webhook, ports, unsaid).catch((error: unknown) => {
     log.error({ ...about, err: error }, 'review failed');
     // Whoever reaches the port hears no more than that: an error may quote what the caller may not read.
     return errored(500, `an error of its own, which its log tells under uid ${uid}`);
@@ -159,8 +158,8 @@ async function answer(request: ReviewRequest, { path, webhook, ports, log, metri
   return given;
 }
 
-async function answered(request: ReviewRequest, webhook: Webhook, ports: Ports): Promise<Answer> {
-  return webhook(request, ports);
+async function answered(request: ReviewRequest, webhook: Webhook, ports: Ports, unsaid: string[]): Promise<Answer> {
+  return webhook(request, { ...ports, unsaid: (detail) => void unsaid.push(detail) });
 }
 
 /** What is said to a client whose request has no uid to answer to. */
