@@ -1,6 +1,6 @@
 /**
  * Every reason that a person can meet and every sentence they read, in one place. A reason is CamelCase and stable; a
- * sentence may change. Each says what, what was seen, what is needed and what to do. The README's table is checked
+ * sentence may change. Each says what, what was seen, what is needed and what to do. The table in manifests/REASONS.md is checked
  * against `reasons`.
  */
 

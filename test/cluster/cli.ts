@@ -1,4 +1,4 @@
-/** The test cluster for people: `node test/cluster/cli.ts up [--no-node] | status | images | down`. */
+/** The test cluster for people: `npm run cluster -- up [--no-node] | status | images | down`. */
 import { startControlPlane } from './controlplane.ts';
 import { allImages, ensureImages } from './images.ts';
 import { clearCluster, clearLeftovers, listClusters } from './leftovers.ts';
@@ -42,6 +42,6 @@ const command = commands[name];
 if (command) {
   await command(args);
 } else {
-  console.error(`usage: node test/cluster/cli.ts ${Object.keys(commands).join(' | ')}`);
+  console.error(`usage: npm run cluster -- ${Object.keys(commands).join(' | ')}`);
   process.exitCode = 2;
 }

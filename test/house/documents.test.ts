@@ -1,18 +1,27 @@
-/** What the README says is what the code does; and what may stand in no file of ours. */
+/** What the documents say is what the code does; and what may stand in no file of ours. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { configHelp } from '../../src/config.ts';
 import { reasons } from '../../src/release/reasons.ts';
 import { levels } from '../levels.ts';
 
+const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+  encoding: 'utf8',
+});
+const files = [...new Set(listed.split('\0'))].filter((file) => file && existsSync(file));
+const documents = files
+  .filter((file) => file.endsWith('.md'))
+  .map((file) => ({ file, text: readFileSync(file, 'utf8') }));
 const readme = readFileSync('README.md', 'utf8');
+const everything = documents.map(({ text }) => text).join('\n');
 
-/** Rows of the table between two markers, without its head; a cell's code marks are taken off. */
+/** Rows of the table between two markers, in whichever document, without its head; a cell's code marks are taken off. */
 function table(name: string): string[][] {
-  const [, text] = new RegExp(`<!-- ${name} -->\n([^]*?)<!-- /${name} -->`).exec(readme) ?? [];
-  if (!text) throw new Error(`README.md has no table marked ${name}`);
+  const [, text] = new RegExp(`<!-- ${name} -->\n([^]*?)<!-- /${name} -->`).exec(everything) ?? [];
+  if (!text) throw new Error(`no document has a table marked ${name}`);
   const rows = text.trim().split('\n').slice(2);
   return rows.map((row) =>
     row
@@ -28,7 +37,11 @@ it("S4-12: says what Airflow's own downgrade does not, for whoever meets its err
   for (const words of sentences) expect(section).toContain(words);
 });
 
-describe('the tables of the README', () => {
+it('the README is read in one go', () => {
+  expect(readme.split('\n').length).toBeLessThanOrEqual(201);
+});
+
+describe('the tables of the documents', () => {
   it('reasons: each once, with the place and meaning of src/release/reasons.ts, and with what to do', () => {
     const rows = table('reasons');
     const told = rows.map(([reason, place, meaning]) => [reason, place, meaning]);
@@ -67,9 +80,9 @@ describe('the tables of the README', () => {
   });
 });
 
-describe('what the README names is there', () => {
+describe('what the documents name is there', () => {
   const scripts = JSON.parse(readFileSync('package.json', 'utf8')).scripts as Record<string, string>;
-  const named = [...new Set([...readme.matchAll(/\bnpm run ([\w:-]+)/g)].map(([, script]) => script!))];
+  const named = [...new Set([...everything.matchAll(/\bnpm run ([\w:-]+)/g)].map(([, script]) => script!))];
 
   it.each(named)('npm run %s', (script) => {
     expect(Object.keys(scripts)).toContain(script);
@@ -77,30 +90,42 @@ describe('what the README names is there', () => {
     if (file) expect(existsSync(file), `npm run ${script} needs ${file}`).toBe(true);
   });
 
-  const code = [...readme.matchAll(/`([^`\n]+)`/g)].map(([, text]) => text!);
-  const inCode = code.filter((text) => /^(?:src|test|manifests|certs|\.ci)\/[\w./-]*$/.test(text));
-  const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
+  const isPath = /^(?:src|test|manifests|certs|\.ci)\/[\w./-]*$/;
+  const inCode = [...everything.matchAll(/`([^`\n]+)`/g)].map(([, text]) => text!).filter((text) => isPath.test(text));
 
-  it.each([...new Set([...inCode, ...links])])('%s', (path) => {
+  it.each([...new Set(inCode)])('%s', (path) => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it.each([...readme.matchAll(/\]\(#([\w-]+)\)/g)].map(([, anchor]) => anchor!))('#%s', (anchor) => {
-    const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, text]) =>
-      text!
-        .toLowerCase()
-        .replace(/[^\w -]/g, '')
-        .replaceAll(' ', '-'),
-    );
-    expect(headings).toContain(anchor);
+  const links = documents.flatMap(({ file, text }) =>
+    [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, to]) => ({ file, to: to! }))
+      .filter(({ to }) => !/^https?:/.test(to)),
+  );
+
+  it.each(links)('$file: $to', ({ file, to }) => {
+    const [path = '', anchor] = to.split('#');
+    const target = path === '' ? file : join(dirname(file), path);
+    expect(existsSync(target)).toBe(true);
+    if (anchor) expect(anchorsOf(readFileSync(target, 'utf8'))).toContain(anchor);
   });
 
   it('the span of the table of releases', () => {
     const { core } = JSON.parse(readFileSync('src/release/heads.json', 'utf8'));
     const versions = Object.keys(core.releases);
-    expect(readme).toContain(`${versions[0]} to ${versions.at(-1)}`);
+    expect(everything).toContain(`${versions[0]} to ${versions.at(-1)}`);
   });
 });
+
+/** As GitHub makes them of headings. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 /** In pieces, since this file is searched as well. */
 const registries = [
@@ -121,10 +146,6 @@ const folders = ['work', 'root', 'Users', 'home/(?!airflow\\b)'].join('|');
 const machinePath = new RegExp(`(?:^|[\\s"'\`=(:,])/(?:${folders})(?=[/"'\`),;:.]|$)`);
 
 describe('no file of ours', () => {
-  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    encoding: 'utf8',
-  });
-  const files = listed.split('\0').filter((file) => file && existsSync(file));
   const lines = files.flatMap((file) =>
     readFileSync(file, 'utf8')
       .split('\n')
