@@ -1,7 +1,7 @@
 /**
  * Every reason that a person can meet and every sentence they read, in one place. A reason is CamelCase and stable; a
- * sentence may change. Each says what, what was seen, what is needed and what to do. The table in manifests/REASONS.md is checked
- * against `reasons`.
+ * sentence may change. Each says what, what was seen, what is needed and what to do. The table in manifests/REASONS.md is
+ * made of `reasons` and of cures.ts.
  */
 
 /** Where a reason is met: the answer to a request, or a condition of the Downgrade. */

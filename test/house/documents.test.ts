@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { configHelp } from '../../src/config.ts';
-import { reasons } from '../../src/release/reasons.ts';
+import { cures } from '../../src/release/cures.ts';
 import { levels } from '../levels.ts';
+import { generated, withTable } from './generate.ts';
 
 const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
   encoding: 'utf8',
@@ -42,26 +42,13 @@ it('the README is read in one go', () => {
 });
 
 describe('the tables of the documents', () => {
-  it('reasons: each once, with the place and meaning of src/release/reasons.ts, and with what to do', () => {
-    const rows = table('reasons');
-    const told = rows.map(([reason, place, meaning]) => [reason, place, meaning]);
-    expect(told.sort()).toEqual(
-      Object.entries(reasons)
-        .map((entry) => entry.flat())
-        .sort(),
-    );
-    expect(rows.filter(([, , , cure]) => !cure)).toEqual([]);
+  it.each(generated())('$name of $file are as npm run documents makes them', (table) => {
+    const document = readFileSync(table.file, 'utf8');
+    expect(withTable(document, table)).toBe(document);
   });
 
-  it('settings: as --help tells them', () => {
-    const line = /^ {2}(DOWNDRAFT_\w+) +(.*?)(?: \(default: (.*)\))?$/gm;
-    const told = [...configHelp().matchAll(line)].map(([, variable, meaning, initial = '']) => [
-      variable,
-      meaning,
-      initial,
-    ]);
-    expect(told.length).toBeGreaterThan(10);
-    expect(table('settings')).toEqual(told);
+  it('every reason has something to do about it', () => {
+    expect(Object.entries(cures).filter(([, cure]) => cure.trim() === '')).toEqual([]);
   });
 
   it('webhooks: those of manifests/webhooks.yaml and the gate, with how they fail', () => {
