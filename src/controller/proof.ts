@@ -8,8 +8,8 @@ import { randomBytes } from 'node:crypto';
 import { mainContainerOf } from '../release/maincontainer.ts';
 import { ownPod } from '../release/ownpods.ts';
 import { isCopy } from '../release/pods.ts';
-import { compareDigests, originalsOf, type Proof, unproved, withIdentities } from '../release/proof.ts';
-import type { DatabaseIdentity, Pod, Release, Run } from '../release/release.ts';
+import { compareDigests, originalsOf, type Proof, unproved } from '../release/proof.ts';
+import type { Pod, Release, Run } from '../release/release.ts';
 import type { Reads } from './ports.ts';
 
 /** So many old pods are asked: each may take half a minute. */
@@ -20,7 +20,7 @@ export type Proofs = Map<string, Proof>;
 
 /** Compares once for each copy, before anything is drained; undefined when there is nothing to compare, or it was. */
 export async function observeProof(
-  reads: Pick<Reads, 'digestSettings' | 'askPod'>,
+  reads: Pick<Reads, 'digestSettings'>,
   seen: Pick<Release, 'namespace' | 'name' | 'run' | 'pods' | 'runner'>,
   { proofs = new Map() }: { proofs?: Proofs },
 ): Promise<Proof | undefined> {
@@ -29,16 +29,15 @@ export async function observeProof(
   if (!copy || !isCopy(copy) || run.status.drainStartedAt || run.status.proof?.of === copy.uid) return undefined;
   const known = proofs.get(`${namespace}/${name}`);
   if (known?.of === copy.uid) return known;
-  const proof = await compared(reads, { namespace, pods, run }, copy, runner.inspection.database.identity);
+  const proof = await compared(reads, { namespace, pods, run }, copy);
   proofs.set(`${namespace}/${name}`, proof);
   return proof;
 }
 
 async function compared(
-  reads: Pick<Reads, 'digestSettings' | 'askPod'>,
+  reads: Pick<Reads, 'digestSettings'>,
   { namespace, pods, run }: { namespace: string; pods: Pod[]; run: Run },
   copy: Pod,
-  identity: DatabaseIdentity,
 ): Promise<Proof> {
   const { copied } = run.status.pods?.runner ?? {};
   const originals = copied ? originalsOf(pods, copied).slice(0, mostAsked) : [];
@@ -52,8 +51,5 @@ async function compared(
   const [own, said] = await Promise.all([ask(copy, 'runner'), ask(first, 'airflow')]);
   let old = said;
   for (const other of others) if ('fault' in old.said) old = await ask(other, 'airflow');
-  const proof = compareDigests(own, old);
-  if (!proof.differ?.includes('host')) return proof;
-  const { database } = await reads.askPod(namespace, old.pod.name, mainContainerOf(old.pod.object));
-  return withIdentities(proof, identity, database);
+  return compareDigests(own, old);
 }

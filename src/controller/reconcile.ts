@@ -138,10 +138,10 @@ function isConflict(error: unknown): boolean {
 
 /** What is kept in memory of a release goes with it. */
 function forgetGone(
-  { namespace, name, workloads, run }: Release,
+  { namespace, name, workloads, run, pods }: Release,
   { told, failed, unanswered, examined, asked, proofs }: ReconcileSettings,
 ): void {
-  if (workloads.length > 0 || run) return;
+  if (workloads.length > 0 || run || pods.some((p) => p.gated)) return;
   for (const map of [told, failed, unanswered, examined, asked, proofs]) map?.delete(`${namespace}/${name}`);
 }
 
@@ -167,13 +167,15 @@ async function report(release: Release, act: Act, reads: Reads, writes: Writes):
 
 /** No run to show it in: the workloads that are held carry the word themselves, and so do the pods that it is about. */
 async function sayOnWorkloads(
-  { namespace, name, workloads }: Release,
+  { namespace, name, workloads, now }: Release,
   { reason, message, about = [] }: Extract<Act, { act: 'wait' }>,
   writes: Writes,
   told: Map<string, string>,
 ): Promise<void> {
   const key = `${namespace}/${name}`;
-  if (told.get(key) === message) return;
+  // API servers keep events for an hour: a word that still holds is said again.
+  const word = `${Math.floor(now.getTime() / 3_600_000)} ${message}`;
+  if (told.get(key) === word) return;
   await warnOn(
     workloads.filter((w) => w.hold),
     reason,
@@ -181,5 +183,5 @@ async function sayOnWorkloads(
     writes,
   );
   await warnOnPods(about, reason, message, writes);
-  told.set(key, message);
+  told.set(key, word);
 }

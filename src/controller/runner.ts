@@ -37,12 +37,17 @@ export async function startRunner(
   }
   const running = living.find((p) => !p.gated);
   const { proof } = run.status;
-  const unlike = proof && running && differing(proof).length > 0;
+  // Once the release is drained a new copy is compared with nobody, and what one copy saw the next one sees.
+  const unlike = proof && (running || run.status.drainStartedAt) && differing(proof).length > 0;
   const refused = unlike ? [] : await copyOne(release, run, ways, settings);
   if (!refused) return;
   const unadmitted = refused.length > 0 ? `no copy of an old pod is admitted (${refused.join('; ')})` : '';
   const what = unlike ? differenceInWords(proof) : unadmitted;
   if (!what) throw new NoOldPod(run);
+  if (!running && unlike)
+    throw new Error(
+      `${what}. No copy is used, and the old pod in which the runner was is gone: what is left is a person's work, with the backup that the Downgrade names`,
+    );
   if (!running) throw new Error(`${what}, and the runner can't live in an old pod here; admit one of these pods`);
   await tell(
     run,

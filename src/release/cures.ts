@@ -48,7 +48,7 @@ export const cures: Record<Reason, string> = {
   BackingUp: 'wait; the plan says which, and it has its time',
   OtherDatabase: 'set the connection back, or point it to a database that fits',
   SettingsDiffer:
-    "name the settings of the message in the pod's env, as they are in the running Airflow, then delete the copy: another is compared; it goes on by itself where an old pod can be the runner",
+    'set the newer image again with the settings of the message in the env of its pods, as they are in the running Airflow; when these run, ask for the older image anew. It goes on by itself where an old pod can be the runner',
   PolicyUnknown:
     "read in the message what can't be read or watched; what fits the database is let go, and `spec.abort` is carried out, all the same",
   TagMoved: 'use tags that do not move; the next change asks the image anew',

@@ -44,7 +44,14 @@ export function numberOf({ revision, metadata }: Pick<Revision, 'revision' | 'me
 
 /** Whether a revision is what this workload's controller made before the hold, if there is one. */
 export function isHistoryOf(workload: WorkloadObject, revision: Revision): boolean {
+  if (isAskedFor(workload, revision)) return false;
   return isOwned(workload, revision) && isLabelled(workload, revision) && isFromBefore(workload, revision);
+}
+
+/** Of a StatefulSet that is held the controller makes the revision of the new template at once. */
+function isAskedFor({ kind, status }: WorkloadObject, { metadata: { name } }: Revision): boolean {
+  const { currentRevision, updateRevision } = status ?? {};
+  return kind === 'StatefulSet' && name === updateRevision && updateRevision !== currentRevision;
 }
 
 function isOwned({ kind, metadata: { uid } }: WorkloadObject, { metadata }: Revision): boolean {

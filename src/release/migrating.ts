@@ -3,6 +3,7 @@
  * what is done and then over counts: a Job's or a bare pod's container, init containers of any pod, and what an image's
  * entry point does before the container serves.
  */
+import { coreTable } from './heads.ts';
 import type { ContainerSpec, ContainerStatus, PodObject } from './objects.ts';
 import type { Pod, Release } from './release.ts';
 
@@ -10,12 +11,12 @@ import type { Pod, Release } from './release.ts';
 const patienceMinutes = 15;
 
 /** Why the drain waits for migrations; undefined when none runs. */
-export function migrationIn({
-  pods,
-  now,
-}: Release): { reason: 'MigrationRunning' | 'LongMigration'; message: string } | undefined {
+export function migrationIn(
+  release: Release,
+): { reason: 'MigrationRunning' | 'LongMigration'; message: string } | undefined {
+  const { pods, now } = release;
   const running = pods.flatMap((pod) => {
-    const container = migratingContainer(pod);
+    const container = migratingContainer(pod, isMigrated(release, pod));
     return container === undefined ? [] : [{ pod, container }];
   });
   if (running.length === 0) return undefined;
@@ -28,8 +29,23 @@ export function migrationIn({
   };
 }
 
-/** The container that migrates right now; undefined when none does. */
-export function migratingContainer({ role, gated, ended, terminating, owner, component, object }: Pod) {
+/**
+ * Whether the database is where the pod's image needs it: an entry point migrates nothing then, whether or not its pod ever
+ * gets Ready. That it does not may be why somebody goes back.
+ */
+function isMigrated({ database, images }: Release, { image }: Pod): boolean {
+  const known = images[image];
+  if (database.state !== 'read' || known === undefined || known.source === 'unknown') return false;
+  const [head, ...others] = database.versionTables[coreTable] ?? [];
+  return head !== undefined && others.length === 0 && head === known.coreHead;
+}
+
+/** The container that migrates right now; undefined when none does. `migrated`: an entry point has nothing to do. */
+export function migratingContainer(
+  { role, gated, ended, terminating, owner, component, object }: Pod,
+  migrated = false,
+): string | undefined {
+  const byEntryPoint = (container: ContainerSpec) => !migrated && entryPointActs(container);
   if (role !== 'airflow' || gated || ended || terminating) return undefined;
   const { spec, status } = object;
   const first = (spec.initContainers ?? []).find(
@@ -51,7 +67,7 @@ export function migratingContainer({ role, gated, ended, terminating, owner, com
 export function wouldMigrate({ role, owner, component, object: { spec } }: Pod): boolean {
   if (role !== 'airflow' || (owner && owner.kind !== 'Job')) return false;
   const all = [...spec.containers, ...(spec.initContainers ?? [])];
-  return component.endsWith('-migrations') || all.some((c) => migrates(c) || byEntryPoint(c));
+  return component.endsWith('-migrations') || all.some((c) => migrates(c) || entryPointActs(c));
 }
 
 /** What tells it to, by the names of 2.7 on and of before. */
@@ -65,7 +81,7 @@ function migrates({ command, args }: ContainerSpec): boolean {
 }
 
 /** Whether Airflow's own entry point migrates first. It does so for any value; one that is not in the pod may be any. */
-function byEntryPoint({ command, env = [] }: ContainerSpec): boolean {
+function entryPointActs({ command, env = [] }: ContainerSpec): boolean {
   const words = Array.isArray(command) ? command.map(String) : [];
   if (words.length > 0 && !words.some((word) => word.includes('entrypoint'))) return false;
   return env.some(({ name, value, valueFrom }) => entryPointMigrates.includes(name) && (value || valueFrom));

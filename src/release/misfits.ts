@@ -1,7 +1,7 @@
 /**
  * Gated pods that can never start as they are, and what is deleted for them. What a pod says of itself (its owner, its
  * labels) is anyone's word: only what is certainly of this release and of the other version ends; the rest waits behind
- * its own gate and is let go when the release's gate opens.
+ * its own gate and is let go when the release's gate opens, but for migrations (resuming.ts).
  */
 import { isCertain } from './images.ts';
 import type { JobObject } from './objects.ts';

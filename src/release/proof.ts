@@ -7,8 +7,7 @@ import { mainStatusOf } from './maincontainer.ts';
 import type { CopiedPod } from './ownpods.ts';
 import { isCopy } from './pods.ts';
 import type { Reason } from './reasons.ts';
-import type { DatabaseIdentity, DatabaseState, Pod } from './release.ts';
-import { same } from './same.ts';
+import type { Pod } from './release.ts';
 
 /** Under the names that Airflow's configuration has for them; host and credentials are those of the connection. */
 export const digested = [
@@ -34,8 +33,6 @@ export interface Proof {
   pod?: string;
   /** Settings that are others in the copy: [] is the proof. Missing where it is not known. */
   differ?: string[];
-  /** By whatever way, both reach one database: the old pod told its identity, too. */
-  sameDatabase?: true;
   /** Why it is not known. */
   why?: string;
 }
@@ -52,12 +49,6 @@ export function compareDigests(copy: { pod: Pod; said: Told }, old: { pod: Pod; 
 }
 
 const mostCharacters = 300;
-
-/** Where the ways differ, the databases at their ends do not, as far as both are known for certain. */
-export function withIdentities(proof: Proof, copy: DatabaseIdentity, old: DatabaseState): Proof {
-  const sure = old.state === 'read' && old.identity.cluster !== '' && same(old.identity, copy);
-  return sure ? { ...proof, sameDatabase: true } : proof;
-}
 
 /** Nobody is left who could be compared with. */
 export function unproved({ uid, name }: Pod, why: string): Proof {
@@ -93,12 +84,11 @@ function ownerOf({ owner }: Pod): string | undefined {
 }
 
 /**
- * Settings by which a copy must not be used. Another login on the same database is none (Vault gives each pod its own), nor
- * another way to the same one (each node may have a pooler).
+ * Settings by which a copy must not be used. Another login on the same database is none: Vault gives each pod its own. But
+ * another host is one, although nodes may have poolers of their own: a restored clone answers with the same identity.
  */
 export function differing(proof: Proof | undefined): string[] {
-  const noted = ['credentials', ...(proof?.sameDatabase ? ['host'] : [])];
-  return (proof?.differ ?? []).filter((name) => !noted.includes(name));
+  return (proof?.differ ?? []).filter((name) => name !== 'credentials');
 }
 
 /** Whether the runner that stands is the copy that sees something else. */
@@ -126,13 +116,13 @@ export function proofOfPlan(
       blockers: [],
     };
   if (unlike) {
-    const message = `${differenceInWords(proof)}, and the runner can't live in an old pod here; name these settings in the pod's env as they are there, and delete pod/${proof.copy}: another copy is compared then`;
+    const message = `${differenceInWords(proof)}, and the runner can't live in an old pod here; set the newer image again, with these settings in the env of its pods as they are there, wait until they run, and then ask for the older image anew`;
     return { notes: [], blockers: [{ reason: 'SettingsDiffer', message }] };
   }
   if (differing(proof).length > 0) return { notes: [`no copy is used: ${differenceInWords(proof)}`], blockers: [] };
-  const noted = { credentials: 'with other credentials', host: 'by another host or port' };
-  const notes = Object.entries(noted).flatMap(([name, how]) =>
-    proof.differ?.includes(name) ? [`the copy connects ${how} than pod/${proof.pod}, to the same database`] : [],
-  );
-  return { notes, blockers: [] };
+  const login = proof.differ.includes('credentials');
+  return {
+    notes: login ? [`the copy connects with other credentials than pod/${proof.pod}, to the same database`] : [],
+    blockers: [],
+  };
 }

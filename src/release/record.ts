@@ -1,5 +1,6 @@
 /** The Downgrade object ↔ our words. */
 import { createHash } from 'node:crypto';
+import { explain } from '@renovatebot/pep440';
 import { copyName, isOwnName } from './backup.ts';
 import { partOfName } from './objectnames.ts';
 import type { Backup, ImageKnowledge, Release, Run, RunSpec, RunStatus } from './release.ts';
@@ -50,8 +51,13 @@ export function readRun(object: DowngradeObject): Run {
     shownPhase: String(object.status?.phase ?? ''),
     createdAt: object.metadata.creationTimestamp ?? '',
     ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}),
-    status: object.status?.record ?? {},
+    status: withKnownTarget(object.status?.record ?? {}),
   };
+}
+
+/** What is no version is nobody's answer: the target is as good as not asked. */
+function withKnownTarget({ target, ...others }: RunStatus): RunStatus {
+  return target && explain(String(target.version)) ? { ...others, target } : others;
 }
 
 /** The run of a release that is not over yet; the oldest, should there be several. */

@@ -31,6 +31,9 @@ export function tidying(release: Release): Act {
   return act ?? (release.gate === 'absent' ? (keeping(release) ?? { act: 'rest' }) : { act: 'deleteGate' });
 }
 
+/** So many pods carry the word themselves: anybody may make more of them. */
+const mostTold = 5;
+
 /** Migrations that are let go by nobody, since they may take the database up from under what runs; told what ends that. */
 function keeping(release: Release): Act | undefined {
   const kept = release.pods.filter((p) => p.gated && !p.terminating && wouldMigrate(p));
@@ -40,7 +43,7 @@ function keeping(release: Release): Act | undefined {
   const why = 'message' in verdict ? `: ${verdict.message}` : '';
   const more = kept.length > 1 ? ` (and ${kept.length - 1} more)` : '';
   const message = `${describe(first)}${more} would migrate the database with ${first.image}, which no workload of the release asks for${why}; it goes by itself once that image is known to fit. If it is wanted, set the workloads to that image, or take the scheduling gate off the pod; if not, delete its Job`;
-  return { act: 'wait', reason: 'MigrationKept', message, about: kept };
+  return { act: 'wait', reason: 'MigrationKept', message, about: kept.slice(0, mostTold) };
 }
 
 /** Opens the gate: what fits is let go first, then the gate itself is taken away. */

@@ -88,15 +88,17 @@ describe('whatever the record of a run says', () => {
     const before = dataOf(world);
     const told = leavesOf(record(world));
     expect(told.length).toBeGreaterThan(20);
+    const odd = new Set<string>();
     for (const leaf of told) {
       Object.assign(world, structuredClone(before));
       world.downgrades[0]!.status!.record = withLeaf(record(world), leaf, foreign);
       const { reads, writes, elsewhere } = watched(world);
       for (let i = 0; i < 3; i++) {
-        await look(world, { reads, writes }).catch(() => {});
+        await look(world, { reads, writes }).catch((error: Error) => odd.add(`${leaf.join('.')}: ${error.message}`));
         world.tick();
       }
       expect([leaf.join('.'), elsewhere]).toEqual([leaf.join('.'), []]);
     }
+    expect([...odd]).toEqual([]);
   });
 });

@@ -128,4 +128,20 @@ describe('what is put back', () => {
     expect(templateBefore(at, [revision('b', newer)], [])).toBeUndefined();
     expect(templateBefore(at, [revision('a', 'evil/airflow:3.2.1')], [])).toBeUndefined();
   });
+
+  it('of a held StatefulSet is never the revision that it asks for, which its controller makes at the moment of the hold', () => {
+    const stateful = held(makeStatefulSet({ image: older, held: true }));
+    const revision = (name: string): Revision => ({
+      metadata: {
+        name,
+        creationTimestamp: since,
+        ownerReferences: [{ kind: 'StatefulSet', name: 'x', uid: 'uid-own', controller: true }],
+      },
+      data: { spec: { template: stateful.spec.template } },
+    });
+    const at = { ...stateful, status: { currentRevision: 'a', updateRevision: 'b' } };
+    expect(['a', 'b'].map((name) => isHistoryOf(at, revision(name)))).toEqual([true, false]);
+    const settled = { ...stateful, status: { currentRevision: 'b', updateRevision: 'b' } };
+    expect(isHistoryOf(settled, revision('b'))).toBe(true);
+  });
 });

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { drain } from '../../src/release/draining.ts';
 import { keptPod } from '../../src/release/kept.ts';
-import { migratingContainer } from '../../src/release/migrating.ts';
+import { migratingContainer, migrationIn } from '../../src/release/migrating.ts';
 import type { ContainerSpec, ContainerStatus, EnvironmentVariable, PodObject } from '../../src/release/objects.ts';
 import { readPod } from '../../src/release/workload.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
-import { makeRelease, makeRun } from '../make/release.ts';
+import { makeDatabase, makeImage, makeRelease, makeRun } from '../make/release.ts';
 
 const running: ContainerStatus['state'] = { running: {} };
 const job = { kind: 'Job', name: 'migrate' };
@@ -115,4 +115,23 @@ describe('draining, forward and on the way back', () => {
       expect(drain(release)).toMatchObject({ act: 'wait', reason: 'MigrationRunning' });
     },
   );
+});
+
+describe('an entry point that migrates before it serves, in a pod that never gets Ready', () => {
+  const pod = readPod(byEntryPoint({}, { state: running }), {});
+  const at = (head: string) => ({ ...makeDatabase(), versionTables: { alembic_version: [head] } });
+  const known = makeImage('3.2.1');
+  const scene = (database: ReturnType<typeof at>, images: Record<string, typeof known>) =>
+    migrationIn(makeRelease({ pods: [pod], database, images }))?.reason;
+
+  it('has nothing to migrate where the database is where its image needs it: that it is ill may be why somebody goes back', () => {
+    expect(scene(at(known.coreHead!), { [pod.image]: known })).toBeUndefined();
+  });
+
+  it.each<[string, string, Record<string, typeof known>]>([
+    ['the database is behind', '509b94a1042d', { [pod.image]: known }],
+    ['nobody knows its image', known.coreHead!, {}],
+  ])('may migrate where %s', (_, head, images) => {
+    expect(scene(at(head), images)).toBe('MigrationRunning');
+  });
 });

@@ -8,7 +8,6 @@ import {
   originalsOf,
   type Proof,
   proofOfPlan,
-  withIdentities,
 } from '../../src/release/proof.ts';
 import type { Pod } from '../../src/release/release.ts';
 import { readPod } from '../../src/release/workload.ts';
@@ -71,14 +70,7 @@ describe('what the plan says', () => {
     ['nothing where it was not asked', undefined, false, [], /^$/],
     ['a note of another login', compared(digests({ credentials: another }), digests()), false, [], /other credentials/],
     [
-      'a note of another way to the same database',
-      { ...compared(digests({ host: another }), digests()), sameDatabase: true },
-      false,
-      [],
-      /by another host or port .* to the same database/,
-    ],
-    [
-      'a blocker of another way to who knows what',
+      'a blocker of another host, whose database may be a clone',
       compared(digests({ host: another }), digests()),
       true,
       ['SettingsDiffer'],
@@ -111,22 +103,6 @@ describe('what the plan says', () => {
     expect(message).toMatch(/pod\/copy sees another fernet_key, auth_manager than .* pod\/old/);
     expect(message).not.toMatch(/credentials|[ab]{64}/);
   });
-});
-
-it('databases are the same where both identities are known for certain, and only then', () => {
-  const proof = compared(digests({ host: another }), digests());
-  const identity = { database: 'air', oid: '1', cluster: '7' };
-  const read = (other: Partial<typeof identity>) =>
-    ({ state: 'read', versionTables: {}, airflowTables: true, identity: { ...identity, ...other } }) as const;
-  expect(withIdentities(proof, identity, read({}))).toHaveProperty('sameDatabase', true);
-  const unsure = { ...identity, cluster: '' };
-  for (const [own, old] of [
-    [identity, read({ oid: '2' })],
-    [identity, read({ cluster: '' })],
-    [unsure, read({ cluster: '' })],
-    [identity, { state: 'unreadable', why: 'no' }],
-  ] as const)
-    expect(withIdentities(proof, own, old)).toBe(proof);
 });
 
 it('compared with is the pod that was copied, then its like: of the same owner and image, and running', () => {
