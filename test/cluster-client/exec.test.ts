@@ -22,7 +22,7 @@ onFakeKubelet((started) => {
 const sh = (script: string) => ['sh', '-c', script];
 
 describe('exec', () => {
-  it('tells output, error output and exit code apart, and shows its token', async () => {
+  it('S1-18: tells output, error output and exit code apart, and shows its token', async () => {
     const outcome = await exec(client, { ...request, command: sh('echo ja; echo nein >&2; exit 7') });
     expect(outcome).toMatchObject({ exitCode: 7, stdout: 'ja\n', stderr: 'nein\n', cut: false });
     expect(kubelet.authorization()).toBe('Bearer a-token');
@@ -44,7 +44,7 @@ describe('exec', () => {
     expect(endless).toMatchObject({ exitCode: undefined, stdout: 'x' });
   });
 
-  it('says "unknown" when the stream is cut before the status', async () => {
+  it('S1-18: says "unknown" when the stream is cut before the status', async () => {
     kubelet.fault.withoutStatus = true;
     const outcome = await exec(client, { ...request, command: sh('echo done') });
     expect(outcome).toMatchObject({

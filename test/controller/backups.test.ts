@@ -1,4 +1,4 @@
-/** S2-31, S2-40: the ways of a backup beside the copy on the server, one after the other; in a world in memory. */
+/** S2-8, S2-9: the ways of a backup beside the copy on the server, one after the other; in a world in memory. */
 import { describe, expect, it } from 'vitest';
 import { dumpPlace } from '../../src/release/places.ts';
 import { backupVolume } from '../../src/release/pods.ts';
@@ -67,7 +67,7 @@ describe('Dump', () => {
   it.each([
     ['a server that can not copy', { copyImpossible: 'the role may not create databases' }],
     ['a copy that failed', { copyFails: 'DiskFull: no space left on the server' }],
-  ])('S2-31: is the next way after %s', async (_, trouble) => {
+  ])('S2-9, S2-13: is the next way after %s', async (_, trouble) => {
     const world = wanting({ ...dumps, ways: ['ServerCopy', 'Dump'] });
     Object.assign(world, trouble);
     await begin(world);

@@ -503,7 +503,7 @@ describe('the drain', () => {
 });
 
 describe('the tools', () => {
-  it('decision table: Helm timeout shorter than the work, helm rollback (G37), --no-hooks (G38), migrateDatabaseJob.enabled: false (G44): the workloads alone carry the wish', async () => {
+  it('decision table: Helm timeout shorter than the work, helm rollback, --no-hooks, migrateDatabaseJob.enabled: false: the workloads alone carry the wish', async () => {
     const world = running(newer);
     await deploy(world, older);
     await expectDowngraded(world);

@@ -1,4 +1,4 @@
-/** Rows before and after a downgrade: counted in every run, compared at its end, in a world in memory (S4-1, S2-38). */
+/** Rows before and after a downgrade: counted in every run, compared at its end, in a world in memory (S4-13). */
 import { describe, expect, it } from 'vitest';
 import { defaultRules } from '../../src/release/rules.ts';
 import type { World } from '../make/world.ts';

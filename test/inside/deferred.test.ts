@@ -133,7 +133,7 @@ async function takeBack(database: string, steps: unknown[]) {
   }
 }
 
-it('tasks that were deferred under 3.2.1 finish under 3.1.8, which without the conversion dies (S4-1 to S4-4)', async () => {
+it('tasks that were deferred under 3.2.1 finish under 3.1.8, which without the conversion dies (S0-24, S4-1, S4-2, S4-3, S4-4, S4-7)', async () => {
   const env = await envAt(newer, 'air', 'newer');
   await run(join(newer, 'airflow'), ['db', 'migrate'], { env });
   const file = join(folder, 'there');

@@ -49,7 +49,7 @@ async function modes(folder: string): Promise<string[]> {
 }
 
 describe('dump and restore', () => {
-  it('bring back every table as it was, in a role without rights on the server and with any password (S2-10)', async () => {
+  it('bring back every table as it was, in a role without rights on the server and with any password (S2-9)', async () => {
     await stage.sql(`CREATE ROLE odd LOGIN IN ROLE airflow PASSWORD '${oddPassword.replaceAll("'", "''")}'`);
     const scene = await stage.dumps({});
     const url = new URL(stage.postgres.url(scene.name, 'odd'));
@@ -86,7 +86,7 @@ describe('dump and restore', () => {
     expect(runner.printed() + JSON.stringify(mark)).not.toContain(`p'a`);
   }, 240_000);
 
-  it('are refused by name, and nothing is touched (S2-10)', async () => {
+  it('are refused by name, and nothing is touched (S2-9)', async () => {
     const { scene, runner } = await ready();
     const refusal = async (step: Record<string, unknown>, over: Record<string, unknown> = {}) =>
       (await scene.step(runner, step, over)).error ?? { kind: '', message: '' };
@@ -132,7 +132,7 @@ describe('dump and restore', () => {
     expect((await refusal(scene.dump)).kind).toBe('DumpStale');
   }, 240_000);
 
-  it('are finished by another runner, wherever the first was killed, and ended for newer orders (S2-10)', async () => {
+  it('are finished by another runner, wherever the first was killed, and ended for newer orders (S2-9)', async () => {
     const { scene, runner } = await ready();
     const before = await scene.content();
     const holder = await stage.session(scene.name);
@@ -172,7 +172,7 @@ describe('dump and restore', () => {
   }, 240_000);
 });
 
-it('a dump is given up when a table has fewer rows in its file than in the database (S2-10)', async () => {
+it('a dump is given up when a table has fewer rows in its file than in the database (S2-9)', async () => {
   const place = await mkdtemp(join(tmpdir(), 'downdraft-fewer-'));
   const clients = await clientPrograms('newest');
   const fewer = `#!/bin/sh
@@ -192,7 +192,7 @@ gzip -dc "$biggest" | sed 1d | gzip > draft && mv draft "$biggest"
 }, 240_000);
 
 it.skipIf(!canMount)(
-  'a dump is given up when the volume is full, and leaves nothing behind (S2-10)',
+  'a dump is given up when the volume is full, and leaves nothing behind (S2-9)',
   async () => {
     const place = await mkdtemp(join(tmpdir(), 'downdraft-full-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', place]);
@@ -225,7 +225,7 @@ it.skipIf(!canMount)(
 );
 
 describe('what the inspection tells of a dump', () => {
-  it('is what stands in its way, each thing in a sentence (S2-10)', async () => {
+  it('is what stands in its way, each thing in a sentence (S2-9)', async () => {
     const bare = await mkdtemp(join(tmpdir(), 'downdraft-bare-'));
     for (const name of ['sh', 'sed', 'head', 'xargs']) await symlink(`/usr/bin/${name}`, join(bare, name));
     const venv = await ensureVenv('3.2.1');

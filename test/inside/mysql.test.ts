@@ -1,5 +1,5 @@
 /**
- * The runner on real MySQL and MariaDB servers with real Airflow (S2-31 to S2-38, S3): what is not as on PostgreSQL there.
+ * The runner on real MySQL and MariaDB servers with real Airflow (S2-31, S2-32): what is not as on PostgreSQL there.
  * Airflow does not support MariaDB, but people run it.
  */
 import { existsSync } from 'node:fs';
@@ -245,7 +245,7 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
     ['airflow', flavour === 'mysql' ? /kept waiting by session \d+, airflow/ : /perhaps session \d+, airflow/] as const,
     ...(flavour === 'mysql' ? [['modest', /perhaps session \d+, modest/] as const] : []),
   ])(
-    'as %s: gives up waiting for a table that somebody reads, says for whom, and finishes under a new token',
+    'S2-32: as %s: gives up waiting for a table that somebody reads, says for whom, and finishes under a new token',
     async (user, told) => {
       const extra = { DOWNDRAFT_LOCK_TIMEOUT_SECONDS: '3' };
       const { server, name, inspected, head } = await scene(flavour, extra, { user });
@@ -264,7 +264,7 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
     180_000,
   );
 
-  it('killed in the middle of a reverse script: the next runner says so and touches nothing', async () => {
+  it('S2-31: killed in the middle of a reverse script: the next runner says so and touches nothing', async () => {
     const { server, name, start, inspected, query, head } = await scene(flavour, {
       DOWNDRAFT_LOCK_TIMEOUT_SECONDS: '2',
     });
@@ -296,7 +296,7 @@ describe.each(flavours.filter((flavour) => !absences.has(flavour)))('%s', (flavo
 });
 
 describe.each(flavours.filter((flavour) => !absences.has(flavour)))('the dump of %s', (flavour) => {
-  it('brings back every table after the schema was reversed, also when its restore was killed (S2-10)', async () => {
+  it('brings back every table after the schema was reversed, also when its restore was killed (S2-9)', async () => {
     const PATH = `${await clientPrograms(flavour, say)}:${newer}:/usr/bin:/bin`;
     const place = join(folder, `dumps-${flavour}`);
     await mkdir(place);

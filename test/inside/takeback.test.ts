@@ -40,7 +40,7 @@ async function circumstances(name: string) {
 }
 
 describe('takeBack', () => {
-  it('puts the copy in the place of the reversed database, with all that a copy does not carry (S2-36, S2-40)', async () => {
+  it('puts the copy in the place of the reversed database, with all that a copy does not carry (S2-39)', async () => {
     const { scene, runner } = await copied();
     for (const sql of [
       `REVOKE CONNECT ON DATABASE ${scene.name} FROM PUBLIC`,
@@ -106,7 +106,7 @@ describe('takeBack', () => {
     expect((await circumstances(scene.name))?.settings).toEqual(['0 {statement_timeout=77s}']);
   }, 60_000);
 
-  it('is done wholly or not at all, wherever the runner is killed (S2-40)', async () => {
+  it('is done wholly or not at all, wherever the runner is killed (S2-39)', async () => {
     const { scene, runner } = await copied();
     await change(scene);
     const before = [await stage.database(scene.name), await stage.database(scene.copy)];
@@ -146,7 +146,7 @@ describe('takeBack', () => {
     expect(await stage.database(scene.aside)).toMatchObject({ comment: expect.stringContaining('took') });
   }, 60_000);
 
-  it('is refused, with both databases as they were, when it can not be done (S2-40)', async () => {
+  it('is refused, with both databases as they were, when it can not be done (S2-39)', async () => {
     const { scene, runner } = await copied();
     const refusal = async (over: Record<string, unknown> = {}) =>
       (await scene.obey(runner, scene.takeBackStep(over))).error ?? { kind: '', message: '' };

@@ -1,6 +1,6 @@
 /**
  * Counting before and comparing after: what is foreseen of the rows, by rows.json alone; and the steps `count` and
- * `verify` of a real runner on a real PostgreSQL (S2-31, S4-2). test/matrix shows that rows.json is true of 13 pairs.
+ * `verify` of a real runner on a real PostgreSQL (S4-4, S4-13). test/matrix shows that rows.json is true of 13 pairs.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

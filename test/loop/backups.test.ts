@@ -1,5 +1,5 @@
 /**
- * S2-31: backups that others make, on the real API server; the makers are played. No snapshot driver and no CloudNativePG
+ * S2-8: backups that others make, on the real API server; the makers are played. No snapshot driver and no CloudNativePG
  * runs here: what they do after the status that they document is not known to these tests.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';

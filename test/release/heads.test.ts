@@ -35,7 +35,7 @@ const base31 = '937cbd173ca1';
 const endOf262 = 'c804e5c76e3e';
 const base32 = '4bc4d934e2bc';
 
-describe('the head of a release', () => {
+describe('S0-15, S1-21: the head of a release', () => {
   test.each(published.flatMap(([versions, head]) => versions.map((version) => [version, head])))(
     'of %s is %s',
     (version, head) => {

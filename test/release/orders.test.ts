@@ -34,7 +34,7 @@ it.each<[string, Part, Backup, object[]]>([
       { kind: 'copy', name: 'c', run: uid },
     ],
   ],
-])('S2-31: %s', (_, part, backup, steps) => {
+])('S2-9: %s', (_, part, backup, steps) => {
   const plan = { steps: [] as Plan['steps'], backup: { way: backup.way } } as Plan;
   expect(ordersOf(makeRun({ status: { plan, backup, drainedAt: at } }), part).steps).toEqual(steps);
 });

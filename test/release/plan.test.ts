@@ -50,7 +50,7 @@ describe('planDowngrade', () => {
     expect(plan.blockers).toEqual([]);
   });
 
-  it('a half-done downgrade is planned from where the database is (G6, S1-21)', () => {
+  it('a half-done downgrade is planned from where the database is (G6)', () => {
     const database = {
       ...makeDatabase({ tables: { alembic_version: ['a'], alembic_version_fab: ['02ca36b0235b'] } }),
       backend: 'postgresql',

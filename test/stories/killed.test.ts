@@ -1,7 +1,7 @@
 /**
  * Stories 2 and 7: the same downgrade by helm rollback, while the controller is killed (SIGKILL) once in phase after phase, and
  * the run ends as if it had not been; then by kubectl set image on each workload, with `runner: OldPod`, where the reverse
- * scripts run in an old pod itself. Rows S0-4, S0-10, G37 to G41: no hook of the chart runs in any of them. (kubectl apply:
+ * scripts run in an old pod itself. Rows S0-4, S0-10, G37, G41: no hook of the chart runs in any of them. (kubectl apply:
  * hostile.test.ts.)
  *
  * They fail when (tried once):
@@ -68,7 +68,7 @@ async function expectDowngraded(downgrade: DowngradeObject): Promise<void> {
 
 describe('stories 2 and 7', () => {
   it(
-    'G20, G28, S2-31: helm rollback; killed in Planning, in Draining, in Downgrading where that is seen, and in Resuming',
+    'G20, G28, G37: helm rollback; killed in Planning, in Draining, in Downgrading where that is seen, and in Resuming',
     async () => {
       const recorder = record(place.cluster.kubeconfig, namespace, 'af');
       const said = await place.helm(['rollback', 'af', '1', '-n', namespace, '--wait', '--timeout', '8m']);
@@ -90,7 +90,7 @@ describe('stories 2 and 7', () => {
   );
 
   it(
-    'S0-5, S0-6, S1-18: kubectl set image, runner OldPod: it begins with the last workload, in an old pod, and ends the same',
+    'S0-5, S0-6: kubectl set image, runner OldPod: it begins with the last workload, in an old pod, and ends the same',
     async () => {
       await Promise.all([upgrade(), installDowndraft(place, { ...quick, DOWNDRAFT_RUNNER: 'OldPod' })]);
       const recorder = record(place.cluster.kubeconfig, namespace, 'af');

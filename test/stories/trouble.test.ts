@@ -119,7 +119,7 @@ describe('story 9: a denial is read in the output of helm and of kubectl', () =>
 
 describe('story 5', () => {
   it(
-    'S0-24: a target image that cannot be pulled touches nothing, says why, and setting it back ends it cleanly',
+    'a target image that cannot be pulled touches nothing, says why, and setting it back ends it cleanly',
     async () => {
       const before = await uidsOf('af');
       for (const name of workloadsOf('af')) must(await setImage(place, namespace, name, '3.1.7'));

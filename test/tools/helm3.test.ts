@@ -1,4 +1,4 @@
-/** helm 3, whose upgrades are three-way merges on the client. Rows S0-4, G37 to G41. */
+/** helm 3, whose upgrades are three-way merges on the client. Rows S0-4, G34, G37, G38. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { faultsAt, older, outcomeOf } from './ends.ts';
 import { expectHoldsSaid, type Helm, installed } from './helm.ts';

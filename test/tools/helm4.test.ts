@@ -1,4 +1,4 @@
-/** helm 4, which installs by server-side apply and goes on as the release began. Rows S0-4, G37 to G41. */
+/** helm 4, which installs by server-side apply and goes on as the release began. Rows S0-4, G34, G37, G38. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { ensureTool } from '../cluster/binaries.ts';
 import { faultsAt, older, outcomeOf } from './ends.ts';

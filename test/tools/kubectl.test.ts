@@ -1,4 +1,4 @@
-/** kubectl and kustomize: every verb that ends in an update of a workload. Rows S0-10, G37 to G41. */
+/** kubectl and kustomize: every verb that ends in an update of a workload. Rows S0-4, S0-10, G41. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

@@ -99,7 +99,7 @@ describe('a DowngradePolicy', () => {
   });
 });
 
-it('deleted and installed again as an older version: let in, found, held, and the run says what is missing', async () => {
+it('S0-5: deleted and installed again as an older version: let in, found, held, and the run says what is missing', async () => {
   must(await kubectl('delete', ...all, '--wait', '--cascade=foreground'));
   await waitFor('all to be gone', 60_000, async () => (await workloadsOf(place, site)).length === 0);
   must(await apply(older));
