@@ -223,7 +223,7 @@ describe('a Downgrade', () => {
     expect(stderr).toContain("a Downgrade records one run and can't be changed");
   });
 
-  it('needs a release and an image', async () => {
+  it('S1-10: needs a release and an image', async () => {
     const { stderr } = await at.kubectl(['create', '-f', '-'], {
       ...object,
       metadata: { name: 'x', namespace: 'air' },

@@ -39,7 +39,7 @@ function judged(image: string, database: DatabaseState, declared?: string) {
 }
 const at = (...rows: string[]) => makeDatabase({ tables: { alembic_version: rows, alembic_version_fab: fab } });
 
-describe('deciding', () => {
+describe('S1-3: deciding', () => {
   const rows: [
     row: string,
     image: string,
@@ -48,7 +48,7 @@ describe('deciding', () => {
     reason: string,
     declared?: string,
   ][] = [
-    ['environment lacks target', '', makeDatabase(), 'hold', 'ImageUnknown'],
+    ['S1-10: environment lacks target', '', makeDatabase(), 'hold', 'ImageUnknown'],
     ['database unreachable', older, { state: 'unreadable', why: 'connection refused' }, 'hold', 'DatabaseUnreadable'],
     ['no alembic_version table', older, makeDatabase({ tables: {}, airflowTables: false }), 'allow', 'NewDatabase'],
     [
@@ -221,7 +221,7 @@ describe('whose pod takes it back', () => {
     await expectDowngraded(world);
   });
 
-  it('decision table: Running but none Ready: a copy of it, whose container is its own', async () => {
+  it('decision table: Running but none Ready, S1-17: a copy of it, whose container is its own', async () => {
     const world = running(newer);
     for (const p of world.pods) p.status!.conditions = [{ type: 'Ready', status: 'False' }];
     await deploy(world, older);
@@ -367,7 +367,7 @@ describe('the drain', () => {
     expect(alive).toEqual([runnerOf(world)!.metadata.name]);
   });
 
-  it('decision table: drain not done in 300 s: it is still draining and names the pod, also for a controller that starts anew', async () => {
+  it('decision table: drain not done in 300 s, S1-19: it is still draining and names the pod, also for a controller that starts anew', async () => {
     const world = running(newer);
     world.stuck.add('af-triggerer-0');
     await deploy(world, older);

@@ -96,7 +96,7 @@ describe('what is in the database', () => {
     expect(state).toMatchObject({ versionTables: { alembic_version: ['aaa', 'bbb'] } });
   });
 
-  it('S3-7: every alembic_version% table is found, an unknown one too; one without version_num is none', async () => {
+  it('S3-6, S3-7: every alembic_version% table is found, an unknown one too; one without version_num is none', async () => {
     const tables = ['alembic_version', 'alembic_version_fab', 'alembic_version_Odd"name'];
     const sql = tables.map((table, i) => versionTable(`"${table.replace('"', '""')}"`, `rev${i}`)).join('');
     const state = await read(`${airflowTables}${sql} create table alembic_versions_of_mine (id int);`);

@@ -41,7 +41,7 @@ it('the README is read in one go', () => {
   expect(readme.split('\n').length).toBeLessThanOrEqual(201);
 });
 
-describe('the tables of the documents', () => {
+describe('S1-25: the tables of the documents', () => {
   it.each(generated())('$name of $file are as npm run documents makes them', (table) => {
     const document = readFileSync(table.file, 'utf8');
     expect(withTable(document, table)).toBe(document);

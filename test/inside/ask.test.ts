@@ -271,7 +271,7 @@ describe('the environment is that of the Airflow that runs there', () => {
   });
 });
 
-describe('SQLite', () => {
+describe('S3-1: SQLite', () => {
   it('is read, and not one byte of it changed', async () => {
     const file = join(folder, 'airflow.db');
     const make = `import sqlite3; c = sqlite3.connect("${file}"); c.executescript("""${tables('509b94a1042d')}""")`;

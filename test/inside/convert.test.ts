@@ -264,11 +264,11 @@ describe('the rows that 3.2.1 has written', () => {
     [byOlder, byNewer] = [await readBy(older, name), await readBy(newer, name)];
   }, 120_000);
 
-  it('can not be read by 3.1.8 before they are converted (S4-2)', () => {
+  it('can not be read by 3.1.8 before they are converted (S4-2, S4-7)', () => {
     expect(unconverted).toContain("KeyError: <Encoding.VAR: '__var'>");
   });
 
-  it('are converted, all of them, in three columns (S4-15)', () => {
+  it('are converted, all of them, in three columns (S4-6, S4-15)', () => {
     const count = names.length;
     expect(result).toMatchObject({ ok: true });
     expect(result.facts?.[0]?.converted).toEqual({

@@ -37,7 +37,7 @@ describe('probe', () => {
     { version: '3.2.1', core: '1d6611b6ab7c', fab: '02ca36b0235b', provider: '3.6.1' },
     { version: '3.1.8', core: '509b94a1042d', fab: '6709f7a774b9', provider: '3.5.0' },
   ])(
-    'says in one line, without a database, what $version wants',
+    'S1-13: says in one line, without a database, what $version wants',
     async ({ version, core, fab, provider }) => {
       const { lines, failed } = await probe(airflowEnv(await ensureVenv(version), home, nowhere));
       expect(failed).toBe(false);

@@ -12,7 +12,7 @@ beforeAll(async () => {
   all = await renderManifests();
 });
 
-describe('rights', () => {
+describe('S0-22, S1-24: rights', () => {
   it.each([
     ['ClusterRole', clusterRights],
     ['Role', ownRights],

@@ -1,4 +1,4 @@
-/** Is results.json true of the code and the packages as they are now? `npm run test:matrix` makes it anew. */
+/** S0-2, S3-1: is results.json true of the code and the packages as they are now? `npm run test:matrix` makes it anew. */
 import { expect, test } from 'vitest';
 import { nameOf, pairs } from './pairs.ts';
 import { codeHash, packagesHash, readResults } from './results.ts';

@@ -20,7 +20,7 @@ import { minorOf } from '../../src/release/heads.ts';
 
 const coldSeconds = 300;
 
-test('has every release of Airflow, and its newest patch releases say the same', {
+test('S1-14: has every release of Airflow, and its newest patch releases say the same', {
   timeout: coldSeconds * 1000,
 }, async () => {
   const wheels = new Map<string, Wheel>();
@@ -33,13 +33,17 @@ test('has every release of Airflow, and its newest patch releases say the same',
   expectFresh(stored.core, lineageOf(wheels), released);
 });
 
-test.each(managerSources)('has every release of $packageName', { timeout: coldSeconds * 1000 }, async (source) => {
-  const released = await releasesIn(source);
-  const [versionTable, lineage] = managerLineageOf(await readNewestPatches(source, released));
-  const manager = Object.entries(stored.managers).find(([table]) => table === versionTable)?.[1];
-  expect(manager?.class).toBe(lineage.class);
-  expectFresh(manager!, lineage, released);
-});
+test.each(managerSources)(
+  'S1-14: has every release of $packageName',
+  { timeout: coldSeconds * 1000 },
+  async (source) => {
+    const released = await releasesIn(source);
+    const [versionTable, lineage] = managerLineageOf(await readNewestPatches(source, released));
+    const manager = Object.entries(stored.managers).find(([table]) => table === versionTable)?.[1];
+    expect(manager?.class).toBe(lineage.class);
+    expectFresh(manager!, lineage, released);
+  },
+);
 
 async function readNewestPatches(source: Source, versions: string[]): Promise<Map<string, Wheel>> {
   const newest = [...Map.groupBy(versions, minorOf).values()].map((patches) => patches.at(-1)!);

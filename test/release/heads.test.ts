@@ -178,7 +178,7 @@ test.each([
   expect([chain[0], chain.at(-1)]).toEqual([base, head]);
 });
 
-describe('a provider’s schema', () => {
+describe('S3-12: a provider’s schema', () => {
   const fab = 'alembic_version_fab';
   const edge = 'alembic_version_edge3';
 

@@ -101,7 +101,7 @@ const pods: [string, string | undefined, PodObject][] = [
   ['an init container that waits', undefined, withInit(airflow('db', 'check-migrations'), running)],
 ];
 
-it.each(pods)('%s: %s', (_, container, pod) => {
+it.each(pods)('S3-3: %s: %s', (_, container, pod) => {
   expect(migratingContainer(readPod(pod, {}))).toBe(container);
 });
 

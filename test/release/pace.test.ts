@@ -105,7 +105,7 @@ describe('S2-32, S2-35: how a long step gets on, in words with numbers', () => {
     expect(pace(change).words).toBe(words);
   });
 
-  it('it stands in STEP', () => {
+  it('S2-19: it stands in STEP', () => {
     const [release, run] = scene({ server: working });
     expect(stepOf(run.status, '', { pace: paceOf(release, run) })).toBe('core 1/3: Drop a column, working for 4 min');
   });

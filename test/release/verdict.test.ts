@@ -203,7 +203,7 @@ const rows: Row[] = [
   ],
 ];
 
-describe('judge', () => {
+describe('S0-22: judge', () => {
   it.each<[string, ImageKnowledge | ImageUnknown, DatabaseState]>([
     ['on a database that cannot be read', tagged('3.2.1'), { state: 'unreadable', why: 'connection refused' }],
     ['whose providers are not known', tagged('3.2.1'), makeDatabase()],

@@ -56,7 +56,7 @@ async function expectAsRendered() {
 
 describe('core stories', () => {
   it(
-    'story 4 (S0-12, S0-19): the same version with other settings is untouched',
+    'story 4 (S0-2, S0-12, S0-19): the same version with other settings is untouched',
     async () => {
       const said = await place.helm([
         'upgrade',
@@ -79,7 +79,7 @@ describe('core stories', () => {
   let lives: Life[];
 
   it(
-    'story 1 (S0-3, S0-23, S1-6, S3-14, S3-17, S3-19): helm upgrade --wait to 3.1.8 succeeds, and Airflow serves',
+    'story 1 (S0-2, S0-3, S0-23, S1-6, S3-14, S3-17, S3-19): helm upgrade --wait to 3.1.8 succeeds, and Airflow serves',
     async () => {
       const recorder = record(place.cluster.kubeconfig, namespace, 'af');
       upgraded = await place.helm([
@@ -114,7 +114,7 @@ describe('core stories', () => {
   });
 
   it(
-    'story 1 (S0-14, S1-8, S3-15): the record tells the plan, the outcome and the outage',
+    'story 1 (S0-14, S1-8, S2-15, S3-15): the record tells the plan, the outcome and the outage',
     async () => {
       const status = downgrade.status as Record<string, unknown>;
       expect(status).toMatchObject({ phase: 'Done', fromVersion: '3.2.1', toVersion: '3.1.8', reason: 'Downgraded' });
@@ -143,7 +143,7 @@ describe('core stories', () => {
     minutes,
   );
 
-  it('story 3 (S0-10, S1-4, S1-7): no older container ran too early, no newer one too late', () => {
+  it('story 3 (S0-10, S1-1, S1-4, S1-7, S1-22): no older container ran too early, no newer one too late', () => {
     const status = downgrade.status!.record!;
     expect(lives.filter((l) => l.role === 'runner' && l.startedAt)).toHaveLength(1);
     expect(lives.filter((l) => !l.role && l.image.endsWith(':3.1.8') && l.startedAt).length).toBeGreaterThanOrEqual(4);
@@ -153,7 +153,7 @@ describe('core stories', () => {
   });
 
   it(
-    'story 4 (S0-13, S0-19): an upgrade to 3.2.1 by its own migration Job is untouched',
+    'story 4 (S0-2, S0-13, S0-19): an upgrade to 3.2.1 by its own migration Job is untouched',
     async () => {
       const said = await place.helm(['upgrade', 'af', chart, '-n', namespace, '--timeout', '8m', ...example('3.2.1')]);
       expect(must(said)).not.toContain('downdraft holds');

@@ -130,7 +130,7 @@ describe.concurrent.each([
   ['client-side diff', {}, told.operation],
   ['server-side diff', { 'argocd.argoproj.io/compare-options': 'ServerSideDiff=true' }, told.condition],
 ])('automated, with self-heal and %s', (name, annotations, isDenied) => {
-  it.concurrent('a commit of the older version: denied in words; once cured, held by its retry; no fight; well in the end', async () => {
+  it.concurrent('S0-7: a commit of the older version: denied in words; once cured, held by its retry; no fight; well in the end', async () => {
     const namespace = name.replaceAll(' ', '-');
     const { site, app } = await synced(namespace, { ...shape, annotations });
     place.controller.pause(namespace);

@@ -1,4 +1,4 @@
-/** kubectl and kustomize: every verb that ends in an update of a workload. Rows S0-4, S0-10, G41. */
+/** kubectl and kustomize: every verb that ends in an update of a workload. Rows S0-4, S0-10, G41, G44 (no migration Job). */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -87,7 +87,7 @@ const verbs: [string, { install: string[]; by: string[]; word: string }][] = [
 ];
 
 describe.concurrent.each(verbs)('kubectl %s', (verb, { install, by, word }) => {
-  it.concurrent('of the older version is held with a warning for each workload; the same again, a diff and other values find no conflict', async () => {
+  it.concurrent('S0-9: of the older version is held with a warning for each workload; the same again, a diff and other values find no conflict', async () => {
     const site = await applied(verb.replaceAll(/\W+/g, '-'), install);
     place.controller.pause(site.namespace);
     const began = performance.now();
@@ -197,7 +197,7 @@ describe.concurrent('kubectl on single workloads', () => {
     expect((await workloadsOf(place, site)).map(({ spec }) => spec.replicas)).toEqual([1, 1, 2, 2]);
   }, 180_000);
 
-  it.concurrent('dry runs of the older version get the same answer and store nothing', async () => {
+  it.concurrent('S4-18: dry runs of the older version get the same answer and store nothing', async () => {
     const site = await applied('dry-run');
     const before = await storedIn(place, site);
     const said = await kubectl(site, ['apply', '--dry-run=server', '-f', '-'], { input: await rendered(site, older) });
