@@ -1,6 +1,6 @@
 /**
- * What the runner sees a real server do while a statement of ours runs (S2-20, S2-32, S2-34, S2-35, S2-38): the very code of the runner,
- * without Airflow, on sessions that look like the runner's.
+ * What the runner sees a real server do while a statement of ours runs (S2-20, S2-32, S2-34, S2-35, S2-38): the very code of
+ * the runner, without Airflow, on sessions that look like the runner's.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
