@@ -55,12 +55,6 @@ export async function ensureVenv(
   return join(venv, 'bin');
 }
 
-/** Whether this machine has the environment of a version whose day is known. */
-export function hasVenv(version: AirflowVersion): boolean {
-  const before = knownDays[version];
-  return before !== undefined && existsSync(join(folderOf(before, packagesOf(version)), 'whole'));
-}
-
 function folderOf(before: string, wanted: string[]): string {
   return join(cacheDir(), 'venvs', contentKey(python, before, ...wanted));
 }
