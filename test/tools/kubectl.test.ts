@@ -250,11 +250,21 @@ describe.concurrent('replace --force', () => {
     });
     expect(run!.status!.message).toContain('set the image back to it, wait until a pod runs, then set');
     must(await setImages(site, newer));
-    expect(await outcomeOf(place, site)).toBe('Reverted');
+    await waitFor('the first to end', 30_000, async () => {
+      const runs = await downgrades(place.client, site.namespace);
+      return runs.find(({ metadata }) => metadata.uid === run!.metadata.uid)?.status?.record?.outcome === 'Reverted';
+    });
     expect(await faultsAt(place, site, newer, performance.now())).toEqual([]);
+    // What was made anew has no history that its hold could be believed by, so the image may have been asked once more.
+    const over = await waitFor('all to be let go', 30_000, async () => {
+      const runs = await downgrades(place.client, site.namespace);
+      const ended = runs.every(({ status }) => status?.record?.completedAt);
+      return ended && (await heldOf(place, site)).length === 0 && runs.map(({ status }) => status!.record!.outcome);
+    });
+    expect(['Reverted', 'NotNeeded']).toEqual(expect.arrayContaining(over));
     const began = performance.now();
     must(await setImages(site, older));
-    expect(await outcomeOf(place, site, 2)).toBe('Downgraded');
+    expect(await outcomeOf(place, site, over.length + 1)).toBe('Downgraded');
     expect(await faultsAt(place, site, older, began)).toEqual([]);
   }, 180_000);
 });
