@@ -9,6 +9,12 @@ import type { Socket } from 'node:net';
 /** API servers, kubelets and Prometheus keep a handful each. A connection takes some 100 KiB. */
 const mostConnections = 200;
 
+/** All that is done about the connections of a server, from now on. */
+export function tendConnections(server: Server): void {
+  limitConnections(server);
+  keepUnused(server);
+}
+
 /** Limits the connections of a server from now on. */
 export function limitConnections(server: Pick<Server, 'on'>, limit = mostConnections): void {
   const byAddress = new Map<string, Set<Socket>>();
@@ -51,4 +57,22 @@ export function isNext({ socket }: IncomingMessage, answer: ServerResponse): boo
   }
   answers.set(socket, answer);
   return true;
+}
+
+/** Longer than Go's client keeps a connection that nothing is asked on, 90 s: it closes first. */
+const unusedMs = 95_000;
+
+/**
+ * Keeps connections on which nothing has come yet. Go's client opens some beforehand, for requests that another one then
+ * takes, and Node calls it a request that is late (408); one that was asked at that very moment got this for its answer. A
+ * request that has begun is timed as ever. Of strangers' the limit above takes care.
+ */
+export function keepUnused(server: Pick<Server, 'on' | 'listeners' | 'removeAllListeners'>): void {
+  const answering = server.listeners('clientError');
+  server.removeAllListeners('clientError');
+  server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0)
+      return void socket.setTimeout(unusedMs, () => socket.destroy());
+    for (const answer of answering) answer.call(server, error, socket);
+  });
 }

@@ -11,7 +11,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { type Callers, strangerBy, tlsFor } from './callers.ts';
-import { isNext, limitConnections } from './connections.ts';
+import { isNext, tendConnections } from './connections.ts';
 import { early } from './early.ts';
 import { ephemeral } from './ephemeral.ts';
 import { drain, gate } from './gate.ts';
@@ -39,6 +39,8 @@ export const webhooks = {
  */
 const times = { handshakeTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
 const requestTimeout = 10_000;
+/** Longer than Go's client keeps a connection, 90 s: who closes first must not be us, in the middle of the next request. */
+const keepAliveTimeout = 95_000;
 
 /** Longer than any review takes: what is still open this long after the server began to close is cut. */
 const farewellMs = 5_000;
@@ -61,14 +63,14 @@ export function buildServer(
 ): AdmissionServer {
   const app = Fastify({
     requestTimeout,
-    keepAliveTimeout: 90_000,
+    keepAliveTimeout,
     logController: new LogController({ disableRequestLogging: true }),
     // A review has an uid of its own, by which the API server's audit log tells it too.
     childLoggerFactory: (parent) => parent,
     ...(logger ? { loggerInstance: logger } : {}),
     ...(tls ? { https: { minVersion: 'TLSv1.2', ...times, ...tlsFor(callers), ...tls } } : { http: times }),
   });
-  limitConnections(app.server);
+  tendConnections(app.server);
   app.addHook('onRequest', (request, reply, next) => {
     if (isNext(request.raw, reply.raw)) return next();
     reply.hijack();
