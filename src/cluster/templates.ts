@@ -2,6 +2,7 @@
 import { isHistoryOf, numberOf, type Revision, templateBefore, templateIn } from '../release/history.ts';
 import type { PodTemplate, WorkloadObject } from '../release/objects.ts';
 import { label } from '../release/profiles.ts';
+import { nameOf } from '../release/reasons.ts';
 import type { Client } from './client.ts';
 import { list } from './lists.ts';
 import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';
@@ -17,7 +18,7 @@ export async function rolloutsOf(client: Client, namespace: string) {
     const template = templateIn(revision);
     if (!owner || !template || !metadata.creationTimestamp) return undefined;
     return {
-      workload: `${owner.kind.toLowerCase()}/${owner.name}`,
+      workload: nameOf(owner),
       owner: owner.uid,
       revision: numberOf(revision),
       createdAt: metadata.creationTimestamp,
@@ -53,7 +54,7 @@ async function ofWorkloads<Kept>(
 }
 
 function named({ kind, metadata }: WorkloadObject): string {
-  return `${kind!.toLowerCase()}/${metadata.name}`;
+  return nameOf({ kind: kind!, name: metadata.name });
 }
 
 /**

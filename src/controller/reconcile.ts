@@ -13,7 +13,7 @@ import type { Reads, Writes } from './ports.ts';
 import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
 import { NoOldPod } from './runner.ts';
 import { show } from './show.ts';
-import { isDue, sayFailure, warnOn, warnOnPods, wordsOf } from './troubles.ts';
+import { isDue, sayFailure, warnOn, wordsOf } from './troubles.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;
@@ -176,12 +176,6 @@ async function sayOnWorkloads(
   // API servers keep events for an hour: a word that still holds is said again.
   const word = `${Math.floor(now.getTime() / 3_600_000)} ${message}`;
   if (told.get(key) === word) return;
-  await warnOn(
-    workloads.filter((w) => w.hold),
-    reason,
-    message,
-    writes,
-  );
-  await warnOnPods(about, reason, message, writes);
+  await warnOn([...workloads.filter((w) => w.hold), ...about], reason, message, writes);
   told.set(key, word);
 }

@@ -4,6 +4,7 @@ import { outageSeconds } from '../release/phase.ts';
 import { type DowngradeObject, readRun } from '../release/record.ts';
 import type { Release, Run, RunStatus } from '../release/release.ts';
 import { replacing } from '../release/same.ts';
+import type { Shown } from '../release/shown.ts';
 import type { Reads, Writes } from './ports.ts';
 import { differs, newsOf, shownOf } from './report.ts';
 import { subjectOf } from './troubles.ts';
@@ -18,10 +19,7 @@ export async function show(
   const run = readRun(object);
   const shown = shownOf(release, run, act, object.status);
   if (!differs(object.status, shown)) return run.resourceVersion;
-  const backup = replacing(object.status?.backup, shown.backup);
-  const version = await writes.patchDowngradeStatus(release.namespace, run.name, { ...shown, backup }, run);
-  await tell(object, shown, writes);
-  return version;
+  return await write(object, run, shown, writes);
 }
 
 /**
@@ -41,11 +39,20 @@ export async function finish(
   const record: RunStatus = { completedAt, outcome, ...(outage === undefined ? {} : { outageSeconds: outage }) };
   const ended = { ...run, status: { ...run.status, ...record } };
   const shown = shownOf({ ...release, run: ended }, ended, { act: 'rest' }, object.status);
-  const backup = replacing(object.status?.backup, shown.backup);
-  await writes.patchDowngradeStatus(release.namespace, run.name, { record, ...shown, backup }, run);
-  await tell(object, shown, writes);
+  await write(object, run, shown, writes, { record });
 }
 
-async function tell(object: DowngradeObject, shown: ReturnType<typeof shownOf>, writes: Writes): Promise<void> {
+/** Writes what is shown, with `more` beside it, and an event for each new reason. Answers the record's version. */
+async function write(
+  object: DowngradeObject,
+  run: Run,
+  shown: Shown,
+  writes: Writes,
+  more: { record?: RunStatus } = {},
+): Promise<string | undefined> {
+  const backup = replacing(object.status?.backup, shown.backup);
+  const { namespace } = object.metadata;
+  const version = await writes.patchDowngradeStatus(namespace, run.name, { ...more, ...shown, backup }, run);
   for (const event of newsOf(object.status, shown)) await writes.event({ object: subjectOf(object), ...event });
+  return version;
 }

@@ -61,29 +61,18 @@ export function subjectOf({ apiVersion, metadata: { namespace, name, uid } }: Do
   return { apiVersion, kind: downgradeApi.kind, namespace, name, ...(uid ? { uid } : {}) };
 }
 
-/** One event on each of them. */
-export async function warnOn(workloads: Workload[], reason: Reason, message: string, writes: Writes): Promise<void> {
-  for (const { kind, namespace, name, object } of workloads) {
-    const uid = object.metadata.uid ? { uid: object.metadata.uid } : {};
-    await writes.event({
-      object: { apiVersion: 'apps/v1', kind, namespace, name, ...uid },
-      type: 'Warning',
-      reason,
-      message,
-    });
-  }
-}
-
-/** The same on pods. */
-export async function warnOnPods(pods: readonly Pod[], reason: Reason, message: string, writes: Writes): Promise<void> {
-  for (const { name, uid, object } of pods) {
-    const { namespace = 'default' } = object.metadata;
-    await writes.event({
-      object: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
-      type: 'Warning',
-      reason,
-      message,
-    });
+/** One event on each of these workloads and pods. */
+export async function warnOn(
+  all: readonly (Workload | Pod)[],
+  reason: Reason,
+  message: string,
+  writes: Writes,
+): Promise<void> {
+  for (const one of all) {
+    const [apiVersion, kind] = 'kind' in one ? ['apps/v1', one.kind] : ['v1', 'Pod'];
+    const { namespace = 'default', name, uid } = one.object.metadata;
+    const object = { apiVersion, kind, namespace, name, ...(uid ? { uid } : {}) };
+    await writes.event({ object, type: 'Warning', reason, message });
   }
 }
 

@@ -3,6 +3,7 @@
  * another name in the pod, by which nobody knows it. Pure.
  */
 import { mainContainerOf } from './maincontainer.ts';
+import { nameOf } from './reasons.ts';
 import type { Pod, Run, Workload } from './release.ts';
 
 /** A template of a workload's history, with the hash that its pods carry as a label. */
@@ -30,7 +31,7 @@ export function withAskedImages(pods: readonly Pod[], templates: readonly Stored
   return pods.map((pod) => {
     const hash = hashOf(pod);
     if (pod.role !== 'airflow' || hash === undefined) return pod;
-    const containers = byHash.get(`${pod.owner!.kind.toLowerCase()}/${pod.owner!.name} ${hash}`) ?? {};
+    const containers = byHash.get(`${nameOf(pod.owner!)} ${hash}`) ?? {};
     const main = mainContainerOf(pod.object);
     return Object.hasOwn(containers, main) ? { ...pod, image: containers[main]! } : pod;
   });

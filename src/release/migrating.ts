@@ -5,6 +5,7 @@
  */
 import { coreTable } from './heads.ts';
 import type { ContainerSpec, ContainerStatus, PodObject } from './objects.ts';
+import { nameOf } from './reasons.ts';
 import type { Pod, Release } from './release.ts';
 
 /** After so long a person is asked: an index on a large table takes hours, a Job that hangs takes for ever. */
@@ -20,7 +21,7 @@ export function migrationIn(
     return container === undefined ? [] : [{ pod, container }];
   });
   if (running.length === 0) return undefined;
-  const who = running.map(({ pod, container }) => `${describe(pod)} (container ${container})`).join(', ');
+  const who = running.map(({ pod, container }) => `${podOfOwner(pod)} (container ${container})`).join(', ');
   const long = running.some(({ pod, container }) => minutesOf(pod, container, now) > patienceMinutes);
   const since = long ? `, and has for more than ${patienceMinutes} minutes` : '';
   return {
@@ -108,6 +109,6 @@ function minutesOf({ object }: Pod, container: string, now: Date): number {
 }
 
 /** A pod, and what it is of. */
-export function describe({ name, owner }: Pod): string {
-  return owner ? `pod/${name} of ${owner.kind.toLowerCase()}/${owner.name}` : `pod/${name}`;
+export function podOfOwner({ name, owner }: Pod): string {
+  return owner ? `pod/${name} of ${nameOf(owner)}` : `pod/${name}`;
 }

@@ -6,7 +6,7 @@ import { digestOf } from './digests.ts';
 import { mainStatusOf } from './maincontainer.ts';
 import type { CopiedPod } from './ownpods.ts';
 import { isCopy } from './pods.ts';
-import type { Reason } from './reasons.ts';
+import { nameOf, type Reason } from './reasons.ts';
 import type { Pod } from './release.ts';
 
 /** Under the names that Airflow's configuration has for them; host and credentials are those of the connection. */
@@ -80,7 +80,7 @@ function mainOf({ object }: Pod) {
 }
 
 function ownerOf({ owner }: Pod): string | undefined {
-  return owner && `${owner.kind.toLowerCase()}/${owner.name}`;
+  return owner && nameOf(owner);
 }
 
 /**

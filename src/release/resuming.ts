@@ -4,7 +4,7 @@
  */
 import { awaiting } from './awaiting.ts';
 import { uncertain } from './decide.ts';
-import { describe, wouldMigrate } from './migrating.ts';
+import { podOfOwner, wouldMigrate } from './migrating.ts';
 import { mayEnd } from './misfits.ts';
 import { type Act, onlyObserves } from './next.ts';
 import type { Pod, Release, Run } from './release.ts';
@@ -42,7 +42,7 @@ function keeping(release: Release): Act | undefined {
   const verdict = verdictOnPod(release, first);
   const why = 'message' in verdict ? `: ${verdict.message}` : '';
   const more = kept.length > 1 ? ` (and ${kept.length - 1} more)` : '';
-  const message = `${describe(first)}${more} would migrate the database with ${first.image}, which no workload of the release asks for${why}; it goes by itself once that image is known to fit. If it is wanted, set the workloads to that image, or take the scheduling gate off the pod; if not, delete its Job`;
+  const message = `${podOfOwner(first)}${more} would migrate the database with ${first.image}, which no workload of the release asks for${why}; it goes by itself once that image is known to fit. If it is wanted, set the workloads to that image, or take the scheduling gate off the pod; if not, delete its Job`;
   return { act: 'wait', reason: 'MigrationKept', message, about: kept.slice(0, mostTold) };
 }
 

@@ -67,7 +67,7 @@ it.each(['http', 'https'])(
     }
     unused.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     expect(String((await once(unused, 'data'))[0])).toMatch(/200 OK[\s\S]*answered/);
-    // From here on it is as any other that was asked something.
+    // From here on a late request is one, also on this connection.
     unused.write('GET / HT');
     expect(String((await once(unused, 'data'))[0])).toContain('408');
     server.closeAllConnections();

@@ -1,17 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { consequenceOf, errorKinds } from '../../src/release/errorkinds.ts';
+import { foundInside, textInside } from '../make/inside.ts';
 
-const inside = new URL('../../src/inside/', import.meta.url);
-const textOf = (name: string) => readFileSync(new URL(name, inside), 'utf8');
-const programs = readdirSync(inside).filter((name) => name.endsWith('.py'));
-
-/** Thrown where it is refused, or told by what the server or a program says (the tables REFUSALS). */
-const thrown = programs.flatMap((name) => [
-  ...[...textOf(name).matchAll(/Refused\(\s*"(\w+)"/g)].map(([, kind]) => kind!),
-  ...[...textOf(name).matchAll(/kind, message = "(\w+)"/g)].map(([, kind]) => kind!),
-  ...[...textOf(name).matchAll(/^ {4}"\w{5}": \("(\w+)"/gm)].map(([, kind]) => kind!),
-]);
+/** Thrown where it is refused, or told by what the server or a program says (the tables REFUSALS, a lock's time-out). */
+const thrown = [/Refused\(\s*"(\w+)"/g, /kind, message = "(\w+)"/g, /^ {4}"\w{5}": \("(\w+)"/gm].flatMap(foundInside);
 const ours = ['RunnerEnded', 'NotReturned', 'NotVerified'];
 const ofSqlalchemy = ['OperationalError', 'InterfaceError'];
 
@@ -21,7 +13,7 @@ describe('kinds of errors', () => {
   });
 
   it('those of the runner stand in its README', () => {
-    const [, listed] = /^- Error kinds: (.*); else/m.exec(textOf('README.md'))!;
+    const [, listed] = /^- Error kinds: (.*); else/m.exec(textInside('README.md'))!;
     expect(listed!.match(/\w+/g)!.sort()).toEqual([...new Set(thrown)].sort());
   });
 

@@ -1,12 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { factsOf, stepKinds } from '../../src/release/stepkinds.ts';
+import { foundInside } from '../make/inside.ts';
 
-const inside = new URL('../../src/inside/', import.meta.url);
-const programs = readdirSync(inside).filter((name) => name.endsWith('.py'));
-const carriedOut = programs.flatMap((name) =>
-  [...readFileSync(new URL(name, inside), 'utf8').matchAll(/^@step\("(\w+)"/gm)].map(([, kind]) => kind!),
-);
+const carriedOut = foundInside(/^@step\("(\w+)"/gm);
 
 describe('kinds of steps', () => {
   it('are those that the runner carries out', () => {
