@@ -42,7 +42,7 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
     body.off('data', take).on('data', (chunk: Buffer) => afterRefused(chunk.length));
     reject(why);
   };
-  const reception: Reception = { cut: () => refuse(new Busy()) };
+  const reception: Reception = { from: body.socket?.remoteAddress ?? '', announced, cut: () => refuse(new Busy()) };
   const take = (chunk: Buffer) => {
     const wanted = end + chunk.length;
     if (wanted > most) return refuse(tooLarge(most));

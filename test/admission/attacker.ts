@@ -16,14 +16,9 @@ const target = { host: '127.0.0.1', port: (workerData as { port: number }).port,
 const secure = { ...target, rejectUnauthorized: false };
 
 const streams: Record<string, () => void> = {
-  'bodies held open': () => {
-    const head = `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${7 * 1024 * 1024}\r\n\r\n`;
-    const begun = head + ' '.repeat(7 * 1024 * 1024 - 100);
-    held(
-      () => tls(secure),
-      (socket) => void socket.write(begun),
-    );
-  },
+  'bodies held open': () => halfSent(7 * 1024 * 1024, clients),
+  // As many as the room for small ones has place for, and as many again.
+  'small bodies held open': () => halfSent(256 * 1024, 96),
   'slow headers': () =>
     held(
       () => tls(secure),
@@ -60,6 +55,17 @@ const streams: Record<string, () => void> = {
       return JSON.stringify(makeReview({ object, oldObject: makeDeployment({ namespace }) }));
     }),
 };
+
+/** Bodies of that many bytes of which the last never come. */
+function halfSent(bytes: number, count: number): void {
+  const head = `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
+  const begun = head + ' '.repeat(bytes - 100);
+  held(
+    () => tls(secure),
+    (socket) => void socket.write(begun),
+    count,
+  );
+}
 
 /** Keeps that many connections, each with what is said on it; one that is ended is opened again. */
 function held(open: () => Socket, say: (socket: Socket) => void, count = clients): void {

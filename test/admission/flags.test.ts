@@ -86,6 +86,7 @@ it.each([
   'a record of lists',
   'a record of questions',
   'bodies held open',
+  'small bodies held open',
   'slow headers',
   'many connections',
   'handshakes that never end',

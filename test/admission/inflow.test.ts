@@ -34,3 +34,56 @@ it('one that is there as a whole keeps its room until it is parsed, one that is 
   whole.release();
   await taken(bodyOf(half).end());
 });
+
+/** What was cut, in its order, of bodies that take so many KiB each from their address. */
+function cutOf(
+  limits: { most: number; reserve?: number; small?: number },
+  bodies: [from: string, KiB: number, announced?: number][],
+) {
+  const inflow = makeInflow({ reserve: 0, small: 0, patienceMs, ...limits }, () => 0);
+  const cut: string[] = [];
+  const letIn = bodies.map(([from, size, announced = 0], at) =>
+    inflow.take({ from, announced, cut: () => void cut.push(`${from} ${at}`) }, size),
+  );
+  return { cut, letIn };
+}
+
+it('of what is on its way, the address that holds most gives way, its oldest first, to one that holds less', () => {
+  const { cut, letIn } = cutOf({ most: 10 }, [
+    ['a', 2],
+    ['b', 4],
+    ['b', 4],
+    ['c', 3],
+  ]);
+  expect([cut, letIn]).toEqual([['b 1'], [true, true, true, true]]);
+});
+
+it('nobody takes the room of one that holds no more than would be held by itself', () => {
+  expect(
+    cutOf({ most: 10 }, [
+      ['a', 5],
+      ['b', 5],
+      ['c', 5],
+    ]),
+  ).toEqual({ cut: [], letIn: [true, true, false] });
+  expect(
+    cutOf({ most: 10 }, [
+      ['a', 5],
+      ['a', 5],
+      ['a', 1],
+    ]),
+  ).toEqual({ cut: [], letIn: [true, true, false] });
+});
+
+it('one that announces more than a small body never takes of the room for small ones, however little has come', () => {
+  const limits = { most: 10, reserve: 4, small: 2 };
+  expect(
+    cutOf(limits, [
+      ['a', 2, 9],
+      ['a', 2, 9],
+      ['a', 2, 9],
+      ['a', 2, 9],
+      ['a', 2],
+    ]).letIn,
+  ).toEqual([true, true, true, false, true]);
+});
