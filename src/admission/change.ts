@@ -1,8 +1,9 @@
 /** A review's two sides as workloads in our words. */
-import type { Metadata, WorkloadObject } from '../release/objects.ts';
-import { isWatched } from '../release/profiles.ts';
-import type { Workload } from '../release/release.ts';
-import { readWorkload } from '../release/workload.ts';
+
+import { isWatched } from '../release/airflow/charts.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { Metadata, WorkloadObject } from '../release/model/kubernetes.ts';
+import type { Workload } from '../release/model/workload.ts';
 import type { ReviewRequest } from './review.ts';
 
 export interface Change {

@@ -5,10 +5,11 @@
  * It only says earlier what /mutate would say, and never holds: what is not certain is let through, since the workloads'
  * own webhook is the guard. So nothing here may throw: an answer "could not judge" would refuse the upgrade.
  */
-import { nameOf } from '../release/reasons.ts';
-import type { Workload } from '../release/release.ts';
-import type { Verdict } from '../release/verdict.ts';
-import { connectionFingerprint, readWorkload } from '../release/workload.ts';
+
+import { connectionFingerprint, readWorkload } from '../release/kubernetes/workloads.ts';
+import { nameOf } from '../release/model/kubernetes.ts';
+import type { Workload } from '../release/model/workload.ts';
+import type { Verdict } from '../release/verdict/question.ts';
 import type { HookJob } from './helmrelease.ts';
 import { judgeWithin } from './observe.ts';
 import type { Ports } from './ports.ts';

@@ -1,8 +1,9 @@
 /** /ephemeral: the containers that a person adds to a running pod to debug it. */
-import { foremost } from '../release/next.ts';
-import type { PodObject, PodSpec } from '../release/objects.ts';
-import type { Reason } from '../release/reasons.ts';
-import { releaseOfPod } from '../release/workload.ts';
+
+import { releaseOfPod } from '../release/kubernetes/pods.ts';
+import type { PodObject, PodSpec } from '../release/model/kubernetes.ts';
+import type { Reason } from '../release/model/reasons.ts';
+import { foremost } from '../release/verdict/workload.ts';
 import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, denied, type ReviewRequest } from './review.ts';

@@ -6,8 +6,9 @@
  * /drain  every pod of a release that is being drained; the controller's webhook configuration says which release
  */
 import fastJsonPatch from 'fast-json-patch';
-import type { PodObject } from '../release/objects.ts';
-import { annotation, databaseContainers, gateName, gateWarning, label, recognize } from '../release/profiles.ts';
+import { databaseContainers, gateWarning, recognize } from '../release/airflow/charts.ts';
+import type { PodObject } from '../release/model/kubernetes.ts';
+import { annotation, gateName, label } from '../release/model/kubernetes.ts';
 import { judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { type Answer, allowed, patched, type ReviewRequest } from './review.ts';

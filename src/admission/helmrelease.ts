@@ -7,10 +7,10 @@
  */
 import { gunzipSync } from 'node:zlib';
 import { parseDocument } from 'yaml';
-import type { Metadata, PodSpec, WorkloadObject } from '../release/objects.ts';
-import { recognize } from '../release/profiles.ts';
-import type { Workload } from '../release/release.ts';
-import { readWorkload } from '../release/workload.ts';
+import { recognize } from '../release/airflow/charts.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { Metadata, PodSpec, WorkloadObject } from '../release/model/kubernetes.ts';
+import type { Workload } from '../release/model/workload.ts';
 
 export interface HelmRelease {
   name: string;

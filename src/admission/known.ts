@@ -2,10 +2,12 @@
  * What is known of an image that a review names. A name is believed to be the image that was asked only while its registry
  * says so: where that is another one, or can't be told, it is as if nothing had been learned.
  */
-import { isLearned, learnedOf } from '../release/digests.ts';
-import { knowImage, parseImage, versionInName } from '../release/images.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import type { ImageKnowledge, ImageUnknown, Run } from '../release/release.ts';
+
+import { knowImage, parseImage, versionInName } from '../release/airflow/images.ts';
+import { isLearned, learnedOf } from '../release/kubernetes/pods.ts';
+import type { ImageKnowledge, ImageUnknown } from '../release/model/image.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import type { Run } from '../release/model/run.ts';
 import { firstLine, type Look } from './looking.ts';
 import type { Ports } from './ports.ts';
 import { said } from './said.ts';

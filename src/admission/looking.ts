@@ -1,5 +1,5 @@
 /** Looking at the world within one budget of time. */
-import { shorten } from '../release/reasons.ts';
+import { shorten } from '../release/model/reasons.ts';
 import type { Ports } from './ports.ts';
 import { said } from './said.ts';
 

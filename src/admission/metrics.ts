@@ -6,7 +6,7 @@
  * memory for ever, and the audit log and the events of the workloads name them.
  */
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import { type Reason, reasons } from '../release/reasons.ts';
+import { type Reason, reasons } from '../release/model/reasons.ts';
 import type { Audit } from './review.ts';
 
 export interface AdmissionMetrics {

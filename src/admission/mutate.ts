@@ -12,13 +12,12 @@
  * always gets the same answer, and an object that is held already comes back untouched.
  */
 import fastJsonPatch from 'fast-json-patch';
-import type { Decision } from '../release/decide.ts';
-import { hold, holdOf } from '../release/hold.ts';
-import { foremost } from '../release/next.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import { label } from '../release/profiles.ts';
-import { nameOf } from '../release/reasons.ts';
-import type { Workload } from '../release/release.ts';
+import { hold, holdOf } from '../release/kubernetes/hold.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import { label, nameOf } from '../release/model/kubernetes.ts';
+import type { Workload } from '../release/model/workload.ts';
+import type { Decision } from '../release/verdict/decide.ts';
+import { foremost } from '../release/verdict/workload.ts';
 import { type Change, readChange } from './change.ts';
 import { isOwn, judgeWithin, storedRelease } from './observe.ts';
 import type { Ports } from './ports.ts';

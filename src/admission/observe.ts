@@ -3,13 +3,19 @@
  * policy side by side, then the database by the stored workload's own connection and, where its name does not tell, the
  * image's registry. Whatever fails or takes too long is "not observed", which is a hold and never an allow.
  */
-import { type Decision, decide } from '../release/decide.ts';
-import { holdOf } from '../release/hold.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import { nameOf, type Reason } from '../release/reasons.ts';
-import type { DatabaseState, Mode, Run, Workload } from '../release/release.ts';
-import { judge, type Question, type Verdict } from '../release/verdict.ts';
-import { readWorkload } from '../release/workload.ts';
+
+import { holdOf } from '../release/kubernetes/hold.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { DatabaseState } from '../release/model/database.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import { nameOf } from '../release/model/kubernetes.ts';
+import type { Mode } from '../release/model/policy.ts';
+import type { Reason } from '../release/model/reasons.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Workload } from '../release/model/workload.ts';
+import { type Decision, decide } from '../release/verdict/decide.ts';
+import { judge } from '../release/verdict/judge.ts';
+import type { Question, Verdict } from '../release/verdict/question.ts';
 import { knowledgeOf } from './known.ts';
 import { firstLine, type Look, looker } from './looking.ts';
 import type { Ports } from './ports.ts';

@@ -3,11 +3,12 @@
  *
  * Every function takes the signal of the review's time budget and may be abandoned when that fires.
  */
-import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
-import type { Owner } from '../release/keeping.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import type { Turned } from '../release/record.ts';
-import type { DatabaseState, ImageKnowledge, Mode, Run } from '../release/release.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/airflow/images.ts';
+import type { DatabaseState } from '../release/model/database.ts';
+import type { ImageKnowledge, Owner } from '../release/model/image.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import type { Mode } from '../release/model/policy.ts';
+import type { Run, Turned } from '../release/model/run.ts';
 
 export interface Ports {
   /** The Deployment or StatefulSet as the API server has it stored, before this change; undefined when there is none. */

@@ -1,6 +1,6 @@
 /** A thread that reads Helm's release records, one for each message; started by recordreader.ts. */
 import { parentPort } from 'node:worker_threads';
-import type { Workload } from '../release/release.ts';
+import type { Workload } from '../release/model/workload.ts';
 import { decodeHelmRelease, type HookJob, hookJobsOf, recordLimits, workloadsOf } from './helmrelease.ts';
 
 /** The object of the review, and the event whose hooks are looked at. */

@@ -1,6 +1,6 @@
 /** AdmissionReview v1: what comes in, and the four answers: allowed, patched, denied, errored. */
 import type { Operation } from 'fast-json-patch';
-import { type Reason, shorten } from '../release/reasons.ts';
+import { type Reason, shorten } from '../release/model/reasons.ts';
 
 /** The part of a request that is looked at. Anyone who reaches the port can send one: it names things, it proves nothing. */
 export interface ReviewRequest {

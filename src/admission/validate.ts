@@ -6,10 +6,9 @@
  * mutating half has seen every such change and let it pass, and a webhook that takes the annotation off together with the
  * stop has done what a person may do.
  */
-import { isStopped } from '../release/hold.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import { annotation } from '../release/profiles.ts';
-import { nameOf } from '../release/reasons.ts';
+import { isStopped } from '../release/kubernetes/hold.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import { annotation, nameOf } from '../release/model/kubernetes.ts';
 import { type Answer, allowed, denied, type ReviewRequest } from './review.ts';
 
 /** Answers the review of a Deployment or StatefulSet in its final state. */

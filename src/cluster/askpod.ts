@@ -4,7 +4,7 @@
  * What it prints is a stranger's word: whoever may write a pod may write that line. So its shape is checked, its length
  * bounded, and of what goes wrong only the program's own sentence is repeated, never its error output.
  */
-import type { DatabaseIdentity, DatabaseRead, DatabaseState, Session } from '../release/release.ts';
+import type { DatabaseIdentity, DatabaseRead, DatabaseState, Session } from '../release/model/database.ts';
 import type { Client } from './client.ts';
 import { ApiError } from './errors.ts';
 import { type ExecOutcome, exec } from './exec.ts';

@@ -1,6 +1,8 @@
 /** The two APIs by which others make a backup: a VolumeSnapshot, a Backup of CloudNativePG. */
-import type { SnapshotWay } from '../release/places.ts';
-import { type BackupObject, BackupRefused, snapshotApis } from '../release/snapshots.ts';
+
+import { BackupRefused, snapshotApis } from '../release/downgrade/snapshots.ts';
+import type { SnapshotWay } from '../release/model/policy.ts';
+import type { BackupObject } from '../release/model/release.ts';
 import { mayI } from './access.ts';
 import type { Client } from './client.ts';
 import { ApiError, conflict } from './errors.ts';

@@ -1,6 +1,7 @@
 /** A container is asked for keyed digests of its settings (src/inside/digests.py), by one exec. */
-import type { Digests } from '../release/proof.ts';
-import { digestsIn } from '../release/told.ts';
+
+import { digestsIn } from '../release/model/messages.ts';
+import type { Digests } from '../release/model/runner.ts';
 import { askProgram, short } from './askpod.ts';
 import type { Client } from './client.ts';
 

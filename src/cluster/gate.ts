@@ -2,9 +2,12 @@
  * The gate: a webhook configuration for one namespace and release, written before its pods are deleted and taken away
  * after. While it stands, every new pod of the release waits unscheduled. Pure: bodies only.
  */
-import { partOfName } from '../release/objectnames.ts';
-import type { PodObject, WorkloadObject } from '../release/objects.ts';
-import { gateName, label, type ProfileName, profileNames, selectorOf } from '../release/profiles.ts';
+
+import { selectorOf } from '../release/airflow/charts.ts';
+import { partOfName } from '../release/kubernetes/object-names.ts';
+import type { PodObject, WorkloadObject } from '../release/model/kubernetes.ts';
+import { gateName, label } from '../release/model/kubernetes.ts';
+import { type ProfileName, profileNames } from '../release/model/workload.ts';
 
 export interface GateClientConfig {
   service?: { namespace: string; name: string; path?: string; port?: number };

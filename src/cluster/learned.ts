@@ -2,7 +2,8 @@
  * What was learned about images, kept in one ConfigMap of downdraft's own namespace, for each release by itself. Each image
  * of a release is a key of its own, so two writers never undo each other; what is too much goes with the same write.
  */
-import { crowdedOut, keyOf, type Learned, type Owner, readLearned, written } from '../release/keeping.ts';
+import { crowdedOut, keyOf, readLearned, written } from '../release/airflow/learned-images.ts';
+import type { Learned, Owner } from '../release/model/image.ts';
 import type { Client } from './client.ts';
 import { conflict, notFound } from './errors.ts';
 import { found } from './lists.ts';

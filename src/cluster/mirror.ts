@@ -2,12 +2,12 @@
  * The mirror: what reviews need of the cluster, kept up to date by watches, so that a review asks the API server nothing.
  * It may be some milliseconds old; the controller reads live, but for policies until it is about to begin something.
  */
-import type { Owner } from '../release/keeping.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import type { PolicyObject } from '../release/policy.ts';
-import { label } from '../release/profiles.ts';
-import type { DowngradeObject } from '../release/record.ts';
-import type { ImageKnowledge } from '../release/release.ts';
+
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
+import type { ImageKnowledge, Owner } from '../release/model/image.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
+import { label } from '../release/model/kubernetes.ts';
+import type { PolicyObject } from '../release/policy/policy.ts';
 import type { Client } from './client.ts';
 import { learnedFrom, learnedIn } from './learned.ts';
 import { core, everywhere } from './paths.ts';

@@ -1,12 +1,13 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
-import type { Learned, Owner } from '../release/keeping.ts';
-import { keptPod, keptWorkload, withoutNotes } from '../release/kept.ts';
-import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/objects.ts';
-import type { SnapshotWay } from '../release/places.ts';
-import type { PolicyObject } from '../release/policy.ts';
-import { label } from '../release/profiles.ts';
-import type { DowngradeObject } from '../release/record.ts';
-import type { Workload } from '../release/release.ts';
+
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
+import { keptPod, keptWorkload, withoutNotes } from '../release/kubernetes/kept-fields.ts';
+import type { Learned, Owner } from '../release/model/image.ts';
+import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/model/kubernetes.ts';
+import { label } from '../release/model/kubernetes.ts';
+import type { SnapshotWay } from '../release/model/policy.ts';
+import type { Workload } from '../release/model/workload.ts';
+import type { PolicyObject } from '../release/policy/policy.ts';
 import { getBackup, obstaclesOf } from './backups.ts';
 import type { Client } from './client.ts';
 import { gateOf } from './deletions.ts';

@@ -2,7 +2,7 @@
  * The records: Downgrades. What is written into one is bound to what was read of it, so that a write of a leader that was
  * replaced meanwhile, still on its way, can't take back what the new one wrote.
  */
-import { type DowngradeObject, isTaken, NameTaken } from '../release/record.ts';
+import { type DowngradeObject, isTaken, NameTaken } from '../release/kubernetes/downgrade.ts';
 import type { Client } from './client.ts';
 import { conflict, notFound } from './errors.ts';
 import { byUs, downgradesOf, mergePatch } from './paths.ts';

@@ -2,9 +2,11 @@
  * The workloads of all releases, by name and by release. Of each only what names its images and its database is kept, as
  * text: 6,000 of them take some 10 MB so, and parsing one takes microseconds.
  */
-import type { ContainerSpec, WorkloadObject } from '../release/objects.ts';
-import { annotation, databaseContainers } from '../release/profiles.ts';
-import { readWorkload } from '../release/workload.ts';
+
+import { databaseContainers } from '../release/airflow/charts.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { ContainerSpec, WorkloadObject } from '../release/model/kubernetes.ts';
+import { annotation } from '../release/model/kubernetes.ts';
 
 interface Kept {
   text: string;

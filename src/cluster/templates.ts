@@ -1,8 +1,7 @@
 /** The pod templates that ran before a change was held: Kubernetes' own history, which a held workload does not add to. */
-import { isHistoryOf, numberOf, type Revision, templateBefore, templateIn } from '../release/history.ts';
-import type { PodTemplate, WorkloadObject } from '../release/objects.ts';
-import { label } from '../release/profiles.ts';
-import { nameOf } from '../release/reasons.ts';
+import { isHistoryOf, numberOf, type Revision, templateBefore, templateIn } from '../release/kubernetes/history.ts';
+import type { PodTemplate, WorkloadObject } from '../release/model/kubernetes.ts';
+import { label, nameOf } from '../release/model/kubernetes.ts';
 import type { Client } from './client.ts';
 import { list } from './lists.ts';
 import { apps, byUs, jsonPatch, workloadPath } from './paths.ts';

@@ -1,9 +1,12 @@
 /** Dry-run CREATEs of pods: nothing is stored. What comes back says whether they would be taken, and whether a gate catches them. */
-import type { PodObject } from '../release/objects.ts';
-import { gateName, gateWarning } from '../release/profiles.ts';
-import { nameOf, shorten } from '../release/reasons.ts';
-import type { Workload } from '../release/release.ts';
-import { isForRoom, type Trial } from '../release/trials.ts';
+
+import { gateWarning } from '../release/airflow/charts.ts';
+import { isForRoom } from '../release/downgrade/trials.ts';
+import type { PodObject } from '../release/model/kubernetes.ts';
+import { gateName, nameOf } from '../release/model/kubernetes.ts';
+import { shorten } from '../release/model/reasons.ts';
+import type { Trial } from '../release/model/release.ts';
+import type { Workload } from '../release/model/workload.ts';
 import type { Client } from './client.ts';
 import { ApiError } from './errors.ts';
 import { bareTrialPod, trialPod } from './gate.ts';

@@ -1,8 +1,8 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
-import type { Learned, Owner } from '../release/keeping.ts';
-import type { PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
-import { gateName, label } from '../release/profiles.ts';
-import type { BackupObject } from '../release/snapshots.ts';
+import type { Learned, Owner } from '../release/model/image.ts';
+import type { PodObject, PodTemplate, WorkloadObject } from '../release/model/kubernetes.ts';
+import { gateName, label } from '../release/model/kubernetes.ts';
+import type { BackupObject } from '../release/model/release.ts';
 import { createBackup } from './backups.ts';
 import type { Client } from './client.ts';
 import { gateOf, remove, removeGate } from './deletions.ts';

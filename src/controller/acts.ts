@@ -2,17 +2,19 @@
  * Act: carries out what `next` decided. One function per act, each safe to repeat: the controller may be killed before
  * or after any write in here.
  */
-import { notMade } from '../release/backing.ts';
-import { holdPatch, resumePatch } from '../release/hold.ts';
-import { jobOf } from '../release/misfits.ts';
-import type { Act, RunAct } from '../release/next.ts';
-import { ordersOf } from '../release/orders.ts';
-import { runnerFolder } from '../release/pods.ts';
-import { nameOf } from '../release/reasons.ts';
-import { downgradeFor } from '../release/record.ts';
-import type { Pod, Release, Run, RunStatus, Workload } from '../release/release.ts';
-import { type BackupObject, BackupRefused } from '../release/snapshots.ts';
-import type { Part } from '../release/stepkinds.ts';
+import { notMade } from '../release/downgrade/backing-up.ts';
+import { jobOf } from '../release/downgrade/misfits.ts';
+import { ordersOf } from '../release/downgrade/orders.ts';
+import { BackupRefused } from '../release/downgrade/snapshots.ts';
+import { downgradeFor } from '../release/kubernetes/downgrade.ts';
+import { holdPatch, resumePatch } from '../release/kubernetes/hold.ts';
+import type { Act, RunAct } from '../release/model/act.ts';
+import { nameOf } from '../release/model/kubernetes.ts';
+import type { BackupObject, Release } from '../release/model/release.ts';
+import type { Run, RunStatus } from '../release/model/run.ts';
+import { runnerFolder } from '../release/model/runner.ts';
+import type { Part } from '../release/model/step-kinds.ts';
+import type { Pod, Workload } from '../release/model/workload.ts';
 import { dropExpired } from './expired.ts';
 import { askTriggers, endStrays, startProbe } from './making.ts';
 import type { Reads, Writes } from './ports.ts';

@@ -1,13 +1,17 @@
 /** What the probe and the runner have told so far, read from their pods. */
 
-import { contradictionOf } from '../release/images.ts';
-import { explained, lastWordsInWords } from '../release/lastwords.ts';
-import { mainStatusOf } from '../release/maincontainer.ts';
-import type { ContainerStatus } from '../release/objects.ts';
-import { hasName, ownPod, type PodPart } from '../release/ownpods.ts';
-import { isCopy, runnerFolder, triggersName } from '../release/pods.ts';
-import type { ImageKnowledge, Pod, ProbeState, Run, RunnerState, TriggersState } from '../release/release.ts';
-import { inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../release/told.ts';
+import { contradictionOf } from '../release/airflow/images.ts';
+import { explained, lastWordsInWords } from '../release/airflow/log.ts';
+import { isCopy, triggersName } from '../release/kubernetes/helper-pods.ts';
+import { mainStatusOf } from '../release/kubernetes/main-container.ts';
+import { hasName, ownPod } from '../release/kubernetes/own-pods.ts';
+import type { ImageKnowledge } from '../release/model/image.ts';
+import type { ContainerStatus } from '../release/model/kubernetes.ts';
+import { inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../release/model/messages.ts';
+import type { PodPart, Run } from '../release/model/run.ts';
+import type { ProbeState, RunnerState, TriggersState } from '../release/model/runner.ts';
+import { runnerFolder } from '../release/model/runner.ts';
+import type { Pod } from '../release/model/workload.ts';
 import type { Reads } from './ports.ts';
 import { endedAt, endReason, logOf, notRunning, tooLong, withClaim, wordsOf } from './standing.ts';
 

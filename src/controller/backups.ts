@@ -1,8 +1,10 @@
 /** What is seen of backups that others make: whether they can be asked for, and how far the one of this drain is. */
-import type { Outlook } from '../release/places.ts';
-import type { Release, Run } from '../release/release.ts';
-import type { Rules } from '../release/rules.ts';
-import { isSnapshot, sourceOf } from '../release/snapshots.ts';
+
+import { sourceOf } from '../release/downgrade/snapshots.ts';
+import type { Rules } from '../release/model/policy.ts';
+import { isSnapshot } from '../release/model/policy.ts';
+import type { Outlook, Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
 import type { Reads } from './ports.ts';
 
 /** Only asked while a run is planned and backed up, of ways that the policy wants. Throws when the API server can't be asked. */

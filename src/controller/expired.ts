@@ -1,7 +1,8 @@
 /** What becomes of a copy whose time is over. */
-import { foremost } from '../release/next.ts';
-import type { Release } from '../release/release.ts';
-import { CopyKept, type Expired, nobodyLeft, notDropped } from '../release/retention.ts';
+
+import { CopyKept, nobodyLeft, notDropped } from '../release/downgrade/retention.ts';
+import type { Expired, Release } from '../release/model/release.ts';
+import { foremost } from '../release/verdict/workload.ts';
 import type { Writes } from './ports.ts';
 
 /** Whether it is gone, or why it stays, is written into the record of the run that made it, and shown beside it. */

@@ -2,8 +2,8 @@
  * Keeping what was learned for later changes of the release. It is a convenience: what a run needs is in its own record, so
  * where the store can't be written that is told, and everything goes on.
  */
-import type { Learned } from '../release/keeping.ts';
-import type { ImageKnowledge, Release } from '../release/release.ts';
+import type { ImageKnowledge, Learned } from '../release/model/image.ts';
+import type { Release } from '../release/model/release.ts';
 import type { Writes } from './ports.ts';
 import { warnOn } from './troubles.ts';
 

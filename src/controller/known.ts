@@ -2,13 +2,16 @@
  * What is known of a release's images, and of what ran before its holds. Each name is believed to be the image that was
  * asked only where its digest says so: that of the pods that run it, or that of its registry.
  */
-import { isMoved, learnedOf, runningDigests } from '../release/digests.ts';
-import { knowImage, parseImage, versionInName } from '../release/images.ts';
-import type { Learned } from '../release/keeping.ts';
-import { wouldMigrate } from '../release/migrating.ts';
-import { nameOf } from '../release/reasons.ts';
-import type { ToldBefore } from '../release/record.ts';
-import type { ImageKnowledge, ImageUnknown, Pod, Release, Run, Workload } from '../release/release.ts';
+
+import { knowImage, parseImage, versionInName } from '../release/airflow/images.ts';
+import type { ToldBefore } from '../release/kubernetes/downgrade.ts';
+import { wouldMigrate } from '../release/kubernetes/migrations.ts';
+import { isMoved, learnedOf, runningDigests } from '../release/kubernetes/pods.ts';
+import type { ImageKnowledge, ImageUnknown, Learned } from '../release/model/image.ts';
+import { nameOf } from '../release/model/kubernetes.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Pod, Workload } from '../release/model/workload.ts';
 import type { Reads } from './ports.ts';
 
 export interface Seen {

@@ -1,8 +1,10 @@
 /** The logs of the target's pods that don't get Ready: why, only they can say. */
 
-import { podInTrouble } from '../release/awaiting.ts';
-import type { LastLog, Pod, Release, Run, Workload } from '../release/release.ts';
-import { troubleOf } from '../release/trouble.ts';
+import { podInTrouble } from '../release/downgrade/resuming.ts';
+import { troubleOf } from '../release/kubernetes/pod-trouble.ts';
+import type { LastLog, Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Pod, Workload } from '../release/model/workload.ts';
 import type { Reads } from './ports.ts';
 
 /** So many logs are read in one look; the pods of a release mostly fail for one reason. */

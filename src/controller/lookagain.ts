@@ -2,9 +2,10 @@
  * What the policies and people say. At each look from what is watched; right before pods are ended and before the schema is
  * changed from the API server itself, so that nobody is overruled by what was known a moment ago.
  */
-import { countingFor, type Said } from '../release/frozen.ts';
-import { activeRun } from '../release/record.ts';
-import type { Release } from '../release/release.ts';
+
+import { activeRun } from '../release/kubernetes/downgrade.ts';
+import type { Release } from '../release/model/release.ts';
+import { countingFor, type Said } from '../release/policy/frozen.ts';
 import type { Reads } from './ports.ts';
 
 /** What counts in a namespace by what is watched. Never throws: that it can't be had is an answer. */

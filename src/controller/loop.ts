@@ -2,8 +2,8 @@
  * The loop: one queue of releases, each reconciled by one worker at a time, looked at again at once when something
  * changed and by and by while something is awaited.
  */
-import type { Act } from '../release/next.ts';
-import { isProgress } from '../release/waits.ts';
+import type { Act } from '../release/model/act.ts';
+import { isProgress } from '../release/model/waits.ts';
 
 export interface Key {
   namespace: string;

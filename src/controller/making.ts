@@ -4,16 +4,19 @@
  * was made by us can't be told from it, and nobody is accused.
  */
 import { randomBytes } from 'node:crypto';
-import { foremost } from '../release/next.ts';
-import type { PodObject } from '../release/objects.ts';
-import { named, type OwnPod, type PodPart } from '../release/ownpods.ts';
-import { probePod, triggersName, triggersPod } from '../release/pods.ts';
-import type { Release, Run, Workload } from '../release/release.ts';
-import { replacing } from '../release/same.ts';
-import { sharedLabels, withLabels } from '../release/sharedlabels.ts';
-import { isForRoom } from '../release/trials.ts';
-import { type AskedTrigger, withAnswers } from '../release/triggers.ts';
-import { readPod } from '../release/workload.ts';
+import { isForRoom } from '../release/downgrade/trials.ts';
+import { probePod, triggersName, triggersPod } from '../release/kubernetes/helper-pods.ts';
+import { named } from '../release/kubernetes/own-pods.ts';
+import { readPod } from '../release/kubernetes/pods.ts';
+import { sharedLabels, withLabels } from '../release/kubernetes/shared-labels.ts';
+import { replacing } from '../release/model/json.ts';
+import type { PodObject } from '../release/model/kubernetes.ts';
+import type { Release } from '../release/model/release.ts';
+import type { OwnPod, PodPart, Run } from '../release/model/run.ts';
+import type { AskedTrigger } from '../release/model/runner.ts';
+import type { Workload } from '../release/model/workload.ts';
+import { withAnswers } from '../release/plan/triggers.ts';
+import { foremost } from '../release/verdict/workload.ts';
 import type { Recording } from './acts.ts';
 import type { Writes } from './ports.ts';
 

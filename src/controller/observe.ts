@@ -2,18 +2,22 @@
  * Observe: everything a decision about one release needs, read live into one frozen snapshot. Nothing is decided here
  * and nothing is written.
  */
-import { isRewritten, withAskedImages } from '../release/askedimage.ts';
-import { claimsOf } from '../release/copied.ts';
-import { countingFor } from '../release/frozen.ts';
-import { versionInName } from '../release/images.ts';
-import { jobsToRead } from '../release/misfits.ts';
-import { withStrays } from '../release/ownpods.ts';
-import { defaultPatience, type Patience } from '../release/pace.ts';
-import { label, type ProfileName } from '../release/profiles.ts';
-import { activeRun, pastRuns, toldBefore } from '../release/record.ts';
-import type { Pod, Release, Run, Workload } from '../release/release.ts';
-import { expired, surplus } from '../release/retention.ts';
-import { readPod, readWorkload, releaseOfPod } from '../release/workload.ts';
+
+import { versionInName } from '../release/airflow/images.ts';
+import { jobsToRead } from '../release/downgrade/misfits.ts';
+import { expired, surplus } from '../release/downgrade/retention.ts';
+import { isRewritten, withAskedImages } from '../release/kubernetes/asked-image.ts';
+import { claimsOf } from '../release/kubernetes/copied-pod.ts';
+import { activeRun, pastRuns, toldBefore } from '../release/kubernetes/downgrade.ts';
+import { withStrays } from '../release/kubernetes/own-pods.ts';
+import { readPod, releaseOfPod } from '../release/kubernetes/pods.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import { label } from '../release/model/kubernetes.ts';
+import type { Release } from '../release/model/release.ts';
+import { defaultPatience, type Patience } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Pod, ProfileName, Workload } from '../release/model/workload.ts';
+import { countingFor } from '../release/policy/frozen.ts';
 import { observeProbe, observeRunner, observeTriggers } from './answers.ts';
 import { observeBackups } from './backups.ts';
 import { knowImages, withTrueHolds } from './known.ts';

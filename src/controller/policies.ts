@@ -1,11 +1,12 @@
 /**
  * Policies: what each DowngradePolicy shows of itself: in how many namespaces it counts, which others match the same
- * ones, and which of them counts there. Nothing reads it back; the webhook and the loop ask src/release/policy.ts.
+ * ones, and which of them counts there. Nothing reads it back; the webhook and the loop ask src/release/policy/policy.ts.
  */
-import { modes, type NamespaceLabels, type PolicyObject, readPolicy } from '../release/policy.ts';
-import type { Mode } from '../release/release.ts';
-import { same } from '../release/same.ts';
-import type { Condition } from '../release/shown.ts';
+
+import { same } from '../release/model/json.ts';
+import type { Mode } from '../release/model/policy.ts';
+import type { Condition } from '../release/model/shown.ts';
+import { modes, type NamespaceLabels, type PolicyObject, readPolicy } from '../release/policy/policy.ts';
 
 export interface PolicyReads {
   policies(): Promise<PolicyObject[]>;

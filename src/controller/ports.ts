@@ -2,16 +2,15 @@
  * What the controller needs of the world, split into looking and acting: only a function of Writes can change anything,
  * so a test that wraps every one of them has found every write there is.
  */
-import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
-import type { Learned, Owner } from '../release/keeping.ts';
-import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/objects.ts';
-import type { SnapshotWay } from '../release/places.ts';
-import type { Digests } from '../release/proof.ts';
-import type { DowngradeObject } from '../release/record.ts';
-import type { DatabaseState, Mode, Session, Workload } from '../release/release.ts';
-import type { Rules } from '../release/rules.ts';
-import type { BackupObject } from '../release/snapshots.ts';
-import type { Trial } from '../release/trials.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/airflow/images.ts';
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
+import type { DatabaseState, Session } from '../release/model/database.ts';
+import type { Learned, Owner } from '../release/model/image.ts';
+import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/model/kubernetes.ts';
+import type { Mode, Rules, SnapshotWay } from '../release/model/policy.ts';
+import type { BackupObject, Trial } from '../release/model/release.ts';
+import type { Digests } from '../release/model/runner.ts';
+import type { Workload } from '../release/model/workload.ts';
 
 export interface ExecResult {
   /** undefined: the stream ended without a status. The command may still be running. */

@@ -5,11 +5,13 @@
  * weak passwords at leisure. Only the names of settings that differ are kept.
  */
 import { randomBytes } from 'node:crypto';
-import { mainContainerOf } from '../release/maincontainer.ts';
-import { ownPod } from '../release/ownpods.ts';
-import { isCopy } from '../release/pods.ts';
-import { compareDigests, originalsOf, type Proof, unproved } from '../release/proof.ts';
-import type { Pod, Release, Run } from '../release/release.ts';
+import { isCopy } from '../release/kubernetes/helper-pods.ts';
+import { mainContainerOf } from '../release/kubernetes/main-container.ts';
+import { ownPod } from '../release/kubernetes/own-pods.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Proof, Run } from '../release/model/run.ts';
+import type { Pod } from '../release/model/workload.ts';
+import { compareDigests, originalsOf, unproved } from '../release/plan/proof.ts';
 import type { Reads } from './ports.ts';
 
 /** So many old pods are asked: each may take half a minute. */

@@ -2,9 +2,12 @@
  * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a wish that
  * was withdrawn, a controller that was killed and a half-done downgrade found at start.
  */
-import { type Act, begins, next } from '../release/next.ts';
-import { phaseOf } from '../release/phase.ts';
-import type { Release, Run } from '../release/release.ts';
+
+import { begins, next } from '../release/downgrade/next.ts';
+import { phaseOf } from '../release/downgrade/phase.ts';
+import type { Act } from '../release/model/act.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
 import { type ActSettings, carryOut } from './acts.ts';
 import { keep, keepStore } from './keep.ts';
 import { lookAgain } from './lookagain.ts';

@@ -1,6 +1,6 @@
 /** Repeats: the same decided again and again in one look, and the same asked of a pod in look after look. */
-import type { Act } from '../release/next.ts';
-import { nameOf } from '../release/reasons.ts';
+import type { Act } from '../release/model/act.ts';
+import { nameOf } from '../release/model/kubernetes.ts';
 
 /** Acts that a pod answers by and by; asking again at once would only repeat them. */
 const answeredLater: Act['act'][] = [

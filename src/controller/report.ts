@@ -1,16 +1,17 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
-import { describeRevision } from '../release/heads.ts';
-import { leftStopped } from '../release/keptback.ts';
-import type { Act } from '../release/next.ts';
-import { type Pace, paceOf, withoutSizes } from '../release/pace.ts';
-import { outageSeconds, phaseOf, stepOf } from '../release/phase.ts';
-import { planInWords } from '../release/plan.ts';
-import { type Reason, reasons } from '../release/reasons.ts';
-import type { DowngradeObject } from '../release/record.ts';
-import type { Release, Run } from '../release/release.ts';
-import { same } from '../release/same.ts';
-import type { Condition, Shown } from '../release/shown.ts';
-import { isTrouble, overdue } from '../release/waits.ts';
+import { describeRevision } from '../release/airflow/revisions.ts';
+import { leftStopped } from '../release/downgrade/kept-back.ts';
+import { type Pace, paceOf, withoutSizes } from '../release/downgrade/pace.ts';
+import { outageSeconds, phaseOf, stepOf } from '../release/downgrade/phase.ts';
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
+import type { Act } from '../release/model/act.ts';
+import { same } from '../release/model/json.ts';
+import { type Reason, reasons } from '../release/model/reasons.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Condition, Shown } from '../release/model/shown.ts';
+import { isTrouble, overdue } from '../release/model/waits.ts';
+import { planInWords } from '../release/plan/plan.ts';
 
 /** What a Downgrade shows while `act` is what comes next. `before` is what it shows now. */
 export function shownOf(release: Release, run: Run, act: Act, before: DowngradeObject['status']): Shown {

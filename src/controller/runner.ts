@@ -3,18 +3,22 @@
  * which has imported Airflow and looked at the database before anything is drained; with OldPod, and where no copy is
  * admitted, the old pod itself, by a command that outlives its stream.
  */
-import { mainContainerOf } from '../release/maincontainer.ts';
-import type { PodObject } from '../release/objects.ts';
-import { type OwnPod, ownPod } from '../release/ownpods.ts';
-import { dumpPlace } from '../release/places.ts';
-import { holdsRoom, isCopy, runLabel, runnerFolder, runnerPod, runValue } from '../release/pods.ts';
-import { label } from '../release/profiles.ts';
-import { copiedPod, differenceInWords, differing } from '../release/proof.ts';
-import type { Pod, Release, Run } from '../release/release.ts';
-import { replacing } from '../release/same.ts';
-import { copySources, livingSources, templateOf } from '../release/sources.ts';
-import { isForRoom } from '../release/trials.ts';
-import { readPod } from '../release/workload.ts';
+
+import { copySources, livingSources, templateOf } from '../release/downgrade/sources.ts';
+import { isForRoom } from '../release/downgrade/trials.ts';
+import { holdsRoom, isCopy, runnerPod, runValue } from '../release/kubernetes/helper-pods.ts';
+import { mainContainerOf } from '../release/kubernetes/main-container.ts';
+import { ownPod } from '../release/kubernetes/own-pods.ts';
+import { readPod } from '../release/kubernetes/pods.ts';
+import { dumpPlace } from '../release/model/backup-names.ts';
+import { replacing } from '../release/model/json.ts';
+import type { PodObject } from '../release/model/kubernetes.ts';
+import { label, runLabel } from '../release/model/kubernetes.ts';
+import type { Release } from '../release/model/release.ts';
+import type { OwnPod, Run } from '../release/model/run.ts';
+import { runnerFolder } from '../release/model/runner.ts';
+import type { Pod } from '../release/model/workload.ts';
+import { copiedPod, differenceInWords, differing } from '../release/plan/proof.ts';
 import type { ActSettings, Ways } from './acts.ts';
 import { type Making, make } from './making.ts';
 import type { Writes } from './ports.ts';

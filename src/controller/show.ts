@@ -1,10 +1,12 @@
 /** Show: what a Downgrade says to people is written into its status; an event marks each new reason. */
-import type { Act, RunAct } from '../release/next.ts';
-import { outageSeconds } from '../release/phase.ts';
-import { type DowngradeObject, readRun } from '../release/record.ts';
-import type { Release, Run, RunStatus } from '../release/release.ts';
-import { replacing } from '../release/same.ts';
-import type { Shown } from '../release/shown.ts';
+
+import { outageSeconds } from '../release/downgrade/phase.ts';
+import { type DowngradeObject, readRun } from '../release/kubernetes/downgrade.ts';
+import type { Act, RunAct } from '../release/model/act.ts';
+import { replacing } from '../release/model/json.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Run, RunStatus } from '../release/model/run.ts';
+import type { Shown } from '../release/model/shown.ts';
 import type { Reads, Writes } from './ports.ts';
 import { differs, newsOf, shownOf } from './report.ts';
 import { subjectOf } from './troubles.ts';

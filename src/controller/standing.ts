@@ -1,9 +1,9 @@
 /** How a pod of ours stands: whether it starts, how long it has been at it, how it ended. Its main container alone counts. */
-import { inShort, lastWordsInWords } from '../release/lastwords.ts';
-import { mainContainerOf, mainStatusOf } from '../release/maincontainer.ts';
-import { backupVolume } from '../release/pods.ts';
-import type { Pod } from '../release/release.ts';
-import { troubleOf } from '../release/trouble.ts';
+import { inShort, lastWordsInWords } from '../release/airflow/log.ts';
+import { backupVolume } from '../release/kubernetes/helper-pods.ts';
+import { mainContainerOf, mainStatusOf } from '../release/kubernetes/main-container.ts';
+import { troubleOf } from '../release/kubernetes/pod-trouble.ts';
+import type { Pod } from '../release/model/workload.ts';
 import type { Reads } from './ports.ts';
 
 export interface Failed {

@@ -1,6 +1,9 @@
 /** What dry runs say of new pods of a release: whether they would be taken, and whether the gate catches them. */
-import type { GateState, Run, Workload } from '../release/release.ts';
-import { type Admission, gateStateOf } from '../release/trials.ts';
+
+import { gateStateOf } from '../release/downgrade/trials.ts';
+import type { Admission, GateState } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { Workload } from '../release/model/workload.ts';
 import type { Reads } from './ports.ts';
 
 export interface Tries {

@@ -2,10 +2,11 @@
  * Troubles: what fails look after look, before anything could be decided or shown, is said where people look: by an event
  * on what is held, and on the Downgrade, which is Stalled with it.
  */
-import type { Reason } from '../release/reasons.ts';
-import { activeRun, type DowngradeObject, downgradeApi } from '../release/record.ts';
-import type { Pod, Workload } from '../release/release.ts';
-import { readWorkload } from '../release/workload.ts';
+
+import { activeRun, type DowngradeObject, downgradeApi } from '../release/kubernetes/downgrade.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { Reason } from '../release/model/reasons.ts';
+import type { Pod, Workload } from '../release/model/workload.ts';
 import type { Reads, Writes } from './ports.ts';
 import { stalledBy } from './report.ts';
 

@@ -2,9 +2,13 @@
  * Where the schema is, and who else is on the database: read from outside by the stored workload's own connection, else
  * asked inside a pod of the release, which resolves every form of connection as Airflow does.
  */
-import { mainContainerOf, mainStatusOf } from '../release/maincontainer.ts';
-import { foremost } from '../release/next.ts';
-import type { DatabaseState, Pod, Release, Run, RunnerState, Session, Workload } from '../release/release.ts';
+import { mainContainerOf, mainStatusOf } from '../release/kubernetes/main-container.ts';
+import type { DatabaseState, Session } from '../release/model/database.ts';
+import type { Release } from '../release/model/release.ts';
+import type { Run } from '../release/model/run.ts';
+import type { RunnerState } from '../release/model/runner.ts';
+import type { Pod, Workload } from '../release/model/workload.ts';
+import { foremost } from '../release/verdict/workload.ts';
 import type { Reads } from './ports.ts';
 
 export interface Looks {

@@ -4,7 +4,7 @@
  * Order as in Airflow's `_get_env_var_option`: the variable itself, then its `_CMD`, then its `_SECRET`; first under
  * [database] (2.3 and later), then under the deprecated [core].
  */
-import type { ContainerSpec } from '../release/objects.ts';
+import type { ContainerSpec } from '../release/model/kubernetes.ts';
 import {
   environmentOf,
   type Lookup,

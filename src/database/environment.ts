@@ -5,7 +5,7 @@
  * `$(NAME)` reads what stands before it; a missing optional key leaves what was there.
  * A Secret that is missing or was not read makes only those variables unknown that come from it.
  */
-import type { ContainerSpec, EnvironmentSource, EnvironmentVariable } from '../release/objects.ts';
+import type { ContainerSpec, EnvironmentSource, EnvironmentVariable } from '../release/model/kubernetes.ts';
 
 /** Contents of the namespace's Secrets (decoded) and ConfigMaps; undefined when there is none or it can't be read. */
 export interface Lookup {

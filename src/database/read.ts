@@ -3,7 +3,7 @@
  * Airflow exist at all, and which database this really is. Two questions: the catalog, then the rows.
  */
 import { DatabaseError, escapeIdentifier, escapeLiteral } from 'pg';
-import type { DatabaseIdentity, DatabaseRead, DatabaseState } from '../release/release.ts';
+import type { DatabaseIdentity, DatabaseRead, DatabaseState } from '../release/model/database.ts';
 import { DatabaseUnreadable } from './connect.ts';
 import { addressOf, type ConnectionSettings } from './url.ts';
 import { type Ask, type Limits, visit } from './visit.ts';

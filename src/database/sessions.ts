@@ -1,6 +1,6 @@
 /** Who else is on the database: the drain has ended when nobody is. */
 import { escapeLiteral } from 'pg';
-import type { Session } from '../release/release.ts';
+import type { Session } from '../release/model/database.ts';
 import { applicationName } from './connect.ts';
 import type { ConnectionSettings } from './url.ts';
 import { type Limits, visit } from './visit.ts';

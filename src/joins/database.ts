@@ -7,9 +7,9 @@ import { type CopyToDrop, dropCopy } from '../database/dropcopy.ts';
 import { readDatabase } from '../database/read.ts';
 import { readSessions } from '../database/sessions.ts';
 import { type ConnectionSettings, parseDatabaseUrl } from '../database/url.ts';
-import type { WorkloadObject } from '../release/objects.ts';
-import type { DatabaseState, Session } from '../release/release.ts';
-import { CopyKept } from '../release/retention.ts';
+import { CopyKept } from '../release/downgrade/retention.ts';
+import type { DatabaseState, Session } from '../release/model/database.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
 
 /** Where the schema is; never throws for what the world does, unreadable is an answer. */
 export async function databaseOf(

@@ -5,11 +5,12 @@ import type { Client } from '../cluster/client.ts';
 import type { Mirror } from '../cluster/mirror.ts';
 import { everywhere } from '../cluster/paths.ts';
 import { watch } from '../cluster/watch.ts';
-import { holdOf } from '../release/hold.ts';
-import type { PodObject, WorkloadObject } from '../release/objects.ts';
-import { label } from '../release/profiles.ts';
-import type { DowngradeObject } from '../release/record.ts';
-import { readWorkload, releaseOfPod } from '../release/workload.ts';
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
+import { holdOf } from '../release/kubernetes/hold.ts';
+import { releaseOfPod } from '../release/kubernetes/pods.ts';
+import { readWorkload } from '../release/kubernetes/workloads.ts';
+import type { PodObject, WorkloadObject } from '../release/model/kubernetes.ts';
+import { label } from '../release/model/kubernetes.ts';
 import { wakeWhenDue } from './waking.ts';
 
 type Enqueue = (key: { namespace: string; name: string }) => void;

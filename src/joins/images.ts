@@ -9,8 +9,8 @@ import { credentialsFor } from '../registry/credentials.ts';
 import { type ReadOptions, readDigest, readImage } from '../registry/read.ts';
 import { placeOf } from '../registry/reference.ts';
 import { Unreadable } from '../registry/unreadable.ts';
-import type { DigestAnswer, RegistryAnswer } from '../release/images.ts';
-import type { WorkloadObject } from '../release/objects.ts';
+import type { DigestAnswer, RegistryAnswer } from '../release/airflow/images.ts';
+import type { WorkloadObject } from '../release/model/kubernetes.ts';
 
 /** A tag may be pushed anew; what it named is believed for this long. */
 const ttlMs = 60_000;

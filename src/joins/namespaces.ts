@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { type Mirror, upToDate } from '../cluster/mirror.ts';
 import { type PolicyWrites, reportPolicies } from '../controller/policies.ts';
-import { label } from '../release/profiles.ts';
+import { label } from '../release/model/kubernetes.ts';
 
 export interface NamespaceWrites extends PolicyWrites {
   labelNamespace(namespace: string): Promise<void>;

@@ -1,5 +1,5 @@
 /** A policy of the mirror is read once: a change of it is another object. */
-import { type PolicyObject, type ReadPolicy, readPolicy } from '../release/policy.ts';
+import { type PolicyObject, type ReadPolicy, readPolicy } from '../release/policy/policy.ts';
 
 const known = new WeakMap<PolicyObject, ReadPolicy>();
 

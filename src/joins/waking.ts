@@ -1,6 +1,7 @@
 /** What nobody changes still becomes due: a release is looked at again when the term of a copy that one of its runs left is over. */
-import type { DowngradeObject } from '../release/record.ts';
-import { dropDue } from '../release/retention.ts';
+
+import { dropDue } from '../release/downgrade/retention.ts';
+import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
 
 type Enqueue = (key: { namespace: string; name: string }) => void;
 

@@ -1,6 +1,6 @@
 /** What a registry's documents say: the manifest of a platform in an index, the config in a manifest, Airflow's version. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isBelow } from '../release/versions.ts';
+import { isBelow } from '../release/airflow/revisions.ts';
 import { Unreadable } from './unreadable.ts';
 
 export const indexTypes = [

@@ -1,5 +1,5 @@
 /** Where an image lies: its registry's API and the path there. Names are checked, so that no path can be smuggled in. */
-import { parseImage } from '../release/images.ts';
+import { parseImage } from '../release/airflow/images.ts';
 import { Unreadable } from './unreadable.ts';
 
 export interface Place {

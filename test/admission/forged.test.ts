@@ -9,7 +9,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { ContainerSpec, PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import type { ContainerSpec, PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { databaseHost, nameDatabase } from '../loop/names.ts';

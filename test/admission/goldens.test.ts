@@ -1,7 +1,7 @@
 /** The golden reviews of workloads once more, through a real API server: the same verdict and reason. */
 import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ownAccount, type World } from '../make/ports.ts';
 import { makeDatabase } from '../make/release.ts';

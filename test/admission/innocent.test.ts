@@ -1,7 +1,7 @@
 /** A real API server with the real manifests: nothing innocent reaches us, and nothing is ever refused for our sake. */
 import { request } from 'node:https';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Guarded, startGuarded } from './guarded.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { admissionMetrics } from '../../src/admission/metrics.ts';
 import type { Audit } from '../../src/admission/review.ts';
-import { reasons } from '../../src/release/reasons.ts';
+import { reasons } from '../../src/release/model/reasons.ts';
 
 const routes = ['/mutate', '/validate'];
 const held: Audit = { verdict: 'hold', reason: 'DatabaseAhead' };

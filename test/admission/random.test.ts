@@ -6,14 +6,14 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import fastJsonPatch from 'fast-json-patch';
 import { expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import type { World } from '../make/ports.ts';
 import { makeDatabase, makeRun } from '../make/release.ts';
 import { makeReview } from '../make/review.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Answer, expectWellFormed, postTo } from './answers.ts';
 
-const table = new URL('../../src/release/heads.json', import.meta.url);
+const table = new URL('../../src/release/airflow/heads.json', import.meta.url);
 const { releases } = JSON.parse(readFileSync(table, 'utf8')).core as { releases: Record<string, { head: string }> };
 /** Ascending; a patch release mostly has the head of the one before. */
 const versions = Object.keys(releases);

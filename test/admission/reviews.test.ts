@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { buildServer, webhooks } from '../../src/admission/server.ts';
-import { reasons } from '../../src/release/reasons.ts';
+import { reasons } from '../../src/release/model/reasons.ts';
 import { makePorts } from '../make/ports.ts';
 
 const folder = new URL('./reviews/', import.meta.url).pathname;

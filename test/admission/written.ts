@@ -1,5 +1,5 @@
 /** Objects as people write them, common and odd, for a real API server. */
-import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 
 /** Without what only the API server sets. */

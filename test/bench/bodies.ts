@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeReview } from '../make/review.ts';
 import { desiredImage, releaseCount, storedWorkload } from './world.ts';
 

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { apps, core, mergePatch } from '../../src/cluster/paths.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { asWritten } from '../admission/written.ts';
 import { startControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';

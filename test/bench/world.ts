@@ -5,10 +5,10 @@
 import type { Ports } from '../../src/admission/ports.ts';
 import { makeShelf } from '../../src/cluster/shelf.ts';
 import { readOnce } from '../../src/joins/readonce.ts';
-import { digestOf } from '../../src/release/digests.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { policyFor } from '../../src/release/policy.ts';
-import { activeRun, lastTurned } from '../../src/release/record.ts';
+import { activeRun, lastTurned } from '../../src/release/kubernetes/downgrade.ts';
+import { digestOf } from '../../src/release/kubernetes/pods.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { policyFor } from '../../src/release/policy/policy.ts';
 import { makePolicy } from '../make/policy.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

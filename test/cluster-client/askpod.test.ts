@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { askPod } from '../../src/cluster/askpod.ts';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { digestSettings } from '../../src/cluster/digestsettings.ts';
-import { digested } from '../../src/release/proof.ts';
+import { digested } from '../../src/release/model/runner.ts';
 import { type FakeKubelet, onFakeKubelet, startFakeKubelet } from './kubelet.ts';
 
 let dir: string;

@@ -2,8 +2,8 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { generate } from 'selfsigned';
-import { gateWarning } from '../../src/release/profiles.ts';
-import { releaseOfPod } from '../../src/release/workload.ts';
+import { gateWarning } from '../../src/release/airflow/charts.ts';
+import { releaseOfPod } from '../../src/release/kubernetes/pods.ts';
 
 export interface Gatekeeper {
   url: string;

@@ -2,7 +2,7 @@
 import { expect, vi } from 'vitest';
 import type { Client } from '../../src/cluster/client.ts';
 import type { Reads } from '../../src/controller/ports.ts';
-import type { PodSpec, WorkloadObject } from '../../src/release/objects.ts';
+import type { PodSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 const [old, newer] = ['apache/airflow:3.2.1', 'apache/airflow:3.3.0'];
 

@@ -1,5 +1,5 @@
 /** Namespaces whose rules refuse pods that are not as the rules want them, and what a trial says in each. */
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDeployment } from '../make/workload.ts';
 
 export interface HostileNamespace {

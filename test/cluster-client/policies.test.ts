@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client.ts';
 import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/policies.ts';
-import { faultOf, type LabelSelector, type PolicyObject } from '../../src/release/policy.ts';
+import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
+import { faultOf, type PolicyObject } from '../../src/release/policy/policy.ts';
 import { run } from '../cluster/command.ts';
 import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';

@@ -6,7 +6,7 @@ import { type Client, connect } from '../../src/cluster/client.ts';
 import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
-import type { Learned } from '../../src/release/keeping.ts';
+import type { Learned } from '../../src/release/model/image.ts';
 import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { startFront } from './front.ts';
 

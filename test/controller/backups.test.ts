@@ -1,9 +1,9 @@
 /** S2-8, S2-9: the ways of a backup beside the copy on the server, one after the other; in a world in memory. */
 import { describe, expect, it } from 'vitest';
-import { dumpPlace } from '../../src/release/places.ts';
-import { backupVolume } from '../../src/release/pods.ts';
-import { readRun } from '../../src/release/record.ts';
-import { defaultRules, type Rules } from '../../src/release/rules.ts';
+import { readRun } from '../../src/release/kubernetes/downgrade.ts';
+import { backupVolume } from '../../src/release/kubernetes/helper-pods.ts';
+import { dumpPlace } from '../../src/release/model/backup-names.ts';
+import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { makeDatabase } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {

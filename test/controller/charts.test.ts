@@ -1,6 +1,6 @@
 /** Whole runs of releases of other charts, and of two releases side by side. */
 import { describe, expect, it } from 'vitest';
-import { label } from '../../src/release/profiles.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import { makeCommunityWorkloads, makeDatabase, makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 import type { World } from '../make/world.ts';

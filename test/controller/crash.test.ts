@@ -1,6 +1,6 @@
 /** A controller killed before and after every write, on the hardest case that there is: everything odd at once. */
 import { expect, it } from 'vitest';
-import type { Rules } from '../../src/release/rules.ts';
+import type { Rules } from '../../src/release/model/policy.ts';
 import { apply } from '../make/door.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide } from '../../src/release/decide.ts';
-import { knowImage } from '../../src/release/images.ts';
-import type { DatabaseState } from '../../src/release/release.ts';
-import { judge } from '../../src/release/verdict.ts';
+import { knowImage } from '../../src/release/airflow/images.ts';
+import type { DatabaseState } from '../../src/release/model/database.ts';
+import { decide } from '../../src/release/verdict/decide.ts';
+import { judge } from '../../src/release/verdict/judge.ts';
 import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage, makeWorkloads } from '../make/release.ts';

@@ -1,7 +1,7 @@
 /** The gate of a drain, from before it is written to its proof, and what is never ended behind it. */
 import { describe, expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
-import { gateName } from '../../src/release/profiles.ts';
+import { gateName } from '../../src/release/model/kubernetes.ts';
 import { roleOf } from '../make/containers.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeWorkloads } from '../make/release.ts';

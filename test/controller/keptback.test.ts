@@ -1,6 +1,6 @@
 /** What its owner had stopped before the hold: paused, or kept below a partition. */
 import { describe, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { apply } from '../make/door.ts';
 import type { World } from '../make/world.ts';
 import { asStored } from '../make/writes.ts';

@@ -1,8 +1,8 @@
 /** A write that comes late, of a leader that was replaced or of one who decided before a person spoke, undoes nothing. And what is kept of runs and releases has an end. */
 import { expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
-import { newDowngrade } from '../../src/release/record.ts';
-import { keptRecords } from '../../src/release/retention.ts';
+import { keptRecords } from '../../src/release/downgrade/retention.ts';
+import { newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 import type { World } from '../make/world.ts';
 import {
   deploy,

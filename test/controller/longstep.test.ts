@@ -1,7 +1,6 @@
 /** A long step as a person reads it: rarely rewritten, told once when someone has to decide, and again when it moves. */
 import { describe, expect, it } from 'vitest';
-import type { ServerActivity } from '../../src/release/pace.ts';
-import type { RunnerProgress } from '../../src/release/release.ts';
+import type { RunnerProgress, ServerActivity } from '../../src/release/model/runner.ts';
 import type { World } from '../make/world.ts';
 import { look, newer, older, record, running, setImage, shown, until } from './place.ts';
 

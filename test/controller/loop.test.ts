@@ -1,7 +1,7 @@
 /** How soon a release is looked at again, by what it waits for. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { startLoop } from '../../src/controller/loop.ts';
-import { isProgress, type WaitReason, waits } from '../../src/release/waits.ts';
+import { isProgress, type WaitReason, waits } from '../../src/release/model/waits.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,9 +1,9 @@
 /** A cluster whose webhook writes a mirror's name into each pod: by that name nobody knows the image. */
 import { expect, it } from 'vitest';
 import type { StoredRollout } from '../../src/controller/ports.ts';
-import { isRewritten, withAskedImages } from '../../src/release/askedimage.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { isRewritten, withAskedImages } from '../../src/release/kubernetes/asked-image.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeImage, makeWorkload, makeWorkloads } from '../make/release.ts';
 import { hashOf } from '../make/rollouts.ts';

@@ -4,12 +4,12 @@ import type { Answer } from '../../src/admission/review.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { type ReconcileSettings, reconcile } from '../../src/controller/reconcile.ts';
 
-import { hold } from '../../src/release/hold.ts';
-import type { Act } from '../../src/release/next.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { annotation } from '../../src/release/profiles.ts';
-import { defaultRules, type Rules } from '../../src/release/rules.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import { hold } from '../../src/release/kubernetes/hold.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { Act } from '../../src/release/model/act.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { annotation } from '../../src/release/model/kubernetes.ts';
+import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { apply } from '../make/door.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { type PolicyStatus, policyReasons, reachOf, reportPolicies, statusOf } from '../../src/controller/policies.ts';
-import type { LabelSelector, NamespaceLabels, PolicyObject } from '../../src/release/policy.ts';
+import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
+import type { NamespaceLabels, PolicyObject } from '../../src/release/policy/policy.ts';
 import { merge } from '../make/merge.ts';
 import { makeForeignPolicy, makeNamespace, makePolicy } from '../make/policy.ts';
 

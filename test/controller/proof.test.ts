@@ -1,9 +1,9 @@
 /** Whether a copy sees what the Airflow sees that it was made of, asked of both before anything is written for a drain. */
 import { expect, it } from 'vitest';
-import type { PodObject } from '../../src/release/objects.ts';
-import { isCopy } from '../../src/release/pods.ts';
-import { label } from '../../src/release/profiles.ts';
-import type { Digests } from '../../src/release/proof.ts';
+import { isCopy } from '../../src/release/kubernetes/helper-pods.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
+import type { Digests } from '../../src/release/model/runner.ts';
 import { makeLabelledWorkloads } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {

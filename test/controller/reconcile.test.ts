@@ -1,6 +1,6 @@
 /** The whole loop on a world in memory: every path of next, and a controller that is killed at every write. */
 import { describe, expect, it } from 'vitest';
-import { hold } from '../../src/release/hold.ts';
+import { hold } from '../../src/release/kubernetes/hold.ts';
 import { makeImage, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
 import { makeWorld } from '../make/world.ts';

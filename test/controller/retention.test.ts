@@ -1,8 +1,8 @@
 /** S2-14: what a run leaves on the database's server goes after its time, and not before; in a world in memory. */
 import { describe, expect, it } from 'vitest';
-import { asideName } from '../../src/release/backup.ts';
-import { readRun } from '../../src/release/record.ts';
-import { defaultRules } from '../../src/release/rules.ts';
+import { readRun } from '../../src/release/kubernetes/downgrade.ts';
+import { asideName } from '../../src/release/model/backup-names.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
 import type { World } from '../make/world.ts';
 import {
   expectClean,

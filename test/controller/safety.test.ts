@@ -1,6 +1,6 @@
 /** Before, during and after the schema step: the copy, consent, and the way back, in a world in memory. */
 import { describe, expect, it } from 'vitest';
-import { defaultRules } from '../../src/release/rules.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
 import { roleOf } from '../make/containers.ts';
 import { headsOf } from '../make/release.ts';
 import type { World } from '../make/world.ts';

@@ -1,7 +1,7 @@
 /** Which old pod the runner is made of, and what is said when the first choice is not taken. */
 import { expect, it } from 'vitest';
-import { isCopy } from '../../src/release/pods.ts';
-import { label } from '../../src/release/profiles.ts';
+import { isCopy } from '../../src/release/kubernetes/helper-pods.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import { makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import { deploy, expectClean, goOn, isDone, newer, older, outcomes, record, running, shown, until } from './place.ts';

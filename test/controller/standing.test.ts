@@ -1,7 +1,8 @@
 /** How the pods of ours are told: by their main container, in time, and without secrets. */
 import { describe, expect, it } from 'vitest';
-import type { PodObject } from '../../src/release/objects.ts';
-import { label, mainContainers } from '../../src/release/profiles.ts';
+import { mainContainers } from '../../src/release/airflow/charts.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import type { World } from '../make/world.ts';
 import { deploy, goOn, isDone, look, newer, older, running, shown, until } from './place.ts';
 

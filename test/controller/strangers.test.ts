@@ -1,7 +1,7 @@
 /** Pods, annotations and images that others made: nobody speaks for the pod that was asked, and no run waits for the store. */
 import { describe, expect, it } from 'vitest';
-import { hold } from '../../src/release/hold.ts';
-import { annotation, label } from '../../src/release/profiles.ts';
+import { hold } from '../../src/release/kubernetes/hold.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';

@@ -5,7 +5,7 @@ import type { Client } from '../../src/cluster/client.ts';
 import { startMirror } from '../../src/cluster/mirror.ts';
 import type { Reads } from '../../src/controller/ports.ts';
 import { controllerReads } from '../../src/joins/controller.ts';
-import { defaultRules, type Rules } from '../../src/release/rules.ts';
+import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makePolicy } from '../make/policy.ts';
 import type { World } from '../make/world.ts';

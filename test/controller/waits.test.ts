@@ -1,9 +1,9 @@
 /** Nobody waits for ever unnamed: whatever stands still, the run ends, asks a person, or is Stalled and says by what. */
 import { describe, expect, it } from 'vitest';
-import type { PodObject } from '../../src/release/objects.ts';
-import { label } from '../../src/release/profiles.ts';
-import { reasons } from '../../src/release/reasons.ts';
-import { type WaitReason, waits } from '../../src/release/waits.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
+import { reasons } from '../../src/release/model/reasons.ts';
+import { type WaitReason, waits } from '../../src/release/model/waits.ts';
 import type { World } from '../make/world.ts';
 import { deploy, look, makeMaps, newer, older, outcomes, record, running, shown } from './place.ts';
 

@@ -1,8 +1,8 @@
 /** S2-14: the term of a copy ends without anybody changing anything. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { wakeWhenDue } from '../../src/joins/waking.ts';
-import { type DowngradeObject, newDowngrade } from '../../src/release/record.ts';
-import type { Backup } from '../../src/release/release.ts';
+import { type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
+import type { Backup } from '../../src/release/model/run.ts';
 
 const now = '2026-11-21T12:00:00Z';
 const ending = new AbortController();

@@ -1,7 +1,7 @@
 /** How a change comes to the loop, whatever the tool: through the real webhook, round it, or found after it was stored. */
 import { describe, expect, it } from 'vitest';
-import type { ContainerSpec, PodSpec } from '../../src/release/objects.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { ContainerSpec, PodSpec } from '../../src/release/model/kubernetes.ts';
 import { roleOf } from '../make/containers.ts';
 import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';

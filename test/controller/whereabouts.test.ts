@@ -1,7 +1,7 @@
 /** Which database it is, and who can be asked where its schema is. */
 import { describe, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import type { World } from '../make/world.ts';
 import {

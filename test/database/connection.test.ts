@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { connectionOf, referencesOf } from '../../src/database/connection.ts';
-import type { ContainerSpec, EnvironmentSource, EnvironmentVariable } from '../../src/release/objects.ts';
+import type { ContainerSpec, EnvironmentSource, EnvironmentVariable } from '../../src/release/model/kubernetes.ts';
 
 const name = 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN';
 const core = 'AIRFLOW__CORE__SQL_ALCHEMY_CONN';

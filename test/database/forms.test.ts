@@ -4,7 +4,7 @@ import { connectionOf } from '../../src/database/connection.ts';
 import { readDatabase } from '../../src/database/read.ts';
 import { type ConnectionSettings, parseDatabaseUrl } from '../../src/database/url.ts';
 import { visit } from '../../src/database/visit.ts';
-import type { ContainerSpec } from '../../src/release/objects.ts';
+import type { ContainerSpec } from '../../src/release/model/kubernetes.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
 import { type Standby, startStandby } from './standby.ts';
 

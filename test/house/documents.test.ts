@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { cures } from '../../src/release/cures.ts';
+import { cures } from '../../src/release/model/cures.ts';
 import { levels } from '../levels.ts';
 import { generated, withTable } from './generate.ts';
 
@@ -98,7 +98,7 @@ describe('what the documents name is there', () => {
   });
 
   it('the span of the table of releases', () => {
-    const { core } = JSON.parse(readFileSync('src/release/heads.json', 'utf8'));
+    const { core } = JSON.parse(readFileSync('src/release/airflow/heads.json', 'utf8'));
     const versions = Object.keys(core.releases);
     expect(everything).toContain(`${versions[0]} to ${versions.at(-1)}`);
   });

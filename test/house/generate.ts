@@ -1,11 +1,11 @@
 /**
  * npm run documents: writes the tables of the documents that are made from code, between their markers. What a row says
- * stands in src/release/reasons.ts, src/release/cures.ts and src/config.ts.
+ * stands in src/release/model/reasons.ts, src/release/model/cures.ts and src/config.ts.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { configHelp } from '../../src/config.ts';
-import { cures } from '../../src/release/cures.ts';
-import { type Reason, reasons } from '../../src/release/reasons.ts';
+import { cures } from '../../src/release/model/cures.ts';
+import { type Reason, reasons } from '../../src/release/model/reasons.ts';
 
 /** A table of a document: where it stands, and its text between the markers. */
 export interface Generated {

@@ -23,13 +23,29 @@ const allowed: Record<string, { folders: string[]; packages: string[] }> = {
   certs: { folders: [], packages: ['selfsigned'] },
 };
 
+/** Room of src/release → the rooms that its files may import, and itself. */
+const rooms: Record<string, string[]> = {
+  model: [],
+  airflow: ['model'],
+  kubernetes: ['model', 'airflow'],
+  policy: ['model', 'kubernetes'],
+  verdict: ['model', 'airflow', 'kubernetes'],
+  plan: ['model', 'airflow', 'kubernetes'],
+  downgrade: ['model', 'airflow', 'kubernetes', 'verdict', 'plan'],
+};
+
 /** What is no decision and no part of the running product. */
-const exempt = ['src/release/generate/'];
+const exempt = ['src/release/airflow/generate/'];
 
 function files(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((f) => f.isFile() && f.name.endsWith('.ts'))
     .map((f) => join(f.parentPath, f.name));
+}
+
+function importsOf(file: string): string[] {
+  const found = readFileSync(file, 'utf8').matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)|\brequire\('([^']+)'\)/g);
+  return [...found].flatMap(([, ...paths]) => paths.find((path) => path !== undefined) ?? []);
 }
 
 function folderOf(file: string): string {
@@ -45,11 +61,8 @@ describe('imports point one way', () => {
     const folder = folderOf(file);
     const rule = allowed[folder];
     if (!rule) throw new Error(`${folder}/ is a folder that test/house/imports.test.ts does not know`);
-    for (const [, ...paths] of readFileSync(file, 'utf8').matchAll(
-      /\bfrom '([^']+)'|\bimport\('([^']+)'\)|\brequire\('([^']+)'\)/g,
-    )) {
-      const path = paths.find((found) => found !== undefined);
-      if (!path || path.startsWith('node:')) continue;
+    for (const path of importsOf(file)) {
+      if (path.startsWith('node:')) continue;
       if (!path.startsWith('.')) {
         expect(rule.packages, `${file} imports ${path}`).toContain(path);
         continue;
@@ -57,6 +70,14 @@ describe('imports point one way', () => {
       const target = folderOf(join(file, '..', path));
       if (target !== folder) expect(rule.folders, `${file} imports ${path}`).toContain(target);
     }
+  });
+
+  it.each(sources.filter((file) => file.startsWith('src/release/')))('between the rooms of src/release: %s', (file) => {
+    const room = file.split('/')[2]!;
+    const may = rooms[room];
+    if (!may) throw new Error(`${room} is a room that test/house/imports.test.ts does not know`);
+    for (const path of importsOf(file).filter((path) => path.startsWith('.')))
+      expect([room, ...may], `${file} imports ${path}`).toContain(join(file, '..', path).split('/')[2]);
   });
 
   it('the core has no I/O: no node module but hashing', () => {

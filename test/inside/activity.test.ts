@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ServerActivity } from '../../src/release/pace.ts';
+import type { ServerActivity } from '../../src/release/model/runner.ts';
 import { type Flavour, type Mysql, mysqlAbsence, startMysql } from '../database/mysql.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { mysqlDrivers } from './mysqldrivers.ts';

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runnerScript, shellCommand } from '../../src/inside/scripts.ts';
-import type { Inspection, RunnerProgress } from '../../src/release/release.ts';
-import { inspectionIn, progressIn, resultIn } from '../../src/release/told.ts';
+import { inspectionIn, progressIn, resultIn } from '../../src/release/model/messages.ts';
+import type { Inspection, RunnerProgress } from '../../src/release/model/runner.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 export const fabManager = 'airflow.providers.fab.auth_manager.models.db.FABDBManager';

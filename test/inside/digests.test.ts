@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { digestsScript, shellCommand } from '../../src/inside/scripts.ts';
-import { type Digests, digested } from '../../src/release/proof.ts';
-import { digestsIn } from '../../src/release/told.ts';
+import { digestsIn } from '../../src/release/model/messages.ts';
+import { type Digests, digested } from '../../src/release/model/runner.ts';
 import { airflowEnv } from './airflow.ts';
 import { ensureVenv } from './venv.ts';
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { askScript, shellCommand } from '../../src/inside/scripts.ts';
-import { revisionsBetween } from '../../src/release/chain.ts';
+import { revisionsBetween } from '../../src/release/plan/chain.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { clientPrograms } from '../database/clients.ts';

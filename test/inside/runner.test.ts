@@ -235,7 +235,7 @@ describe('runner', () => {
     const ours = `datname = '${name}' AND application_name = 'downdraft-runner'`;
     await postgres.query('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
     const { error } = await runner.file('result.json');
-    // As failing.ts knows it.
+    // As failure.ts knows it.
     expect(error).toMatchObject({ kind: 'OperationalError', message: expect.stringContaining('connection') });
     await unblock();
   }, 60_000);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
-import type { AskedTrigger, TakeUp } from '../../src/release/triggers.ts';
+import type { AskedTrigger, TakeUp } from '../../src/release/model/runner.ts';
 import { run } from '../cluster/command.ts';
 import { airflowEnv } from './airflow.ts';
 import { ensureVenv } from './venv.ts';

@@ -1,7 +1,7 @@
 /** The bounds of the list of waiting triggers, without a database: rows.test.ts has one. */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import type { WaitingTrigger } from '../../src/release/triggers.ts';
+import type { WaitingTrigger } from '../../src/release/model/runner.ts';
 import { run } from '../cluster/command.ts';
 
 const source = ['chain.py', 'database.py', 'waiting.py']

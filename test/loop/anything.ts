@@ -3,7 +3,7 @@
  * it is sent and in each of its updates.
  */
 import fc from 'fast-check';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { asWritten } from '../admission/written.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Spoiling, spoiling } from './spoiling.ts';

@@ -5,8 +5,9 @@
 import type { Client } from '../../src/cluster/client.ts';
 import { notFound } from '../../src/cluster/errors.ts';
 import { mergePatch } from '../../src/cluster/paths.ts';
-import type { SnapshotWay } from '../../src/release/places.ts';
-import { type BackupObject, snapshotApis } from '../../src/release/snapshots.ts';
+import { snapshotApis } from '../../src/release/downgrade/snapshots.ts';
+import type { SnapshotWay } from '../../src/release/model/policy.ts';
+import type { BackupObject } from '../../src/release/model/release.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 const text = { type: 'string' };

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { core } from '../../src/cluster/paths.ts';
-import { label } from '../../src/release/profiles.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { faultsAtEnd } from './ends.ts';
 import { imageOf, newer, older } from './images.ts';

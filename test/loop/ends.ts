@@ -1,7 +1,8 @@
 /** Where every run must end, whatever happened on the way: each fault is a sentence, none is the right answer. */
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { annotation, label } from '../../src/release/profiles.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { revisionsOf } from '../make/release.ts';
 import { between, imageOf, newer, older, scriptsOf, type Version, versionOf } from './images.ts';
 import type { Place } from './place.ts';

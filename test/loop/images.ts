@@ -1,6 +1,6 @@
 /** Which Airflow a pod of the test runs, told from its image's tag or from the digest that the fake kubelet gives it. */
-import { chainOf, managerOf, providerHeadOf } from '../../src/release/heads.ts';
-import type { ChainLink } from '../../src/release/release.ts';
+import { chainOf, managerOf, providerHeadOf } from '../../src/release/airflow/revisions.ts';
+import type { ChainLink } from '../../src/release/model/runner.ts';
 import { revisionsOf } from '../make/release.ts';
 
 export type Version = keyof typeof revisionsOf;

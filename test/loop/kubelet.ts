@@ -8,8 +8,8 @@ import type { Client } from '../../src/cluster/client.ts';
 import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { core, mergePatch } from '../../src/cluster/paths.ts';
 import { watch } from '../../src/cluster/watch.ts';
-import type { PodObject } from '../../src/release/objects.ts';
-import { label } from '../../src/release/profiles.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import { keepNode } from './node.ts';
 import { brokenStatus, runningStatus, succeededStatus } from './podstatus.ts';
 

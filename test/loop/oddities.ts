@@ -1,5 +1,5 @@
 /** Odd values for what an object may say. */
-import { annotation, label } from '../../src/release/profiles.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { makeHold } from '../make/workload.ts';
 import { paths } from './spoilt.ts';
 

@@ -12,7 +12,7 @@ import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { admissionPorts, type Views } from '../../src/joins/admission.ts';
 import { controllerReads, controllerWrites } from '../../src/joins/controller.ts';
 import { registryOf } from '../../src/joins/images.ts';
-import type { PodObject } from '../../src/release/objects.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';

@@ -1,5 +1,5 @@
 /** What kubelet writes into a pod's status. Pure. */
-import type { PodObject } from '../../src/release/objects.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { imageIdOf } from './images.ts';
 
 /** All containers run and are Ready. */

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { readDatabase } from '../../src/database/read.ts';
-import type { ChainLink, Inspection } from '../../src/release/release.ts';
+import type { ChainLink, Inspection } from '../../src/release/model/runner.ts';
 import { settingsAt } from '../database/settings.ts';
 import { copyDatabase, open, takeCopyBack } from './copies.ts';
 import { between, scriptsOf, type Version } from './images.ts';

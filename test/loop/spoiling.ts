@@ -1,7 +1,7 @@
 /** What may be odd about an object: first what the API server takes, then any text and any field. */
 import fc from 'fast-check';
-import type { ContainerSpec, PodSpec } from '../../src/release/objects.ts';
-import { gateName } from '../../src/release/profiles.ts';
+import type { ContainerSpec, PodSpec } from '../../src/release/model/kubernetes.ts';
+import { gateName } from '../../src/release/model/kubernetes.ts';
 import { leavesOf, withLeaf } from '../make/leaves.ts';
 import {
   annotationKeys,

@@ -1,8 +1,8 @@
 /** Workloads, pods and Downgrades of one namespace, each with a hostile text in another place. */
 import { apps, core, downgradesOf } from '../../src/cluster/paths.ts';
-import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
-import { annotation } from '../../src/release/profiles.ts';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { annotation } from '../../src/release/model/kubernetes.ts';
 import { asWritten } from '../admission/written.ts';
 import { leavesOf, withLeaf } from '../make/leaves.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';

@@ -3,7 +3,7 @@
  * controller meets them. A program dies with its pod.
  */
 import type { Reads, Writes } from '../../src/controller/ports.ts';
-import type { PodObject } from '../../src/release/objects.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { digestsOf } from '../make/containers.ts';
 import { scriptsOf, type Version, versionOf } from './images.ts';
 import { runRunner } from './runner.ts';

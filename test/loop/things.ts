@@ -1,6 +1,6 @@
 /** Objects of any kind that a tenant may store. */
 import { apps, batch, core, downgradesOf } from '../../src/cluster/paths.ts';
-import type { PodSpec, WorkloadObject } from '../../src/release/objects.ts';
+import type { PodSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 /** One of them. */
 export type Thing = { kind: string; metadata: WorkloadObject['metadata']; spec: Record<string, unknown> };

@@ -3,14 +3,14 @@
  * is reduced to what can be seen of it from outside: a pod's status, a log, a few files, the rows of the version tables.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { parseImage } from '../../src/release/images.ts';
-import { mainContainerOf } from '../../src/release/maincontainer.ts';
-import type { PodObject, PodSpec } from '../../src/release/objects.ts';
-import type { DumpPlace } from '../../src/release/places.ts';
-import { label } from '../../src/release/profiles.ts';
-import { type Digests, digested } from '../../src/release/proof.ts';
-import type { DatabaseRead, Inspection } from '../../src/release/release.ts';
-import type { AskedTrigger, WaitingTrigger } from '../../src/release/triggers.ts';
+import { parseImage } from '../../src/release/airflow/images.ts';
+import { mainContainerOf } from '../../src/release/kubernetes/main-container.ts';
+import type { DatabaseRead } from '../../src/release/model/database.ts';
+import type { PodObject, PodSpec } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
+import type { DumpPlace } from '../../src/release/model/policy.ts';
+import type { AskedTrigger, Inspection, WaitingTrigger } from '../../src/release/model/runner.ts';
+import { type Digests, digested } from '../../src/release/model/runner.ts';
 import { headsOf, makeImage, type Version } from './release.ts';
 
 /** Core revisions from the newest to the oldest, with some in between. */

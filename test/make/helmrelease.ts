@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import { stringify } from 'yaml';
 import { type ReviewRequest, readReview } from '../../src/admission/review.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeReview } from './review.ts';
 
 export interface RecordShape {

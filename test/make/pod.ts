@@ -1,6 +1,6 @@
 /** Pods as the official chart's workloads and Jobs make them. */
-import type { PodObject } from '../../src/release/objects.ts';
-import { gateName, label } from '../../src/release/profiles.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { gateName, label } from '../../src/release/model/kubernetes.ts';
 import { makeEnvironment } from './workload.ts';
 
 export interface PodShape {

@@ -1,8 +1,10 @@
 /** DowngradePolicies and namespaces as the API server gives them back; plans, as far as consent is given to them. */
-import { type Approvable, type Loss, planHash } from '../../src/release/consent.ts';
-import type { PlannedBackup } from '../../src/release/inspection.ts';
-import type { LabelSelector, NamespaceLabels, PolicyObject } from '../../src/release/policy.ts';
-import type { SaidRules } from '../../src/release/rules.ts';
+
+import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
+import type { PlannedBackup } from '../../src/release/model/plan.ts';
+import type { SaidRules } from '../../src/release/model/policy.ts';
+import { type Approvable, type Loss, planHash } from '../../src/release/plan/consent.ts';
+import type { NamespaceLabels, PolicyObject } from '../../src/release/policy/policy.ts';
 
 export interface PolicyShape {
   name?: string;

@@ -1,12 +1,14 @@
 /** The world of a review: functions that answer from what a test says, and count how often they are asked. */
 import type { Ports } from '../../src/admission/ports.ts';
-import { digestOf } from '../../src/release/digests.ts';
-import { holdOf } from '../../src/release/hold.ts';
-import type { DigestAnswer, RegistryAnswer } from '../../src/release/images.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import type { Turned } from '../../src/release/record.ts';
-import type { DatabaseState, ImageKnowledge, Mode, Run } from '../../src/release/release.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import type { DigestAnswer, RegistryAnswer } from '../../src/release/airflow/images.ts';
+import { holdOf } from '../../src/release/kubernetes/hold.ts';
+import { digestOf } from '../../src/release/kubernetes/pods.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { DatabaseState } from '../../src/release/model/database.ts';
+import type { ImageKnowledge } from '../../src/release/model/image.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import type { Mode } from '../../src/release/model/policy.ts';
+import type { Run, Turned } from '../../src/release/model/run.ts';
 import { makeDatabase, makeImage } from './release.ts';
 
 export interface World {

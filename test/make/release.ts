@@ -1,10 +1,14 @@
-/** The snapshot and its parts. Revisions are the real ones, as in src/release/heads.json. */
+/** The snapshot and its parts. Revisions are the real ones, as in src/release/airflow/heads.json. */
 
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { defaultPatience } from '../../src/release/pace.ts';
-import type { DatabaseRead, ImageKnowledge, Release, Run, Workload } from '../../src/release/release.ts';
-import { defaultRules } from '../../src/release/rules.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { DatabaseRead } from '../../src/release/model/database.ts';
+import type { ImageKnowledge } from '../../src/release/model/image.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
+import type { Release } from '../../src/release/model/release.ts';
+import { defaultPatience } from '../../src/release/model/release.ts';
+import type { Run } from '../../src/release/model/run.ts';
+import type { Workload } from '../../src/release/model/workload.ts';
 import { makeDeployment, makeStatefulSet } from './workload.ts';
 
 /** Core and FAB revisions by the Airflow version whose image needs them. */

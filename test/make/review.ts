@@ -1,5 +1,5 @@
 /** AdmissionReviews as the API server sends them. */
-import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 export interface ReviewShape {
   object?: WorkloadObject | PodObject | null;

@@ -3,7 +3,7 @@
  * Kubernetes do with pods, one step at a time (k8s.io/kubernetes pkg/controller/{deployment,statefulset}).
  */
 import { createHash } from 'node:crypto';
-import type { PodObject, WorkloadObject } from '../../src/release/objects.ts';
+import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 type Template = WorkloadObject['spec']['template'];
 

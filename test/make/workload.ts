@@ -1,7 +1,7 @@
 /** Deployments and StatefulSets as the charts make them, after the API server has stored them. */
-import type { EnvironmentVariable, WorkloadObject } from '../../src/release/objects.ts';
-import { annotation, label } from '../../src/release/profiles.ts';
-import type { Hold } from '../../src/release/release.ts';
+import type { EnvironmentVariable, WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
+import type { Hold } from '../../src/release/model/workload.ts';
 
 export interface WorkloadShape {
   name?: string;

@@ -6,18 +6,19 @@
  */
 import { bareTrialPod, gateConfiguration, trialPod } from '../../src/cluster/gate.ts';
 import type { Reads, StoredRollout, Writes } from '../../src/controller/ports.ts';
-import { keptPod } from '../../src/release/kept.ts';
-import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/objects.ts';
-import type { Outlook } from '../../src/release/places.ts';
-import { backupVolume } from '../../src/release/pods.ts';
-import { recognize } from '../../src/release/profiles.ts';
-import type { Digests } from '../../src/release/proof.ts';
-import { nameOf } from '../../src/release/reasons.ts';
-import type { DowngradeObject } from '../../src/release/record.ts';
-import type { DatabaseState, ImageKnowledge, Mode, Session } from '../../src/release/release.ts';
-import { defaultRules, type Rules } from '../../src/release/rules.ts';
-import { type BackupObject, snapshotApis } from '../../src/release/snapshots.ts';
-import type { WaitingTrigger } from '../../src/release/triggers.ts';
+import { recognize } from '../../src/release/airflow/charts.ts';
+import { snapshotApis } from '../../src/release/downgrade/snapshots.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
+import { backupVolume } from '../../src/release/kubernetes/helper-pods.ts';
+import { keptPod } from '../../src/release/kubernetes/kept-fields.ts';
+import type { DatabaseState, Session } from '../../src/release/model/database.ts';
+import type { ImageKnowledge } from '../../src/release/model/image.ts';
+import type { PodObject, PodSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { nameOf } from '../../src/release/model/kubernetes.ts';
+import type { Mode } from '../../src/release/model/policy.ts';
+import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
+import type { BackupObject, Outlook } from '../../src/release/model/release.ts';
+import type { Digests, WaitingTrigger } from '../../src/release/model/runner.ts';
 import {
   digestsOf,
   isBehind,

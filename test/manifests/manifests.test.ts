@@ -2,11 +2,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { webhooks } from '../../src/admission/server.ts';
 import { readConfig } from '../../src/config.ts';
-import { placeFields } from '../../src/release/places.ts';
-import { defaultRules, type PolicyObject } from '../../src/release/policy.ts';
-import { annotation, label, recognize } from '../../src/release/profiles.ts';
-import { downgradeApi } from '../../src/release/record.ts';
-import { connectionFingerprint } from '../../src/release/workload.ts';
+import { recognize } from '../../src/release/airflow/charts.ts';
+import { downgradeApi } from '../../src/release/kubernetes/downgrade.ts';
+import { connectionFingerprint } from '../../src/release/kubernetes/workloads.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
+import { placeFields } from '../../src/release/policy/places.ts';
+import type { PolicyObject } from '../../src/release/policy/policy.ts';
 import { type Manifest, pick, renderManifests } from './render.ts';
 
 /** Components whose pods run a Job, by chart. */

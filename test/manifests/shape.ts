@@ -1,5 +1,5 @@
 /** Reduces rendered objects to the fields that official-chart-shape.json has of the official chart's, and compares the two. */
-import type { ContainerSpec, WorkloadObject } from '../../src/release/objects.ts';
+import type { ContainerSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 export type Tree = string | number | boolean | null | undefined | Tree[] | { [key: string]: Tree };
 

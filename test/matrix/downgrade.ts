@@ -2,11 +2,14 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { probeScript, shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
-import { ordersOf } from '../../src/release/orders.ts';
-import { planDowngrade, planInWords } from '../../src/release/plan.ts';
-import type { ImageKnowledge, Plan, Run } from '../../src/release/release.ts';
-import { type TakeUp, unasked } from '../../src/release/triggers.ts';
-import { countedBy } from '../../src/release/verifying.ts';
+import { ordersOf } from '../../src/release/downgrade/orders.ts';
+import { countedBy } from '../../src/release/downgrade/rows.ts';
+import type { ImageKnowledge } from '../../src/release/model/image.ts';
+import type { Plan } from '../../src/release/model/plan.ts';
+import type { Run } from '../../src/release/model/run.ts';
+import type { TakeUp } from '../../src/release/model/runner.ts';
+import { planDowngrade, planInWords } from '../../src/release/plan/plan.ts';
+import { unasked } from '../../src/release/plan/triggers.ts';
 import { run as runCommand } from '../cluster/command.ts';
 import { type Runner, startRunner } from '../inside/airflow.ts';
 

@@ -1,16 +1,17 @@
 /**
  * A million task instances: how long looking, copying and each reverse script take, kept in large.json beside the estimate
- * that the plan gives (src/release/hazards.ts).
+ * that the plan gives (src/release/plan/estimate.ts).
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { estimateSeconds } from '../../src/release/hazards.ts';
-import { ordersOf } from '../../src/release/orders.ts';
-import { planDowngrade } from '../../src/release/plan.ts';
-import type { Plan, Run } from '../../src/release/release.ts';
-import { countedBy } from '../../src/release/verifying.ts';
+import { ordersOf } from '../../src/release/downgrade/orders.ts';
+import { countedBy } from '../../src/release/downgrade/rows.ts';
+import type { Plan } from '../../src/release/model/plan.ts';
+import type { Run } from '../../src/release/model/run.ts';
+import { estimateSeconds } from '../../src/release/plan/estimate.ts';
+import { planDowngrade } from '../../src/release/plan/plan.ts';
 import type { Progress } from '../cluster/cache.ts';
 import { type Runner, type RunnerFiles, startRunner } from '../inside/airflow.ts';
 import { countRows } from './counts.ts';

@@ -1,7 +1,7 @@
 /** large.json: what `npm run test:matrix -- --large` measured last. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { DatabaseSizes } from '../../src/release/hazards.ts';
+import type { DatabaseSizes } from '../../src/release/model/runner.ts';
 
 /** Seconds by the clock, and seconds of processor of the runner and PostgreSQL, which no other work on the machine changes. */
 export interface Spent {

@@ -24,11 +24,11 @@ export function codeHash(): string {
   const inside = readdirSync(new URL('inside/', source)).filter((name) => /\.(py|json|ts)$/.test(name));
   const names = [
     ...inside.map((name) => `inside/${name}`),
-    'release/plan.ts',
-    'release/chain.ts',
-    'release/providerschemas.ts',
-    'release/hazards.ts',
-    'release/orders.ts',
+    'release/plan/plan.ts',
+    'release/plan/chain.ts',
+    'release/plan/provider-schemas.ts',
+    'release/plan/hazards.ts',
+    'release/downgrade/orders.ts',
   ];
   const hash = createHash('sha256');
   for (const name of names.sort()) hash.update(`${name}\n`).update(readFileSync(new URL(name, source)));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ageNotes, newerSince, type Rollout } from '../../src/release/age.ts';
+import type { Rollout } from '../../src/release/model/release.ts';
+import { ageNotes, newerSince } from '../../src/release/plan/age.ts';
 
 const running = 'acme/airflow:blue';
 const old = { image: 'apache/airflow:3.1.8', version: '3.1.8' };

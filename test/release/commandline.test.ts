@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { startedAs } from '../../src/release/commandline.ts';
-import { commandsOf } from '../../src/release/shellwords.ts';
+import { startedAs } from '../../src/release/airflow/command-line.ts';
+import { commandsOf } from '../../src/release/airflow/shell-words.ts';
 
 const program = ['sh', '-c', 'echo "ours: $1 $CONN"', 'downdraft', 'x y'];
 const named = { env: [{ name: 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', value: 'postgresql://a:b@db/air' }] };

@@ -1,8 +1,8 @@
 /** Whether a plan may be carried out, what is asked if not, and how to say yes (G24, G27). */
 import { describe, expect, it } from 'vitest';
-import { type Approvable, approvalInWords, type Consent, consentOf } from '../../src/release/consent.ts';
-import { defaultRules } from '../../src/release/policy.ts';
-import type { Rules } from '../../src/release/rules.ts';
+import type { Rules } from '../../src/release/model/policy.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
+import { type Approvable, approvalInWords, type Consent, consentOf } from '../../src/release/plan/consent.ts';
 import { deadlines, makeApprovable as makePlan, plannedBackups } from '../make/policy.ts';
 
 const now = new Date('2026-11-21T12:00:00Z');

@@ -1,7 +1,7 @@
 /** When consent to one plan is none to another (G24): what the hash stands for, and counts that change meanwhile. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Approvable, keepCeilings, planHash } from '../../src/release/consent.ts';
+import { type Approvable, keepCeilings, planHash } from '../../src/release/plan/consent.ts';
 import { deadlines, makeApprovable as makePlan, plannedBackups, plannedSteps } from '../make/policy.ts';
 
 const { none, waived } = plannedBackups;

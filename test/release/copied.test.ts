@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ContainerSpec, PodObject } from '../../src/release/objects.ts';
-import { probePod, runnerPod } from '../../src/release/pods.ts';
+import { probePod, runnerPod } from '../../src/release/kubernetes/helper-pods.ts';
+import type { ContainerSpec, PodObject } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeWorkload } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';

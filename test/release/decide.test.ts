@@ -1,9 +1,9 @@
 /** What a verdict means under a policy, for a new or a changed object, with or without our rights. */
 import { describe, expect, it } from 'vitest';
-import { type Circumstances, decide } from '../../src/release/decide.ts';
-import type { Reason } from '../../src/release/reasons.ts';
-import type { Mode } from '../../src/release/release.ts';
-import type { Verdict } from '../../src/release/verdict.ts';
+import type { Mode } from '../../src/release/model/policy.ts';
+import type { Reason } from '../../src/release/model/reasons.ts';
+import { type Circumstances, decide } from '../../src/release/verdict/decide.ts';
+import type { Verdict } from '../../src/release/verdict/question.ts';
 
 const workload = { kind: 'Deployment', name: 'af-scheduler', namespace: 'air' };
 

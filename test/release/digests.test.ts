@@ -1,8 +1,7 @@
 /** A tag that was pushed anew is found by the digests that run under its name. */
 import { describe, expect, it } from 'vitest';
-import { digestOf, isLearned, isMoved, learnedOf, runningDigests } from '../../src/release/digests.ts';
-import type { PodObject } from '../../src/release/objects.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { digestOf, isLearned, isMoved, learnedOf, readPod, runningDigests } from '../../src/release/kubernetes/pods.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { makePod, type PodShape } from '../make/pod.ts';
 import { makeImage } from '../make/release.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { consequenceOf, errorKinds } from '../../src/release/errorkinds.ts';
+import { consequenceOf, errorKinds } from '../../src/release/model/error-kinds.ts';
 import { foundInside, textInside } from '../make/inside.ts';
 
 /** Thrown where it is refused, or told by what the server or a program says (the tables REFUSALS, a lock's time-out). */

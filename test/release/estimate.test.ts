@@ -1,6 +1,6 @@
 /** Does the estimate of a plan agree with what a million task instances took (test/matrix/large.json)? */
 import { describe, expect, it } from 'vitest';
-import { estimateSeconds } from '../../src/release/hazards.ts';
+import { estimateSeconds } from '../../src/release/plan/estimate.ts';
 import { readLarge } from '../matrix/largefile.ts';
 
 const large = readLarge();
@@ -14,7 +14,7 @@ describe(`S2-33: the estimate for ${large.rows.task_instance} task instances`, (
     ({ crossed, core: { processor, seconds } }) => {
       const estimate = estimateSeconds(large, new Set(crossed)).seconds;
       const ratio = estimate / processor;
-      const told = `estimated ${estimate} s, measured ${processor} s of processor, ${seconds} s by the clock: correct the figures in src/release/hazards.ts`;
+      const told = `estimated ${estimate} s, measured ${processor} s of processor, ${seconds} s by the clock: correct the figures in src/release/plan/estimate.ts`;
       expect(ratio, told).toBeLessThanOrEqual(factor);
       expect(ratio, told).toBeGreaterThanOrEqual(1 / factor);
     },

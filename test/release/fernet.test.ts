@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { keysOfPlan } from '../../src/release/fernet.ts';
+import { keysOfPlan } from '../../src/release/plan/fernet-keys.ts';
 
 describe('S2-10: the Fernet keys of both images', () => {
   const encrypted = { connection: 3, variable: 2, trigger: 0 };

@@ -1,9 +1,9 @@
 /** From the drain on a run goes by the rules that its record keeps, and a stricter policy may still ask. */
 import { describe, expect, it } from 'vitest';
-import { carefulRules, rulesFor } from '../../src/release/frozen.ts';
-import type { SnapshotPlace } from '../../src/release/places.ts';
-import type { RunStatus } from '../../src/release/release.ts';
-import { defaultRules, type Rules } from '../../src/release/rules.ts';
+import type { SnapshotPlace } from '../../src/release/model/policy.ts';
+import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
+import type { RunStatus } from '../../src/release/model/run.ts';
+import { carefulRules, rulesFor } from '../../src/release/policy/frozen.ts';
 import { makeRun } from '../make/release.ts';
 
 const at = '2026-11-21T12:00:00Z';

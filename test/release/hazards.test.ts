@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { estimateSeconds, type FoundHazard, hazardsOfPlan, type WhatWasFound } from '../../src/release/hazards.ts';
+import type { FoundHazard, WhatWasFound } from '../../src/release/model/runner.ts';
+import { estimateSeconds } from '../../src/release/plan/estimate.ts';
+import { hazardsOfPlan } from '../../src/release/plan/hazards.ts';
 
 interface Listed extends FoundHazard {
   rows: Record<string, string>;

@@ -13,10 +13,10 @@ import {
   readReleases,
   releasesIn,
   type Source,
-} from '../../src/release/generate/heads.ts';
-import type { Wheel } from '../../src/release/generate/packages.ts';
-import stored from '../../src/release/heads.json' with { type: 'json' };
-import { minorOf } from '../../src/release/heads.ts';
+} from '../../src/release/airflow/generate/heads.ts';
+import type { Wheel } from '../../src/release/airflow/generate/packages.ts';
+import stored from '../../src/release/airflow/heads.json' with { type: 'json' };
+import { minorOf } from '../../src/release/airflow/revisions.ts';
 
 const coldSeconds = 300;
 

@@ -12,7 +12,7 @@ import {
   newestKnown,
   providerHeadOf,
   releasesAt,
-} from '../../src/release/heads.ts';
+} from '../../src/release/airflow/revisions.ts';
 
 /** As Airflow's own heads map and documentation have it, from 2.7.0 on. */
 const published: [string[], string][] = [

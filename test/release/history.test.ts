@@ -1,7 +1,7 @@
 /** Kubernetes' history of a workload counts only as far as it can be told that it ran: who may create such objects makes none. */
 import { describe, expect, it } from 'vitest';
-import { isHistoryOf, type Revision, templateBefore } from '../../src/release/history.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import { isHistoryOf, type Revision, templateBefore } from '../../src/release/kubernetes/history.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDeployment, makeHold, makeStatefulSet } from '../make/workload.ts';
 
 const newer = 'apache/airflow:3.2.1';

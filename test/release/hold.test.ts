@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { heldPartition, hold, holdOf, holdPatch, isStopped, resumePatch } from '../../src/release/hold.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import { heldPartition, hold, holdOf, holdPatch, isStopped, resumePatch } from '../../src/release/kubernetes/hold.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { merge } from '../make/merge.ts';
 import { makeDeployment, makeHold, makeStatefulSet } from '../make/workload.ts';
 

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { knowImage, parseImage, type RegistryAnswer, versionInName, versionOfTag } from '../../src/release/images.ts';
+import {
+  knowImage,
+  parseImage,
+  type RegistryAnswer,
+  versionInName,
+  versionOfTag,
+} from '../../src/release/airflow/images.ts';
 import { makeImage } from '../make/release.ts';
 
 const repositories = ['apache/airflow'];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { mainContainerOf } from '../../src/release/maincontainer.ts';
-import type { PodObject, PodTemplate } from '../../src/release/objects.ts';
-import { probePod, runnerPod } from '../../src/release/pods.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { probePod, runnerPod } from '../../src/release/kubernetes/helper-pods.ts';
+import { mainContainerOf } from '../../src/release/kubernetes/main-container.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import type { PodObject, PodTemplate } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeWorkload } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';

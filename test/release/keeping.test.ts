@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import {
   crowdedOut,
   keyOf,
-  type Learned,
   mostLearned,
   mostLearnedBytes,
   readLearned,
   written,
-} from '../../src/release/keeping.ts';
+} from '../../src/release/airflow/learned-images.ts';
+import type { Learned } from '../../src/release/model/image.ts';
 import { makeImage } from '../make/release.ts';
 
 const of = { namespace: 'air', release: 'af' };

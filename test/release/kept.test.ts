@@ -1,9 +1,10 @@
 /** What is left of an object of a list is enough to judge it, and little enough to keep very many. */
 import { describe, expect, it } from 'vitest';
-import { keptPod, keptWorkload } from '../../src/release/kept.ts';
-import type { Metadata, PodObject } from '../../src/release/objects.ts';
-import { annotation } from '../../src/release/profiles.ts';
-import { readPod, readWorkload, releaseOfPod } from '../../src/release/workload.ts';
+import { keptPod, keptWorkload } from '../../src/release/kubernetes/kept-fields.ts';
+import { readPod, releaseOfPod } from '../../src/release/kubernetes/pods.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { Metadata, PodObject } from '../../src/release/model/kubernetes.ts';
+import { annotation } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { knownErrors } from '../../src/release/knownerrors.ts';
-import { explained, lastWordsInWords, lastWordsOf, masked } from '../../src/release/lastwords.ts';
+import { knownErrors } from '../../src/release/airflow/errors.ts';
+import { explained, lastWordsInWords, lastWordsOf, masked } from '../../src/release/airflow/log.ts';
 
 /** What real Airflows printed before they ended: recorded on PostgreSQL 18, each file's first line says of what. */
 const recorded = new URL('lastwords/', import.meta.url);

@@ -1,10 +1,15 @@
 /** Which pods migrate the database right now, and that no way of draining ends one. */
 import { describe, expect, it } from 'vitest';
-import { drain } from '../../src/release/draining.ts';
-import { keptPod } from '../../src/release/kept.ts';
-import { migratingContainer, migrationIn } from '../../src/release/migrating.ts';
-import type { ContainerSpec, ContainerStatus, EnvironmentVariable, PodObject } from '../../src/release/objects.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { drain } from '../../src/release/downgrade/draining.ts';
+import { keptPod } from '../../src/release/kubernetes/kept-fields.ts';
+import { migratingContainer, migrationIn } from '../../src/release/kubernetes/migrations.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import type {
+  ContainerSpec,
+  ContainerStatus,
+  EnvironmentVariable,
+  PodObject,
+} from '../../src/release/model/kubernetes.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage, makeRelease, makeRun } from '../make/release.ts';
 

@@ -1,11 +1,12 @@
 /** What a pod says of its owner is its writer's word: a Job is deleted only when it is certain what it is. */
 import { describe, expect, it } from 'vitest';
-import { isOfOtherVersion, jobOf, jobsToRead, mayEnd } from '../../src/release/misfits.ts';
-import { next } from '../../src/release/next.ts';
-import type { EnvironmentVariable, JobObject } from '../../src/release/objects.ts';
-import type { Pod, Release } from '../../src/release/release.ts';
-import { tidying } from '../../src/release/resuming.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { tidying } from '../../src/release/downgrade/gates.ts';
+import { isOfOtherVersion, jobOf, jobsToRead, mayEnd } from '../../src/release/downgrade/misfits.ts';
+import { next } from '../../src/release/downgrade/next.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import type { EnvironmentVariable, JobObject } from '../../src/release/model/kubernetes.ts';
+import type { Release } from '../../src/release/model/release.ts';
+import type { Pod } from '../../src/release/model/workload.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage, makeRelease, makeWorkloads } from '../make/release.ts';
 

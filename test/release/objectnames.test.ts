@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gateConfiguration, gateConfigurationName } from '../../src/cluster/gate.ts';
 import { isObjectName } from '../../src/cluster/paths.ts';
-import { partOfName } from '../../src/release/objectnames.ts';
-import { probePod, runLabel, runnerPod, triggersName, triggersPod } from '../../src/release/pods.ts';
-import { newDowngrade } from '../../src/release/record.ts';
-import { askedObject } from '../../src/release/snapshots.ts';
+import { askedObject } from '../../src/release/downgrade/snapshots.ts';
+import { newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
+import { probePod, runnerPod, triggersName, triggersPod } from '../../src/release/kubernetes/helper-pods.ts';
+import { partOfName } from '../../src/release/kubernetes/object-names.ts';
+import { runLabel } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeRun, makeWorkload } from '../make/release.ts';
 

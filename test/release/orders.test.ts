@@ -1,9 +1,10 @@
 /** What the runner is told to do for a backup, and for the way back by it. */
 import { expect, it } from 'vitest';
-import { ordersOf } from '../../src/release/orders.ts';
-import { runnerPod } from '../../src/release/pods.ts';
-import type { Backup, Plan } from '../../src/release/release.ts';
-import type { Part } from '../../src/release/stepkinds.ts';
+import { ordersOf } from '../../src/release/downgrade/orders.ts';
+import { runnerPod } from '../../src/release/kubernetes/helper-pods.ts';
+import type { Plan } from '../../src/release/model/plan.ts';
+import type { Backup } from '../../src/release/model/run.ts';
+import type { Part } from '../../src/release/model/step-kinds.ts';
 import { makePod } from '../make/pod.ts';
 import { makeRun } from '../make/release.ts';
 

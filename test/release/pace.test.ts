@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { minutes, type Pace, paceOf, type ServerActivity, withoutSizes } from '../../src/release/pace.ts';
-import { stepOf } from '../../src/release/phase.ts';
-import type { Inspection, Plan, Release, Run, RunnerProgress } from '../../src/release/release.ts';
-import { type StepFacts, type StepKind, stepKinds } from '../../src/release/stepkinds.ts';
+import { minutes, type Pace, paceOf, withoutSizes } from '../../src/release/downgrade/pace.ts';
+import { stepOf } from '../../src/release/downgrade/phase.ts';
+import type { Plan } from '../../src/release/model/plan.ts';
+import type { Release } from '../../src/release/model/release.ts';
+import type { Run } from '../../src/release/model/run.ts';
+import type { Inspection, RunnerProgress, ServerActivity } from '../../src/release/model/runner.ts';
+import { type StepFacts, type StepKind, stepKinds } from '../../src/release/model/step-kinds.ts';
 import { makeDatabase, makeRelease, makeRun } from '../make/release.ts';
 
 const minute = 60;

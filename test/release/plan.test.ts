@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { distance } from '../../src/release/chain.ts';
-import { planDowngrade as plan3, planInWords } from '../../src/release/plan.ts';
-import type { ChainLink, ImageKnowledge, Inspection } from '../../src/release/release.ts';
+import type { ImageKnowledge } from '../../src/release/model/image.ts';
+import type { ChainLink, Inspection } from '../../src/release/model/runner.ts';
+import { distance } from '../../src/release/plan/chain.ts';
+import { planDowngrade as plan3, planInWords } from '../../src/release/plan/plan.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 
 const chain = (...revisions: string[]): ChainLink[] =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { probePod, triggersPod } from '../../src/release/pods.ts';
+import { probePod, triggersPod } from '../../src/release/kubernetes/helper-pods.ts';
 import { makeWorkload } from '../make/release.ts';
 import { makeStatefulSet } from '../make/workload.ts';
 

@@ -1,8 +1,10 @@
 /** Which policy counts in which namespace. That Kubernetes selects the same: test/cluster-client/policies.test.ts. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultRules, faultOf, matches, modes, type PolicyObject, policyFor } from '../../src/release/policy.ts';
-import type { Mode } from '../../src/release/release.ts';
+import { matches } from '../../src/release/kubernetes/selector.ts';
+import type { Mode } from '../../src/release/model/policy.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
+import { faultOf, modes, type PolicyObject, policyFor } from '../../src/release/policy/policy.ts';
 import { makeForeignPolicy, makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
 
 const { air, beta } = namespaces;

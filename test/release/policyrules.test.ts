@@ -1,8 +1,9 @@
 /** What policies say beside their mode, and what counts where several match. What the schema takes: test/manifests. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultRules, faultOf, type PolicyObject, policyFor } from '../../src/release/policy.ts';
-import type { BackupWay, Rules, SaidRules } from '../../src/release/rules.ts';
+import type { BackupWay, Rules, SaidRules } from '../../src/release/model/policy.ts';
+import { defaultRules } from '../../src/release/model/policy.ts';
+import { faultOf, type PolicyObject, policyFor } from '../../src/release/policy/policy.ts';
 import { makeForeignPolicy, makePolicy, namespaces, readable, readableRules, unreadableRules } from '../make/policy.ts';
 
 const { air, calm } = namespaces;

@@ -1,8 +1,9 @@
 /** Which workloads and pods are Airflow's, of which release, by each chart's own labels and container names. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Metadata, PodSpec } from '../../src/release/objects.ts';
-import { annotation, databaseContainers, label, recognize, selectorOf, waveOf } from '../../src/release/profiles.ts';
+import { databaseContainers, recognize, selectorOf, waveOf } from '../../src/release/airflow/charts.ts';
+import type { Metadata, PodSpec } from '../../src/release/model/kubernetes.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { apcAirflow, community, earlier, foreign, type Rendered } from './charts/rendered.ts';
 
 interface Shape {

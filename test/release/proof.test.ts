@@ -1,16 +1,10 @@
 /** What comes of comparing the digests of a copy and of an old pod. */
 import { describe, expect, it } from 'vitest';
-import {
-  compareDigests,
-  copiedPod,
-  type Digests,
-  digested,
-  originalsOf,
-  type Proof,
-  proofOfPlan,
-} from '../../src/release/proof.ts';
-import type { Pod } from '../../src/release/release.ts';
-import { readPod } from '../../src/release/workload.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import type { Proof } from '../../src/release/model/run.ts';
+import { type Digests, digested } from '../../src/release/model/runner.ts';
+import type { Pod } from '../../src/release/model/workload.ts';
+import { compareDigests, copiedPod, originalsOf, proofOfPlan } from '../../src/release/plan/proof.ts';
 import { makePod, type PodShape } from '../make/pod.ts';
 
 const digests = (other: Partial<Digests> = {}): Digests => ({

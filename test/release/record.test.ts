@@ -1,6 +1,6 @@
 /** The Downgrade object: one for one change, whoever writes it and how often. */
 import { describe, expect, it } from 'vitest';
-import { activeRun, type DowngradeObject, newDowngrade } from '../../src/release/record.ts';
+import { activeRun, type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 
 const change = { namespace: 'air', release: 'af', to: 'apache/airflow:3.1.8', heldSince: '2026-11-21T12:00:00.000Z' };
 const nameOf = (shape: Partial<typeof change> = {}) => newDowngrade({ ...change, ...shape }).metadata.name;

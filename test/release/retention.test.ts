@@ -1,20 +1,20 @@
 /** S2-14: what an earlier run left on the database's server, and when it goes. */
 import { describe, expect, it } from 'vitest';
-import { asideName } from '../../src/release/backup.ts';
-import { next } from '../../src/release/next.ts';
-import { type DowngradeObject, newDowngrade } from '../../src/release/record.ts';
-import type { Backup, RunStatus } from '../../src/release/release.ts';
+import { next } from '../../src/release/downgrade/next.ts';
 import {
   dropDue,
   dropping,
-  type Expired,
   expired,
   keptRecords,
   nobodyLeft,
   notDropped,
   surplus,
-} from '../../src/release/retention.ts';
-import { readPod } from '../../src/release/workload.ts';
+} from '../../src/release/downgrade/retention.ts';
+import { type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
+import { readPod } from '../../src/release/kubernetes/pods.ts';
+import { asideName } from '../../src/release/model/backup-names.ts';
+import type { Expired } from '../../src/release/model/release.ts';
+import type { Backup, RunStatus } from '../../src/release/model/run.ts';
 import { makePod } from '../make/pod.ts';
 import { makeRelease, makeRun, makeWorkloads } from '../make/release.ts';
 

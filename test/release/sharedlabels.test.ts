@@ -1,7 +1,7 @@
 /** Which labels a copy may have so that a rule admits it, and nothing takes it for its own. */
 import { describe, expect, it } from 'vitest';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { sharedLabels, withLabels } from '../../src/release/sharedlabels.ts';
+import { sharedLabels, withLabels } from '../../src/release/kubernetes/shared-labels.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeWorkload, makeWorkloads } from '../make/release.ts';
 

@@ -1,7 +1,7 @@
 /** What is asked of others as a backup, and what their word counts for. */
 import { describe, expect, it } from 'vitest';
-import { quantity } from '../../src/release/quantity.ts';
-import { askedObject, type BackupObject, makingOf } from '../../src/release/snapshots.ts';
+import { askedObject, makingOf, quantity } from '../../src/release/downgrade/snapshots.ts';
+import type { BackupObject } from '../../src/release/model/release.ts';
 import { makeRun } from '../make/release.ts';
 
 const run = makeRun({ status: { drainedAt: '2026-11-21T12:00:05.000Z' } });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { factsOf, stepKinds } from '../../src/release/stepkinds.ts';
+import { factsOf, stepKinds } from '../../src/release/model/step-kinds.ts';
 import { foundInside } from '../make/inside.ts';
 
 const carriedOut = foundInside(/^@step\("(\w+)"/gm);

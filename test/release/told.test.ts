@@ -1,8 +1,8 @@
 /** What programs in pods print is anyone's word: of another shape or size it is no answer, and says what is wrong. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digested } from '../../src/release/proof.ts';
-import { digestsIn, inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../../src/release/told.ts';
+import { digestsIn, inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../../src/release/model/messages.ts';
+import { digested } from '../../src/release/model/runner.ts';
 import { running } from '../controller/place.ts';
 import { work } from '../make/containers.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';

@@ -1,8 +1,9 @@
 /** What dry runs of new pods mean, and the pods that are tried. */
 import { describe, expect, it } from 'vitest';
 import { trialPod } from '../../src/cluster/gate.ts';
-import { gateName } from '../../src/release/profiles.ts';
-import { gateStateOf, type Trial, unadmitted } from '../../src/release/trials.ts';
+import { gateStateOf, unadmitted } from '../../src/release/downgrade/trials.ts';
+import { gateName } from '../../src/release/model/kubernetes.ts';
+import type { Trial } from '../../src/release/model/release.ts';
 import { makeRelease } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 

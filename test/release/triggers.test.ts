@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { planHash } from '../../src/release/consent.ts';
-import { type TakeUp, triggersOfPlan, unasked, type WaitingTrigger, withAnswers } from '../../src/release/triggers.ts';
+import type { TakeUp, WaitingTrigger } from '../../src/release/model/runner.ts';
+import { planHash } from '../../src/release/plan/consent.ts';
+import { triggersOfPlan, unasked, withAnswers } from '../../src/release/plan/triggers.ts';
 
 const wait = (name: string | null, names: string[] | null, counts: Partial<WaitingTrigger> = {}): WaitingTrigger => ({
   class: name,

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { ContainerStatus, PodObject } from '../../src/release/objects.ts';
-import { troubleOf } from '../../src/release/trouble.ts';
+import { troubleOf } from '../../src/release/kubernetes/pod-trouble.ts';
+import type { ContainerStatus, PodObject } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 
 const pod = (status: NonNullable<PodObject['status']>): PodObject => ({ ...makePod(), status });

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { DatabaseState, ImageKnowledge, ImageUnknown, Run } from '../../src/release/release.ts';
-import { judge, type Question } from '../../src/release/verdict.ts';
+import type { DatabaseState } from '../../src/release/model/database.ts';
+import type { ImageKnowledge, ImageUnknown } from '../../src/release/model/image.ts';
+import type { Run } from '../../src/release/model/run.ts';
+import { judge } from '../../src/release/verdict/judge.ts';
+import type { Question } from '../../src/release/verdict/question.ts';
 import { makeDatabase, makeImage, makeRun } from '../make/release.ts';
 
 const workload = { kind: 'Deployment', namespace: 'air', name: 'af-scheduler', release: 'af' };

@@ -1,13 +1,14 @@
 /** Kubernetes objects → our words: which images count, which database is named, whose pod it is. */
 import { describe, expect, it } from 'vitest';
+import { readPod, releaseOfPod } from '../../src/release/kubernetes/pods.ts';
+import { connectionFingerprint, readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type {
   ContainerSpec,
   EnvironmentSource,
   EnvironmentVariable,
   WorkloadObject,
-} from '../../src/release/objects.ts';
-import { annotation, gateName, label } from '../../src/release/profiles.ts';
-import { connectionFingerprint, readPod, readWorkload, releaseOfPod } from '../../src/release/workload.ts';
+} from '../../src/release/model/kubernetes.ts';
+import { annotation, gateName, label } from '../../src/release/model/kubernetes.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeCommunityWorkloads, makeWorkload } from '../make/release.ts';
 import { makeDeployment, makeEnvironment, makeStatefulSet } from '../make/workload.ts';

@@ -4,11 +4,11 @@
  * Each fails when (tried once, on the world in memory, where the same is asserted within seconds):
  *   story 1  planning.ts leaves the FAB step out of the plan: the pods of 3.1.8 wait for ever
  *            resumePatch does not put the partition back: the triggerer keeps it
- *   story 3  next.ts resumes before verifiedAt, or resuming.ts takes the gate away before the misfit pods are gone
+ *   story 3  next.ts resumes before verifiedAt, or gates.ts takes the gate away before the misfit pods are gone
  *   story 4  mutate.ts judges a change that changes no image, or gate.ts gates Jobs of a release that is not held
  */
 import { describe, expect, it } from 'vitest';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { onStage } from './node.ts';
 import { chart, downgradesOf, example, headsOf, must, type Said, untilOver, untilServes } from './place.ts';
 import { type Life, record, tooEarly, tooLate } from './recorder.ts';

@@ -4,10 +4,10 @@
  * person reads.
  *
  * They fail when (tried on the world in memory, in test/controller/{faults,safety}.test.ts):
- *   disk       backup.ts counts the failure of the copy for ever: nobody can have it tried again
+ *   disk       backup-way.ts counts the failure of the copy for ever: nobody can have it tried again
  *   kubelet    answers.ts lets the error through: the Downgrade says nothing new while the runner can't be asked
  *   memory     orders.ts starts another runner without a word: nobody reads OOMKilled
- *   database   failing.ts does not list OperationalError: it waits for a person
+ *   database   failure.ts does not list OperationalError: it waits for a person
  *   crashing   resuming.ts leaves the log out: the Downgrade does not say why
  */
 import { setTimeout as delay } from 'node:timers/promises';

@@ -12,7 +12,7 @@
  *               began while the triggerer still asked for 3.2.1)
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { killIn } from './killing.ts';

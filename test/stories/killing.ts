@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from '../../src/cluster/client.ts';
 import * as paths from '../../src/cluster/paths.ts';
 import { watch } from '../../src/cluster/watch.ts';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import type { Place } from './place.ts';
 
 /** Kills the leader once in each of these phases, as soon as a Downgrade of the namespace says it, until stopped. */

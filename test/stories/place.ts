@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DowngradeObject } from '../../src/release/record.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { run } from '../cluster/command.ts';
 import type { NodeCluster } from '../cluster/node.ts';
 import { waitFor } from '../cluster/wait.ts';

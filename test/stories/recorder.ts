@@ -3,9 +3,9 @@
  */
 import { connect } from '../../src/cluster/client.ts';
 import { watch } from '../../src/cluster/watch.ts';
-import type { PodObject } from '../../src/release/objects.ts';
-import { label } from '../../src/release/profiles.ts';
-import type { RunStatus } from '../../src/release/release.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
+import type { RunStatus } from '../../src/release/model/run.ts';
 
 export interface Life {
   pod: string;

@@ -2,9 +2,9 @@
  * Stories 5, 6, 8 and 9: what goes wrong, on one release that runs 3.2.1 all the time but at the end.
  *
  * They fail when (tried once, on the world in memory):
- *   story 9  verdict.ts leaves out `emptied`: the helm upgrade is let through and the migration Job stamps the schema
+ *   story 9  checks.ts leaves out `emptied`: the helm upgrade is let through and the migration Job stamps the schema
  *   story 5  answers.ts does not look at waiting reasons: the Downgrade says "asking" for ever
- *   story 6  workload.ts leaves the release out of what belongs together: the other release is drained, too
+ *   story 6  workloads.ts leaves the release out of what belongs together: the other release is drained, too
  *   story 8  next.ts goes on with a run whose wish is withdrawn: the database is taken back under the newer version
  */
 import { describe, expect, it } from 'vitest';

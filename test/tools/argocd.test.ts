@@ -1,7 +1,7 @@
 /** Argo CD 3.1.16: what a person sees in the Application while it is held, and that self-heal does not fight. Rows S0-4, G40. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readWorkload } from '../../src/release/workload.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { imageOf } from '../loop/images.ts';
 import { type Application, type ApplicationShape, makeApplication, type Seen } from './application.ts';

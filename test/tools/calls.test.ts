@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apps, core, mergePatch } from '../../src/cluster/paths.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { type Place, startPlace } from '../loop/place.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 

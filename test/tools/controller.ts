@@ -5,7 +5,7 @@ import { startLoop } from '../../src/controller/loop.ts';
 import type { Writes } from '../../src/controller/ports.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { keepNamespaces, type NamespaceWrites } from '../../src/joins/namespaces.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import type { Place } from '../loop/place.ts';
 import { releaseName } from '../loop/release.ts';
 

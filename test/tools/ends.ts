@@ -1,9 +1,9 @@
 /** How a downgrade by a tool must end, and what a tool may have changed: faults are sentences, none is the right answer. */
 import { core } from '../../src/cluster/paths.ts';
-import type { WorkloadObject } from '../../src/release/objects.ts';
-import { annotation, label } from '../../src/release/profiles.ts';
-import type { DowngradeObject } from '../../src/release/record.ts';
-import { readWorkload } from '../../src/release/workload.ts';
+import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
+import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { imageOf, newer, older, type Version, versionOf } from '../loop/images.ts';
 import { downgrades, gates, pods } from '../loop/release.ts';

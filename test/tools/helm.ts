@@ -1,7 +1,7 @@
 /** One release of the example chart in the hands of a helm, 3 or 4. */
 import { expect } from 'vitest';
-import type { Metadata } from '../../src/release/objects.ts';
-import { label } from '../../src/release/profiles.ts';
+import type { Metadata } from '../../src/release/model/kubernetes.ts';
+import { label } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { changed, faultsAt, newer, older, ownedByUs, storedIn } from './ends.ts';
 import { all, chart, makeSite, type Site, type ToolPlace, untilServes, workloadsOf } from './place.ts';

@@ -7,7 +7,7 @@ import type { Client } from '../../src/cluster/client.ts';
 import { conflict, notFound } from '../../src/cluster/errors.ts';
 import { core, mergePatch } from '../../src/cluster/paths.ts';
 import { watch } from '../../src/cluster/watch.ts';
-import type { PodObject } from '../../src/release/objects.ts';
+import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { newer, older, versionOf } from '../loop/images.ts';
 import type { Place } from '../loop/place.ts';

@@ -1,5 +1,5 @@
 /** What all parts of the demo agree on: names, and the cluster that it happens on. */
-import type { DowngradeObject } from '../../../src/release/record.ts';
+import type { DowngradeObject } from '../../../src/release/kubernetes/downgrade.ts';
 import type { Place, Said } from '../../stories/place.ts';
 
 /** How listClusters() tells the demo's own cluster. */

@@ -1,6 +1,6 @@
 /** What the demo ends with: what was shown, where to look, how to stop. */
 
-import type { RunStatus } from '../../../src/release/release.ts';
+import type { RunStatus } from '../../../src/release/model/run.ts';
 import { cut, inWords, styled, width, wrap } from './lines.ts';
 import { type Found, namespaces, release, versions } from './site.ts';
 import { warnings } from './view.ts';

@@ -1,6 +1,7 @@
 /** The live view: what a release's pods and its Downgrade are at, as lines. Pure. */
-import type { PodObject } from '../../../src/release/objects.ts';
-import type { DowngradeObject } from '../../../src/release/record.ts';
+
+import type { DowngradeObject } from '../../../src/release/kubernetes/downgrade.ts';
+import type { PodObject } from '../../../src/release/model/kubernetes.ts';
 import { cut, inWords, wrap } from './lines.ts';
 
 /** What is there now. */

@@ -1,0 +1,232 @@
+/**
+ * What each check of a verdict looks at. One that has nothing to say returns undefined, and the next one is asked (judge.ts).
+ */
+import { isCertain } from '../airflow/images.ts';
+import {
+  compareProviderRevisions,
+  compareRevisions,
+  coreTable,
+  describeRevision,
+  headOf,
+  isBelow,
+  isLowestProviderRevision,
+  lowestSupported,
+  managerOf,
+} from '../airflow/revisions.ts';
+import type { DatabaseRead } from '../model/database.ts';
+import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
+import { nameOf } from '../model/kubernetes.ts';
+import type { Run } from '../model/run.ts';
+import type { Question, Verdict } from './question.ts';
+
+/** G2: containers of one pod that need different schemas; one of them would wait for ever, whatever the database is. */
+export function disagreement({ workload, image, others = [] }: Question): Verdict | undefined {
+  const needs = (of: ImageKnowledge | ImageUnknown) =>
+    of.source === 'unknown' ? undefined : (of.coreHead ?? headOf(of.version));
+  const needed = needs(image);
+  const other = others.find((o) => needed !== undefined && needs(o) !== undefined && needs(o) !== needed);
+  if (!other || image.source === 'unknown' || other.source === 'unknown') return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'ImagesDisagree',
+    message: `${nameOf(workload)}: its containers carry Airflow ${image.version} and ${other.version}, which need different schemas, so its pods could never start; set all of them at once (kubectl set image ${nameOf(workload)} '*=${image.image}')`,
+  };
+}
+
+/** The stored connection says nothing about the database that the new pods would use. */
+export function elsewhere({ workload, connectionChanged, database }: Question): Verdict | undefined {
+  if (!connectionChanged || database.state === 'read') return undefined;
+  return {
+    verdict: 'hold',
+    reason: 'ConnectionChanged',
+    message: `${nameOf(workload)}: the change names another database; it is looked at once stored, what runs goes on`,
+  };
+}
+
+/** The image that ran before the hold, on the database that it ran on. */
+export function isRestored({ from, image, connectionChanged }: Question): boolean {
+  return from === image.image && !connectionChanged;
+}
+
+/** What ran before the hold, and does not contradict the database, runs there still. */
+export const restored = { verdict: 'allow', reason: 'Restored' } as const;
+
+/** The image that ran before the hold still runs: going back to it changes nothing, whatever the database says. */
+export function unreadable(question: Question): Verdict | undefined {
+  const { workload, image, database } = question;
+  if (database.state === 'read') return undefined;
+  if (isRestored(question)) return restored;
+  return {
+    verdict: 'hold',
+    reason: 'DatabaseUnreadable',
+    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; what runs goes on`,
+  };
+}
+
+/** Airflow's tables without a version: migrating would stamp an old schema as new. */
+export function emptied({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+  const rows = database.versionTables[coreTable];
+  if ((rows && rows.length > 0) || !database.airflowTables) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'VersionTableEmptied',
+    message: `${nameOf(workload)}: alembic_version is ${rows ? 'empty' : 'missing'} but tables of Airflow exist; migrating now would stamp an old schema as new. Put the revision back (INSERT INTO alembic_version) or restore a backup, then deploy again`,
+  };
+}
+
+/** A version table with more than one head: scripts of two releases met in one database. */
+export function severalHeads({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+  const table = Object.entries(database.versionTables).find(([, rows]) => rows.length > 1);
+  if (!table) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'SeveralHeads',
+    message: `${nameOf(workload)}: ${table[0]} holds ${table[1].length} heads (${table[1].join(', ')}), one is needed; find out which one the schema is at and delete the others, then deploy again`,
+  };
+}
+
+/** Nothing is known of the image, so it is asked first. */
+export function unknownImage({ workload }: Question, image: ImageUnknown, core: string): Verdict {
+  return {
+    verdict: 'hold',
+    reason: 'ImageUnknown',
+    message: `${nameOf(workload)}: the Airflow in ${image.image} is not known (${image.why}); the database is at ${describeRevision(core)}`,
+  };
+}
+
+/** Reverse scripts below 2.7.0 are in no image of Airflow 3; an upgrade from there is still none of our business. */
+export function tooOld({ workload }: Question, image: ImageKnowledge, core: string): Verdict | undefined {
+  if (!isBelow(image.version, lowestSupported)) return undefined;
+  const floor = headOf(lowestSupported);
+  if (!floor || !['same', 'ahead'].includes(compareRevisions(core, floor))) return undefined;
+  return {
+    verdict: 'deny',
+    reason: 'TargetTooOld',
+    message: `${nameOf(workload)}: image ${image.version} is below ${lowestSupported}, the lowest that a database at ${describeRevision(core)} can be taken back to; choose ${lowestSupported} or newer, or restore a backup made before the upgrade`,
+  };
+}
+
+/** The image's head beside the database's; where they are the same, those of the providers. */
+export function compareCore(question: Question, image: ImageKnowledge, core: string, database: DatabaseRead): Verdict {
+  const { workload } = question;
+  const needed = image.coreHead ?? headOf(image.version);
+  const relation = needed === undefined ? 'unknown' : needed === core ? 'same' : compareRevisions(core, needed);
+  if (relation === 'same') return compareProviders(question, image, database);
+  if (relation === 'behind') return { verdict: 'allow', reason: 'Upgrade' };
+  const at = `the database is at ${describeRevision(core)}`;
+  if (relation === 'ahead')
+    return {
+      verdict: 'hold',
+      reason: 'DatabaseAhead',
+      message: `${nameOf(workload)}: ${at}, image ${image.version} needs ${needed}`,
+    };
+  if (relation === 'unrelated')
+    return {
+      verdict: 'deny',
+      reason: 'NotAnAncestor',
+      message: `${nameOf(workload)}: ${at}, and ${needed}, which image ${image.version} needs, is not on the way back from there; choose a release that came before it, or restore a backup`,
+    };
+  return {
+    verdict: 'hold',
+    reason: needed === undefined ? 'ImageUnknown' : 'RevisionUnknown',
+    message: `${nameOf(workload)}: ${at}, image ${image.version} needs ${needed ?? 'a head that downdraft does not know'}; downdraft asks the images`,
+  };
+}
+
+/** Same core head; a provider that the image enforces may still be ahead, and then no pod of it ever starts. */
+function compareProviders(question: Question, image: ImageKnowledge, database: DatabaseRead): Verdict {
+  for (const [table, [revision]] of Object.entries(database.versionTables)) {
+    if (table === coreTable || revision === undefined) continue;
+    const verdict = compareProvider(question, image, table, revision);
+    if (verdict) return verdict;
+  }
+  return { verdict: 'allow', reason: 'Fits' };
+}
+
+function compareProvider(
+  question: Question,
+  image: ImageKnowledge,
+  table: string,
+  revision: string,
+): Verdict | undefined {
+  const { workload } = question;
+  if (image.managers === undefined) {
+    if (isRestored(question)) return restored;
+    if (isLowestProviderRevision(table, revision)) return undefined;
+    return {
+      verdict: 'hold',
+      reason: 'ImageUnknown',
+      message: `${nameOf(workload)}: ${table} is at ${revision}, and which provider schemas ${tagOf(image.image)} enforces is not known yet; downdraft asks the image`,
+    };
+  }
+  const needed = image.managers.find((m) => m.versionTable === table)?.heads[0];
+  if (needed === undefined) return notAmong(question, image, table, revision);
+  if (needed === revision) return undefined;
+  if (compareProviderRevisions(table, revision, needed) === 'behind') return undefined;
+  return {
+    verdict: 'hold',
+    reason: 'ProviderAhead',
+    message: `${nameOf(workload)}: ${table} is at ${revision}, image ${image.version} needs ${needed}`,
+  };
+}
+
+/** Which providers an image enforces is configuration: one that it did not enforce when it was asked, it may enforce by now. */
+function notAmong(
+  question: Question,
+  { fresh, image, version }: ImageKnowledge,
+  table: string,
+  revision: string,
+): Verdict | undefined {
+  if (fresh || !couldEnforce(table, version) || isLowestProviderRevision(table, revision)) return undefined;
+  if (isRestored(question)) return restored;
+  return {
+    verdict: 'hold',
+    reason: 'ImageUnknown',
+    message: `${nameOf(question.workload)}: ${table} is at ${revision}, and whether ${tagOf(image)} enforces it depends on the configuration of now; downdraft asks the image`,
+  };
+}
+
+/** From 3.0 on an image enforces what it is configured to; which managers there are is in the table. */
+function couldEnforce(table: string, version: string): boolean {
+  return managerOf(table) !== undefined && !isBelow(version, '3.0.0.dev0');
+}
+
+function tagOf(image: string): string {
+  return `image ${image.slice(image.lastIndexOf('/') + 1)}`;
+}
+
+/**
+ * Once the reverse scripts run, only two ends are whole states. What ran before may be asked for again (helm --atomic does
+ * so): the database is brought back first. Nothing else may, and once the target's pods start that is an upgrade again.
+ */
+export function withdrawnTooLate(question: Question): Verdict | undefined {
+  const { workload, image, run } = question;
+  if (!run?.status.schemaStartedAt || run.status.returnedAt || image.image === run.to) return undefined;
+  const { progress, verifiedAt, resumeStartedAt } = run.status;
+  if (!resumeStartedAt && isFromBefore(question, run)) {
+    const message = `${nameOf(workload)}: the older version is not wanted any more; the database is brought back first`;
+    return { verdict: 'hold', reason: 'WishWithdrawn', message };
+  }
+  const done = progress && !verifiedAt ? ` (${progress.done} of ${progress.of} revisions)` : '';
+  const watch = `(kubectl -n ${workload.namespace} get downgrade ${run.name} -w)`;
+  const how = verifiedAt
+    ? `the database has been taken back for ${run.to}, whose pods are starting; let that end ${watch}, then upgrade again. If they never get Ready, delete that Downgrade first`
+    : `the database is being taken back for ${run.to}${done}; let it end ${watch}, or set the image back to ${run.status.from?.image ?? 'the one from before'}`;
+  return { verdict: 'deny', reason: 'DowngradeUnderWay', message: `${nameOf(workload)}: ${how}` };
+}
+
+/** The image that ran before, or one that needs the same schema. */
+function isFromBefore({ image, from }: Question, { status }: Run): boolean {
+  if (image.image === status.from?.image || image.image === from) return true;
+  if (!isCertain(image)) return false;
+  const needs = image.coreHead ?? headOf(image.version);
+  return needs !== undefined && needs === status.before?.[coreTable]?.[0];
+}
+
+/** The same change was turned round before: a tool that repeats it must not start it all over again. */
+export function turnedRound({ workload, image, turned }: Question): Verdict | undefined {
+  if (!turned || turned.to !== image.image) return undefined;
+  const why = `the downgrade ${turned.name} to ${image.image} was ${turned.aborted ? 'aborted' : 'turned round after a failure'}`;
+  const how = `keep the newer image, or ask anew: kubectl -n ${workload.namespace} delete downgrade ${turned.name}, then deploy again`;
+  return { verdict: 'deny', reason: 'TurnedRound', message: `${nameOf(workload)}: ${why}; ${how}` };
+}
