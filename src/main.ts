@@ -8,16 +8,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { type Ports as CertificatePorts, keepCertificates, type Serving } from '../certs/keeper.ts';
 import { buildServer, listenEverywhere } from './admission/server.ts';
-import { type Client, connect } from './cluster/client.ts';
-import type { GateClientConfig } from './cluster/gate.ts';
-import { startMirror } from './cluster/mirror.ts';
+import { type Client, connect } from './cluster/client/client.ts';
+import type { GateClientConfig } from './cluster/drain-webhook.ts';
+import { startMirror } from './cluster/mirror/mirror.ts';
 import { readStoredSecret, writeStoredSecret } from './cluster/secrets.ts';
 import { type Config, ConfigError, configHelp, readConfig } from './config.ts';
-import { admissionPorts } from './joins/admission.ts';
-import { callersOf } from './joins/callers.ts';
-import { guardOf } from './joins/guard.ts';
-import { registryOf } from './joins/images.ts';
-import { lead } from './joins/leading.ts';
+import { admissionPorts } from './wiring/admission.ts';
+import { callersOf } from './wiring/callers.ts';
+import { guardOf } from './wiring/guard.ts';
+import { registryOf } from './wiring/images.ts';
+import { lead } from './wiring/leading.ts';
 
 /** Longer than endpoints take to reach the nodes, and with the server's own farewell well within the pod's 20 s. */
 const farewellMs = 5_000;

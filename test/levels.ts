@@ -55,7 +55,7 @@ export const levels = {
       'test/admission',
       'test/certs',
       'test/database',
-      'test/joins',
+      'test/wiring',
       'test/registry',
       'test/manifests',
       'test/release/heads-stale.test.ts',

@@ -71,6 +71,7 @@ export function readReview(body: unknown): ReviewRequest {
 
 /** No slash, no percent sign, no line break: what any kind of object may be called (the API's path segment names). */
 const segment = /^(?!\.{1,2}$)[^/%\\\p{Cc}]{1,253}$/u;
+
 const namespaceName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const kindName = /^[A-Za-z][-A-Za-z0-9]{0,62}$/;
 

@@ -1,6 +1,6 @@
 /**
- * The HTTPS server of the webhooks: bytes ↔ AdmissionReview, limits, logging. What is decided stands in the four files
- * beside it. The object of a review is never checked against a schema, since such a check may change it.
+ * The HTTPS server of the webhooks: bytes ↔ AdmissionReview, limits, logging. What is decided stands in a file for each
+ * webhook (webhooks). The object of a review is never checked against a schema, since such a check may change it.
  */
 import type { ServerOptions } from 'node:https';
 import Fastify, {
@@ -10,18 +10,19 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import { type Callers, strangerBy, tlsFor } from './callers.ts';
-import { isNext, tendConnections } from './connections.ts';
-import { early } from './early.ts';
-import { ephemeral } from './ephemeral.ts';
-import { drain, gate } from './gate.ts';
+import { type Callers, strangerBy, tlsFor } from './intake/callers.ts';
+import { isNext, tendConnections } from './intake/connections.ts';
+import { makeReader } from './intake/reading.ts';
+import { Stranger } from './intake/refusals.ts';
 import { type AdmissionMetrics, admissionMetrics } from './metrics.ts';
-import { mutate } from './mutate.ts';
 import type { Ports } from './ports.ts';
-import { makeReader } from './reading.ts';
-import { Stranger } from './refusals.ts';
 import { type Answer, errored, MalformedReview, type ReviewRequest, readReview, respond } from './review.ts';
-import { validate } from './validate.ts';
+import { drain } from './webhooks/drain.ts';
+import { ephemeral } from './webhooks/ephemeral.ts';
+import { validate } from './webhooks/held.ts';
+import { gate } from './webhooks/jobs.ts';
+import { early } from './webhooks/record.ts';
+import { mutate } from './webhooks/workloads.ts';
 
 /** Path → what answers it. The webhook configurations in manifests/webhooks.yaml name these paths. */
 export const webhooks = {

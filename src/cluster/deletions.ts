@@ -1,9 +1,9 @@
 /** What is deleted is read first and deleted by its uid: a name alone is never enough. Gone already is fine. */
-import type { Client } from './client.ts';
-import { conflict, notFound } from './errors.ts';
-import { gateAnnotations, gateConfigurationName } from './gate.ts';
-import { found } from './lists.ts';
-import { configurations } from './paths.ts';
+import type { Client } from './client/client.ts';
+import { conflict, notFound } from './client/errors.ts';
+import { found } from './client/lists.ts';
+import { configurations } from './client/paths.ts';
+import { gateAnnotations, gateConfigurationName } from './drain-webhook.ts';
 
 /** Deletes the object of that uid; gone, or another of that name by now, is fine. */
 export async function remove(

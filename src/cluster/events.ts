@@ -10,6 +10,7 @@ export interface EventWords {
 
 /** The API's own limits: note in bytes, reason, action and reportingInstance in characters; longer is refused. */
 const noteBytes = 1024;
+
 const wordLength = 128;
 
 /** An events.k8s.io/v1 Event; `instance` is the replica that says it. A note that is too long is cut. */

@@ -8,10 +8,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Client } from './client.ts';
-import { conflict, notFound } from './errors.ts';
-import { leasesOf } from './paths.ts';
-import { limit } from './transport.ts';
+import type { Client } from './client/client.ts';
+import { conflict, notFound } from './client/errors.ts';
+import { leasesOf } from './client/paths.ts';
+import { limit } from './client/transport.ts';
 
 export interface Election {
   namespace: string;

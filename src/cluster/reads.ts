@@ -1,23 +1,27 @@
 /** What the controller looks at, live. Nothing here changes anything: the trial of the gate is a dry run. */
-
 import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
 import { keptPod, keptWorkload, withoutNotes } from '../release/kubernetes/kept-fields.ts';
 import type { Learned, Owner } from '../release/model/image.ts';
-import type { JobObject, Metadata, PodObject, WorkloadObject } from '../release/model/kubernetes.ts';
-import { label } from '../release/model/kubernetes.ts';
+import {
+  type JobObject,
+  label,
+  type Metadata,
+  type PodObject,
+  type WorkloadObject,
+} from '../release/model/kubernetes.ts';
 import type { SnapshotWay } from '../release/model/policy.ts';
 import type { Workload } from '../release/model/workload.ts';
 import type { PolicyObject } from '../release/policy/policy.ts';
-import { getBackup, obstaclesOf } from './backups.ts';
-import type { Client } from './client.ts';
+import type { Client } from './client/client.ts';
+import { ApiError } from './client/errors.ts';
+import { found, list, metadataOnly } from './client/lists.ts';
+import { apps, batch, core, downgradesOf, everywhere, isObjectName, workloadPath } from './client/paths.ts';
+import { sharing } from './client/sharing.ts';
 import { gateOf } from './deletions.ts';
-import { ApiError } from './errors.ts';
-import { learnedImages } from './learned.ts';
-import { found, list, metadataOnly } from './lists.ts';
-import { apps, batch, core, downgradesOf, everywhere, isObjectName, workloadPath } from './paths.ts';
-import { runnerFiles } from './runnerfiles.ts';
-import { sharing } from './sharing.ts';
-import { ranBefore, rolloutsOf, templatesBefore } from './templates.ts';
+import { runnerFiles } from './exec/runner-files.ts';
+import { getBackup, obstaclesOf } from './external-backups.ts';
+import { learnedImages } from './learned-images.ts';
+import { ranBefore, rolloutsOf, templatesBefore } from './rollout-history.ts';
 import { tryPods } from './trials.ts';
 
 export interface ReadsOptions {
@@ -28,6 +32,7 @@ export interface ReadsOptions {
 
 /** A list of 10,000 pods is 100 MB that pass through here; more at once only take turns on one processor. */
 const podListsAtOnce = 2;
+
 const logLines = 2000;
 const logBytes = 1024 * 1024;
 

@@ -1,8 +1,8 @@
 /** One Secret of downdraft's own, read and replaced as a whole. */
-import type { Client } from './client.ts';
-import { conflict } from './errors.ts';
-import { found } from './lists.ts';
-import { byUs, core } from './paths.ts';
+import type { Client } from './client/client.ts';
+import { conflict } from './client/errors.ts';
+import { found } from './client/lists.ts';
+import { byUs, core } from './client/paths.ts';
 
 export interface StoredSecret {
   data: Record<string, string>;

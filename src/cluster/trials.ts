@@ -1,16 +1,14 @@
 /** Dry-run CREATEs of pods: nothing is stored. What comes back says whether they would be taken, and whether a gate catches them. */
-
 import { gateWarning } from '../release/airflow/charts.ts';
 import { isForRoom } from '../release/downgrade/trials.ts';
-import type { PodObject } from '../release/model/kubernetes.ts';
-import { gateName, nameOf } from '../release/model/kubernetes.ts';
+import { gateName, nameOf, type PodObject } from '../release/model/kubernetes.ts';
 import { shorten } from '../release/model/reasons.ts';
 import type { Trial } from '../release/model/release.ts';
 import type { Workload } from '../release/model/workload.ts';
-import type { Client } from './client.ts';
-import { ApiError } from './errors.ts';
-import { bareTrialPod, trialPod } from './gate.ts';
-import { byUs, core } from './paths.ts';
+import type { Client } from './client/client.ts';
+import { ApiError } from './client/errors.ts';
+import { byUs, core } from './client/paths.ts';
+import { bareTrialPod, trialPod } from './drain-webhook.ts';
 
 /** A pod of each workload, or a bare one of the release where there is none. Never throws: a refusal is an answer. */
 export async function tryPods(

@@ -1,16 +1,9 @@
 /** Every change that downdraft makes in the cluster. Each may be made twice: done already, or gone already, is fine. */
 import type { Learned, Owner } from '../release/model/image.ts';
-import type { PodObject, PodTemplate, WorkloadObject } from '../release/model/kubernetes.ts';
-import { gateName, label } from '../release/model/kubernetes.ts';
+import { gateName, label, type PodObject, type PodTemplate, type WorkloadObject } from '../release/model/kubernetes.ts';
 import type { BackupObject } from '../release/model/release.ts';
-import { createBackup } from './backups.ts';
-import type { Client } from './client.ts';
-import { gateOf, remove, removeGate } from './deletions.ts';
-import { ApiError, conflict, notFound } from './errors.ts';
-import { type EventWords, eventOf } from './events.ts';
-import { startDetached, writeFile } from './files.ts';
-import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './gate.ts';
-import { forgetImage, learnImage } from './learned.ts';
+import type { Client } from './client/client.ts';
+import { ApiError, conflict, notFound } from './client/errors.ts';
 import {
   batch,
   byUs,
@@ -21,9 +14,15 @@ import {
   namespaceOf,
   policyOf,
   workloadPath,
-} from './paths.ts';
-import { recordWrites } from './records.ts';
-import { restoreTemplate } from './templates.ts';
+} from './client/paths.ts';
+import { gateOf, remove, removeGate } from './deletions.ts';
+import { recordWrites } from './downgrades.ts';
+import { type GateClientConfig, gateConfiguration, gateConfigurationName } from './drain-webhook.ts';
+import { type EventWords, eventOf } from './events.ts';
+import { startDetached, writeFile } from './exec/files.ts';
+import { createBackup } from './external-backups.ts';
+import { forgetImage, learnImage } from './learned-images.ts';
+import { restoreTemplate } from './rollout-history.ts';
 
 export interface WritesOptions {
   client: Client;

@@ -9,6 +9,7 @@ import type { Learned, Owner } from '../release/model/image.ts';
 import type { JobObject, PodObject, PodTemplate, WorkloadObject } from '../release/model/kubernetes.ts';
 import type { Mode, Rules, SnapshotWay } from '../release/model/policy.ts';
 import type { BackupObject, Trial } from '../release/model/release.ts';
+import type { RunStatus } from '../release/model/run.ts';
 import type { Digests } from '../release/model/runner.ts';
 import type { Workload } from '../release/model/workload.ts';
 
@@ -164,3 +165,21 @@ export interface Writes {
     message: string;
   }): Promise<void>;
 }
+
+export interface ActSettings {
+  /** Where the reverse scripts run. */
+  runner: 'Copy' | 'OldPod';
+  /** argv of the programs of src/inside that are run in pods of ours. */
+  commands: { probe: string[]; triggers: string[]; runner: string[] };
+  /** Fencing token of this leadership. */
+  token: number;
+}
+
+/** How an act reaches the world: it writes, and reads whole what it copies. */
+export interface Ways {
+  reads: Pick<Reads, 'pod' | 'downgrades'>;
+  writes: Writes;
+}
+
+/** Keeps facts in the record of the run, bound to its version that the decision was made by. */
+export type Recording = (status: Partial<RunStatus>) => Promise<void>;

@@ -2,21 +2,20 @@
  * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a wish that
  * was withdrawn, a controller that was killed and a half-done downgrade found at start.
  */
-
 import { begins, next } from '../release/downgrade/next.ts';
 import { phaseOf } from '../release/downgrade/phase.ts';
 import type { Act } from '../release/model/act.ts';
 import type { Release } from '../release/model/release.ts';
 import type { Run } from '../release/model/run.ts';
-import { type ActSettings, carryOut } from './acts.ts';
-import { keep, keepStore } from './keep.ts';
-import { lookAgain } from './lookagain.ts';
-import { type ObserveSettings, observe } from './observe.ts';
-import type { Reads, Writes } from './ports.ts';
+import { carryOut } from './act/act.ts';
+import { keep, keepStore } from './act/learned-images.ts';
+import { NoOldPod } from './act/runner.ts';
+import { lookAgain } from './observe/policy.ts';
+import { type ObserveSettings, observe } from './observe/release.ts';
+import type { ActSettings, Reads, Writes } from './ports.ts';
 import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
-import { NoOldPod } from './runner.ts';
-import { show } from './show.ts';
-import { isDue, sayFailure, warnOn, wordsOf } from './troubles.ts';
+import { isDue, sayFailure, warnOn, wordsOf } from './report/failures.ts';
+import { show } from './report/show.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
   log(fields: Record<string, unknown>, message: string): void;

@@ -1,7 +1,7 @@
 /** What is left unread changes nothing of what is read, whatever the body. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { withoutUnread } from '../../src/admission/body.ts';
+import { withoutUnread } from '../../src/admission/intake/body.ts';
 
 const readText = (body: Buffer) => withoutUnread(body).toString();
 const copyKey = 'kubectl.kubernetes.io/last-applied-configuration';

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { generate } from 'selfsigned';
 import { expect, it } from 'vitest';
-import { keepUnused, limitConnections } from '../../src/admission/connections.ts';
+import { keepUnused, limitConnections } from '../../src/admission/intake/connections.ts';
 import { buildServer } from '../../src/admission/server.ts';
 import { makePorts } from '../make/ports.ts';
 

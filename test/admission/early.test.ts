@@ -1,6 +1,6 @@
 /** The early word at Helm's release record: it denies what would be denied anyway, and lets through whatever is in doubt. */
 import { describe, expect, it } from 'vitest';
-import { early } from '../../src/admission/early.ts';
+import { early } from '../../src/admission/webhooks/record.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeMigrationJob, makeRecord, makeRecordRequest, type RecordShape } from '../make/helmrelease.ts';
 import { makePorts, type World } from '../make/ports.ts';

@@ -1,7 +1,7 @@
 /** What is read of a Helm release record, and that nothing in one can cost more than it may. */
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { decodeHelmRelease, hookJobsOf, recordLimits, workloadsOf } from '../../src/admission/helmrelease.ts';
+import { decodeHelmRelease, hookJobsOf, recordLimits, workloadsOf } from '../../src/admission/helm/release.ts';
 import { makeMigrationJob, makeRecord, makeRelease, type RecordShape } from '../make/helmrelease.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 

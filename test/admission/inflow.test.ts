@@ -2,9 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { expect, it } from 'vitest';
-import { receive } from '../../src/admission/body.ts';
-import { makeInflow } from '../../src/admission/inflow.ts';
-import { Busy } from '../../src/admission/refusals.ts';
+import { receive } from '../../src/admission/intake/body.ts';
+import { makeInflow } from '../../src/admission/intake/inflow.ts';
+import { Busy } from '../../src/admission/intake/refusals.ts';
 
 const KiB = 1024;
 const patienceMs = 1000;

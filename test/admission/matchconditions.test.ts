@@ -1,6 +1,6 @@
 /** A real API server with the real manifests: it calls when it must, and only then; what people see and cannot do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { bareTrialPod, gateConfiguration } from '../../src/cluster/gate.ts';
+import { bareTrialPod, gateConfiguration } from '../../src/cluster/drain-webhook.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';

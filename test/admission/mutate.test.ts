@@ -1,9 +1,9 @@
 import fastJsonPatch from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
-import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
-import { validate } from '../../src/admission/validate.ts';
+import { validate } from '../../src/admission/webhooks/held.ts';
+import { mutate } from '../../src/admission/webhooks/workloads.ts';
 import { holdOf, isStopped, resumePatch } from '../../src/release/kubernetes/hold.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { merge } from '../make/merge.ts';

@@ -1,11 +1,11 @@
 /** Whose word counts in a review: that of images asked for this release, of their digest of now, and of Kubernetes' history. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mutate } from '../../src/admission/mutate.ts';
 import { readReview } from '../../src/admission/review.ts';
-import type { Client } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
-import { learnedImages } from '../../src/cluster/learned.ts';
+import { mutate } from '../../src/admission/webhooks/workloads.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { learnedImages } from '../../src/cluster/learned-images.ts';
 import { keyOf, written } from '../../src/release/airflow/learned-images.ts';
 import type { Learned } from '../../src/release/model/image.ts';
 import { annotation } from '../../src/release/model/kubernetes.ts';

@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { buildServer } from '../../src/admission/server.ts';
 // Every replica has loaded these, whether it leads or not.
-import '../../src/joins/admission.ts';
-import '../../src/joins/controller.ts';
-import { readTogether } from '../../src/joins/database.ts';
+import '../../src/wiring/admission.ts';
+import '../../src/wiring/controller.ts';
+import { readTogether } from '../../src/wiring/database.ts';
 import { settingsAt } from '../database/settings.ts';
 import { leaveWithParent } from './child.ts';
 import { benchPorts } from './world.ts';

@@ -1,7 +1,7 @@
 /** What a leader takes that starts beside a real API server with very many pods of one release. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { apps, core, mergePatch } from '../../src/cluster/paths.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { apps, core, mergePatch } from '../../src/cluster/client/paths.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { asWritten } from '../admission/written.ts';
 import { startControlPlane } from '../cluster/controlplane.ts';

@@ -3,12 +3,12 @@
  * Everything that a review of them needs of the cluster comes from `benchPorts`.
  */
 import type { Ports } from '../../src/admission/ports.ts';
-import { makeShelf } from '../../src/cluster/shelf.ts';
-import { readOnce } from '../../src/joins/readonce.ts';
+import { makeShelf } from '../../src/cluster/mirror/workload-store.ts';
 import { activeRun, lastTurned } from '../../src/release/kubernetes/downgrade.ts';
 import { digestOf } from '../../src/release/kubernetes/pods.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { policyFor } from '../../src/release/policy/policy.ts';
+import { readOnce } from '../../src/wiring/read-once.ts';
 import { makePolicy } from '../make/policy.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

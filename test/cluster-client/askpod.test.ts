@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { askPod } from '../../src/cluster/askpod.ts';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { digestSettings } from '../../src/cluster/digestsettings.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { askPod } from '../../src/cluster/exec/ask-pod.ts';
+import { digestSettings } from '../../src/cluster/exec/digest-settings.ts';
 import { digested } from '../../src/release/model/runner.ts';
 import { type FakeKubelet, onFakeKubelet, startFakeKubelet } from './kubelet.ts';
 

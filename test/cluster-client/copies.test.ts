@@ -3,8 +3,8 @@
  * limits with a minimum, and a policy that lets only some images in.
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { core } from '../../src/cluster/paths.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { core } from '../../src/cluster/client/paths.ts';
 import { clusterReads } from '../../src/cluster/reads.ts';
 import { probePod, runnerPod, triggersPod } from '../../src/release/kubernetes/helper-pods.ts';
 import type { ContainerSpec, PodObject, PodSpec } from '../../src/release/model/kubernetes.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ofPod } from '../../src/cluster/credentials.ts';
+import { ofPod } from '../../src/cluster/client/credentials.ts';
 
 let folder: string;
 
@@ -60,8 +60,8 @@ describe('the service account of a Pod', () => {
 it('is told without loading the client library, which takes more memory than all the rest', async () => {
   const program = `const { registerHooks } = await import('node:module');
     registerHooks({ resolve: (name, context, next) => (console.log(name), next(name, context)) });
-    await import('./src/cluster/client.ts');
-    const { ofPod } = await import('./src/cluster/credentials.ts');
+    await import('./src/cluster/client/client.ts');
+    const { ofPod } = await import('./src/cluster/client/credentials.ts');
     ofPod({ KUBERNETES_SERVICE_HOST: '10.96.0.1' }, ${JSON.stringify(folder)});`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
   expect(stdout).toContain('./credentials.ts');

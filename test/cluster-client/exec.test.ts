@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile as readLocal } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
-import { exec } from '../../src/cluster/exec.ts';
-import { readFile, startDetached, writeFile } from '../../src/cluster/files.ts';
-import { runnerFiles } from '../../src/cluster/runnerfiles.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { exec } from '../../src/cluster/exec/exec.ts';
+import { readFile, startDetached, writeFile } from '../../src/cluster/exec/files.ts';
+import { runnerFiles } from '../../src/cluster/exec/runner-files.ts';
 import { type FakeKubelet, finish, onFakeKubelet } from './kubelet.ts';
 
 let dir: string;

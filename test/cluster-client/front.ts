@@ -5,7 +5,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, connect } from '../../src/cluster/client.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
 
 export interface Front extends AsyncDisposable {
   client: Client;

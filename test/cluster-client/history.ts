@@ -1,6 +1,6 @@
 /** Kubernetes' own history of pod templates, made by the real controllers and read as the controller reads it. */
 import { expect, vi } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
 import type { Reads } from '../../src/controller/ports.ts';
 import type { PodSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 

@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream';
 import { generate } from 'selfsigned';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type Client, connect } from '../../src/cluster/client.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
 
 export interface Fault {
   protocols?: string[];

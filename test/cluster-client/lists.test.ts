@@ -2,9 +2,9 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { type ListHead, readItems } from '../../src/cluster/items.ts';
-import { each, list } from '../../src/cluster/lists.ts';
-import { sharing } from '../../src/cluster/sharing.ts';
+import { type ListHead, readItems } from '../../src/cluster/client/items.ts';
+import { each, list } from '../../src/cluster/client/lists.ts';
+import { sharing } from '../../src/cluster/client/sharing.ts';
 import { startFront } from './front.ts';
 
 const items = [

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { forgetImage, learnImage } from '../../src/cluster/learned.ts';
-import { type Mirror, startMirror } from '../../src/cluster/mirror.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { forgetImage, learnImage } from '../../src/cluster/learned-images.ts';
+import { type Mirror, startMirror } from '../../src/cluster/mirror/mirror.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeImage } from '../make/release.ts';

@@ -1,10 +1,10 @@
 /** Every read and write of the controller, on a real control plane. exec and what is built on it: exec.test.ts. */
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { patchCaBundle } from '../../src/cluster/configurations.ts';
-import { conflict, notFound } from '../../src/cluster/errors.ts';
-import { exec } from '../../src/cluster/exec.ts';
+import { patchCaBundle } from '../../src/cluster/ca-bundle.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { conflict, notFound } from '../../src/cluster/client/errors.ts';
+import { exec } from '../../src/cluster/exec/exec.ts';
 import { clusterReads, getWorkload } from '../../src/cluster/reads.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Reads, Writes } from '../../src/controller/ports.ts';

@@ -3,8 +3,8 @@
  * same, and that the status which the controller makes is stored as made and shown by kubectl.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/policies.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/report/policies.ts';
 import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
 import { faultOf, type PolicyObject } from '../../src/release/policy/policy.ts';
 import { run } from '../cluster/command.ts';

@@ -1,10 +1,10 @@
 /** What is written down: Downgrades, learned images, events; and Secrets, rights, Jobs. On a real control plane. */
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { mayI } from '../../src/cluster/access.ts';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { conflict, notFound } from '../../src/cluster/errors.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { conflict, notFound } from '../../src/cluster/client/errors.ts';
 import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.ts';
+import { mayI } from '../../src/cluster/rights.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Learned } from '../../src/release/model/image.ts';
 import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';

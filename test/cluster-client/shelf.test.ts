@@ -1,6 +1,6 @@
 /** Workloads as they are kept for reviews: small, and read the same afterwards. */
 import { describe, expect, it } from 'vitest';
-import { makeShelf } from '../../src/cluster/shelf.ts';
+import { makeShelf } from '../../src/cluster/mirror/workload-store.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

@@ -1,9 +1,9 @@
 /** Watching and electing, on a real control plane. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { expired } from '../../src/cluster/errors.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { expired } from '../../src/cluster/client/errors.ts';
+import { type WatchEvent, type Watched, type WatchState, watch } from '../../src/cluster/client/watch.ts';
 import { elect } from '../../src/cluster/lease.ts';
-import { type WatchEvent, type Watched, type WatchState, watch } from '../../src/cluster/watch.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
 
 let plane: ControlPlane;

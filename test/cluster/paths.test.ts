@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { errorOf, withoutItsText } from '../../src/cluster/errors.ts';
-import * as paths from '../../src/cluster/paths.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { errorOf, withoutItsText } from '../../src/cluster/client/errors.ts';
+import * as paths from '../../src/cluster/client/paths.ts';
 import { clusterReads, getConfigMap, getSecret, getWorkload, pullSecretsOf } from '../../src/cluster/reads.ts';
 import { makeDeployment } from '../make/workload.ts';
 

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { parse } from 'yaml';
-import { connect } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
+import { connect } from '../../src/cluster/client/client.ts';
+import { notFound } from '../../src/cluster/client/errors.ts';
 import { type ControlPlane, startControlPlane } from './controlplane.ts';
 import { waitFor } from './wait.ts';
 

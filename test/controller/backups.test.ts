@@ -5,7 +5,7 @@ import { backupVolume } from '../../src/release/kubernetes/helper-pods.ts';
 import { dumpPlace } from '../../src/release/model/backup-names.ts';
 import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { makeDatabase } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   expectClean,
   goOn,

@@ -1,8 +1,8 @@
 /** A replica that does not know the policies leads nothing. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { Client, RequestOptions } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
+import type { Client, RequestOptions } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
 import { elect } from '../../src/cluster/lease.ts';
 import { waitFor } from '../cluster/wait.ts';
 

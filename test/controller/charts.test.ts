@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { label } from '../../src/release/model/kubernetes.ts';
 import { makeCommunityWorkloads, makeDatabase, makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deployed as deploy,
   expectClean,

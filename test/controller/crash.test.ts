@@ -4,7 +4,7 @@ import type { Rules } from '../../src/release/model/policy.ts';
 import { apply } from '../make/door.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   expectClean,
   goOn,

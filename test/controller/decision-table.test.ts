@@ -11,7 +11,7 @@ import { judge } from '../../src/release/verdict/judge.ts';
 import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage, makeWorkloads } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deployed as deploy,
   expectClean,

@@ -1,6 +1,7 @@
 /** What breaks in the middle of a run, and what a person reads of it. On the real node: test/stories/faults.test.ts. */
 import { describe, expect, it } from 'vitest';
-import type { makeWorld, World } from '../make/world.ts';
+import type { makeWorld } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

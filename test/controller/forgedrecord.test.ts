@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Reads, Writes } from '../../src/controller/ports.ts';
 import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { leavesOf, withLeaf } from '../make/leaves.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { look, newer, older, record, running, setImage, until } from './place.ts';
 
 type Backup = Partial<Rules['backup']> & { abort?: boolean };

@@ -6,7 +6,7 @@ import { roleOf } from '../make/containers.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

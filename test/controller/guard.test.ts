@@ -2,9 +2,9 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { admissionMetrics } from '../../src/admission/metrics.ts';
-import type { Client, RequestOptions } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
-import { guardOf } from '../../src/joins/guard.ts';
+import type { Client, RequestOptions } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { guardOf } from '../../src/wiring/guard.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 type Stored = 'there' | 'gone' | 'empty' | 'unreachable';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { apply } from '../make/door.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { asStored } from '../make/writes.ts';
 import { deploy, goOn, isDone, newer, older, outcomes, record, running, runningPods, shown, until } from './place.ts';
 

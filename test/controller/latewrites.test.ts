@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Writes } from '../../src/controller/ports.ts';
 import { keptRecords } from '../../src/release/downgrade/retention.ts';
 import { newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

@@ -1,7 +1,7 @@
 /** A long step as a person reads it: rarely rewritten, told once when someone has to decide, and again when it moves. */
 import { describe, expect, it } from 'vitest';
 import type { RunnerProgress, ServerActivity } from '../../src/release/model/runner.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { look, newer, older, record, running, setImage, shown, until } from './place.ts';
 
 const working: ServerActivity = { state: 'working', seconds: 9, quietSeconds: 0, events: ['processor'] };

@@ -7,7 +7,7 @@ import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeImage, makeWorkload, makeWorkloads } from '../make/release.ts';
 import { hashOf } from '../make/rollouts.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { deploy, goOn, isDone, look, newer, older, outcomes, running, until } from './place.ts';
 
 const mirrored = (image: string) => (image.includes('@') ? image : `mirror.corp/hub/${image.replace('apache/', 'a/')}`);

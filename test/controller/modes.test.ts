@@ -1,7 +1,7 @@
 /** What a DowngradePolicy changes for the loop: Observe lets everything go, Deny lets nothing be taken back. */
 import { describe, expect, it } from 'vitest';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

@@ -1,6 +1,6 @@
 /** A release that is called as a label may say, and as no object can be called, is taken back as any other. */
 import { expect, it } from 'vitest';
-import { isObjectName } from '../../src/cluster/paths.ts';
+import { isObjectName } from '../../src/cluster/client/paths.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeWorld } from '../make/world.ts';
 import { deployed, look, newer, older } from './place.ts';

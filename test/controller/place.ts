@@ -13,7 +13,8 @@ import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { apply } from '../make/door.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
-import { makeWorld, type World } from '../make/world.ts';
+import { makeWorld } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { asStored } from '../make/writes.ts';
 
 export const newer = 'apache/airflow:3.2.1' as const;

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { type PolicyStatus, policyReasons, reachOf, reportPolicies, statusOf } from '../../src/controller/policies.ts';
+import {
+  type PolicyStatus,
+  policyReasons,
+  reachOf,
+  reportPolicies,
+  statusOf,
+} from '../../src/controller/report/policies.ts';
 import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
 import type { NamespaceLabels, PolicyObject } from '../../src/release/policy/policy.ts';
 import { merge } from '../make/merge.ts';

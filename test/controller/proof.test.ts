@@ -5,7 +5,7 @@ import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import type { Digests } from '../../src/release/model/runner.ts';
 import { makeLabelledWorkloads } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,
@@ -131,7 +131,7 @@ it('a copy that sees something else is not used either when the old pod that was
   });
   world.settings = () => ({});
   world.pods = world.pods.filter((p) => !isRunner(p));
-  // Thrown, and told by the loop like every act that fails (troubles.ts).
+  // Thrown, and told by the loop like every act that fails (failures.ts).
   const refused = /sees another fernet_key .*No copy is used.*what is left is a person's work/;
   for (let i = 0; i < 5; i++) {
     await expect(look(world)).rejects.toThrow(refused);

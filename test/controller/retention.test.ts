@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readRun } from '../../src/release/kubernetes/downgrade.ts';
 import { asideName } from '../../src/release/model/backup-names.ts';
 import { defaultRules } from '../../src/release/model/policy.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   expectClean,
   isDone,

@@ -1,7 +1,7 @@
 /** Rows before and after a downgrade: counted in every run, compared at its end, in a world in memory (S4-13). */
 import { describe, expect, it } from 'vitest';
 import { defaultRules } from '../../src/release/model/policy.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   goOn,

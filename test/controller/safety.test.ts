@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { defaultRules } from '../../src/release/model/policy.ts';
 import { roleOf } from '../make/containers.ts';
 import { headsOf } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { isCopy } from '../../src/release/kubernetes/helper-pods.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import { makeLabelledWorkloads, makeWorkloads } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { deploy, expectClean, goOn, isDone, newer, older, outcomes, record, running, shown, until } from './place.ts';
 
 const runnerOf = (world: World) => world.pods.find((p) => p.metadata.labels?.[label.role] === 'runner');

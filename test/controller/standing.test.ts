@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { mainContainers } from '../../src/release/airflow/charts.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { deploy, goOn, isDone, look, newer, older, running, shown, until } from './place.ts';
 
 const helper = (world: World, role: 'probe' | 'runner') =>

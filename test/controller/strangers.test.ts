@@ -5,7 +5,7 @@ import { annotation, label } from '../../src/release/model/kubernetes.ts';
 import { makePod } from '../make/pod.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
 import { makeHold } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { asStored } from '../make/writes.ts';
 import {
   deploy,

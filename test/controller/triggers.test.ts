@@ -1,7 +1,7 @@
 /** Deferred tasks whose trigger the older image can't take up: asked in Planning, told in the plan, agreed to by a person. */
 import { describe, expect, it } from 'vitest';
 import type { WaitingTrigger } from '../../src/release/model/runner.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

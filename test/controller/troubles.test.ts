@@ -1,12 +1,12 @@
 /** What fails again and again, or is decided again and again, is said where people look, and ends there. */
 import { describe, expect, it } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
 import type { Reads } from '../../src/controller/ports.ts';
-import { databaseOf, sessionsOf } from '../../src/joins/database.ts';
+import { databaseOf, sessionsOf } from '../../src/wiring/database.ts';
 import { makeWorkloads } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   deployed,

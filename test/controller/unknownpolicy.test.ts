@@ -1,14 +1,14 @@
 /** What the policies and people say is known before anything is done by it; what was known once is not known now. */
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import { startMirror } from '../../src/cluster/mirror.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { startMirror } from '../../src/cluster/mirror/mirror.ts';
 import type { Reads } from '../../src/controller/ports.ts';
-import { controllerReads } from '../../src/joins/controller.ts';
 import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
+import { controllerReads } from '../../src/wiring/controller.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makePolicy } from '../make/policy.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deploy,
   expectClean,

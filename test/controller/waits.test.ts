@@ -4,7 +4,7 @@ import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import { reasons } from '../../src/release/model/reasons.ts';
 import { type WaitReason, waits } from '../../src/release/model/waits.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { deploy, look, makeMaps, newer, older, outcomes, record, running, shown } from './place.ts';
 
 /** From now on these pods are in this state, whatever else happens. */

@@ -1,6 +1,6 @@
 /** S2-14: the term of a copy ends without anybody changing anything. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { wakeWhenDue } from '../../src/joins/waking.ts';
+import { wakeWhenDue } from '../../src/controller/retention-timer.ts';
 import { type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 import type { Backup } from '../../src/release/model/run.ts';
 

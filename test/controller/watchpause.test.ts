@@ -1,8 +1,8 @@
 /** How long a watch stays away from an API server that refuses it. */
 import { expect, it } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
-import { watch } from '../../src/cluster/watch.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 
 it.each<[string, number | undefined, (ms: number) => boolean]>([
   ['as long as the server asks for', 60, (ms) => ms === 60_000],

@@ -7,7 +7,7 @@ import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase, makeWorkloads } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { asStored } from '../make/writes.ts';
 import {
   deployed as deploy,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import {
   deployed as deploy,
   expectClean,

@@ -1,6 +1,6 @@
 /** What people read while the older version does not start, in a world in memory. */
 import { describe, expect, it } from 'vitest';
-import type { World } from '../make/world.ts';
+import type { World } from '../make/world-parts.ts';
 import { deploy, goOn, isDone, look, newer, older, outcomes, record, running, shown, until } from './place.ts';
 
 /** The pods of the older version crash with these words. */

@@ -55,7 +55,7 @@ describe('S1-25: the tables of the documents', () => {
     const installed = parseAllDocuments(readFileSync('manifests/webhooks.yaml', 'utf8'))
       .flatMap((document) => document.toJS().webhooks as { name: string; failurePolicy: string }[])
       .map(({ name, failurePolicy }) => [name, failurePolicy]);
-    const gate = readFileSync('src/cluster/gate.ts', 'utf8');
+    const gate = readFileSync('src/cluster/drain-webhook.ts', 'utf8');
     const written = [/'(drain\.[\w.]+)'/, /failurePolicy: '(\w+)'/].map((field) => field.exec(gate)?.[1]);
     const told = table('webhooks').map(([name, , policy]) => [name, policy]);
     expect(told.sort()).toEqual([...installed, written].sort());

@@ -15,11 +15,11 @@ const allowed: Record<string, { folders: string[]; packages: string[] }> = {
   database: { folders: ['release'], packages: ['pg'] },
   registry: { folders: ['release'], packages: [] },
   inside: { folders: [], packages: [] },
-  joins: {
+  wiring: {
     folders: ['admission', 'controller', 'cluster', 'database', 'inside', 'registry', 'release', ''],
     packages: ['pino'],
   },
-  '': { folders: ['admission', 'cluster', 'joins', 'certs'], packages: ['pino'] },
+  '': { folders: ['admission', 'cluster', 'wiring', 'certs'], packages: ['pino'] },
   certs: { folders: [], packages: ['selfsigned'] },
 };
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const home = join('src', 'cluster', 'paths.ts');
+const home = join('src', 'cluster', 'client', 'paths.ts');
 
 const sources = ['src', 'certs'].flatMap((folder) =>
   readdirSync(folder, { withFileTypes: true, recursive: true })

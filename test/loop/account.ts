@@ -1,8 +1,8 @@
 /** downdraft's own service account, with the rights that the manifests give it: the controller of these tests is no admin. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Client } from '../../src/cluster/client.ts';
-import { core } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { core } from '../../src/cluster/client/paths.ts';
 import type { Config } from '../../src/config.ts';
 import type { ControlPlane } from '../cluster/controlplane.ts';
 

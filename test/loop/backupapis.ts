@@ -2,9 +2,9 @@
  * The two foreign APIs on the real control plane: definitions with as much of a schema as their documentation says of the
  * fields that are written or read here, and their makers, played by who calls `make`.
  */
-import type { Client } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
-import { mergePatch } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { notFound } from '../../src/cluster/client/errors.ts';
+import { mergePatch } from '../../src/cluster/client/paths.ts';
 import { snapshotApis } from '../../src/release/downgrade/snapshots.ts';
 import type { SnapshotWay } from '../../src/release/model/policy.ts';
 import type { BackupObject } from '../../src/release/model/release.ts';

@@ -3,9 +3,9 @@
  * runs here: what they do after the status that they document is not known to these tests.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createBackup, obstaclesOf } from '../../src/cluster/backups.ts';
-import type { Client } from '../../src/cluster/client.ts';
-import { core } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { core } from '../../src/cluster/client/paths.ts';
+import { createBackup, obstaclesOf } from '../../src/cluster/external-backups.ts';
 import type { Writes } from '../../src/controller/ports.ts';
 import type { Rules, SnapshotWay } from '../../src/release/model/policy.ts';
 import type { BackupObject } from '../../src/release/model/release.ts';

@@ -3,7 +3,7 @@
  * kind always ends in the same place; so does one whose runner is lost.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { core } from '../../src/cluster/paths.ts';
+import { core } from '../../src/cluster/client/paths.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { faultsAtEnd } from './ends.ts';

@@ -1,7 +1,7 @@
 /** What is nobody's business but its owner's: things of another namespace and of the cluster, and who asked for them. */
 import { expect } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import { apps, configurations, core, everywhere, namespaceOf } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { apps, configurations, core, everywhere, namespaceOf } from '../../src/cluster/client/paths.ts';
 import { shop } from '../admission/written.ts';
 import { waitFor } from '../cluster/wait.ts';
 

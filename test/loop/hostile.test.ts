@@ -5,14 +5,14 @@
 import https from 'node:https';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { ApiError } from '../../src/cluster/errors.ts';
-import { gateConfigurationName } from '../../src/cluster/gate.ts';
-import { configurations, downgradesOf, jsonPatch, mergePatch } from '../../src/cluster/paths.ts';
-import { runController } from '../../src/joins/controller.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { configurations, downgradesOf, jsonPatch, mergePatch } from '../../src/cluster/client/paths.ts';
+import { gateConfigurationName } from '../../src/cluster/drain-webhook.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { releaseOfPod } from '../../src/release/kubernetes/pods.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { runController } from '../../src/wiring/controller.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeRecord } from '../make/helmrelease.ts';
 import { leavesOf, withLeaf } from '../make/leaves.ts';

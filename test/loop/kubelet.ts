@@ -4,10 +4,10 @@
  * reads how far the schema is. That is kept as evidence, and the session stays open as long as the pod runs.
  */
 import pg from 'pg';
-import type { Client } from '../../src/cluster/client.ts';
-import { conflict, notFound } from '../../src/cluster/errors.ts';
-import { core, mergePatch } from '../../src/cluster/paths.ts';
-import { watch } from '../../src/cluster/watch.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { conflict, notFound } from '../../src/cluster/client/errors.ts';
+import { core, mergePatch } from '../../src/cluster/client/paths.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import { keepNode } from './node.ts';

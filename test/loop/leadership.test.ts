@@ -1,16 +1,16 @@
 /** Two controllers and one Lease, of which one freezes; and the controller as main starts it, on a quiet cluster. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Client, connect } from '../../src/cluster/client.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
+import { type Client, connect } from '../../src/cluster/client/client.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
+import { core, mergePatch } from '../../src/cluster/client/paths.ts';
 import { elect } from '../../src/cluster/lease.ts';
-import { startMirror } from '../../src/cluster/mirror.ts';
-import { core, mergePatch } from '../../src/cluster/paths.ts';
+import { startMirror } from '../../src/cluster/mirror/mirror.ts';
 import type { Writes } from '../../src/controller/ports.ts';
-import { runController, whileLeading } from '../../src/joins/controller.ts';
-import { lead } from '../../src/joins/leading.ts';
 import { holdOf, resumePatch } from '../../src/release/kubernetes/hold.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
+import { runController, whileLeading } from '../../src/wiring/controller.ts';
+import { lead } from '../../src/wiring/leading.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';

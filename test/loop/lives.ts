@@ -1,6 +1,6 @@
 /** Sends the lives of objects to an API server, and keeps what came of them. */
-import type { Client } from '../../src/cluster/client.ts';
-import { ApiError, notFound } from '../../src/cluster/errors.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { ApiError, notFound } from '../../src/cluster/client/errors.ts';
 import { type Life, observed, type Update } from './anything.ts';
 import { airflowIn, isHeld, isOlder, namesSchema } from './oracle.ts';
 import type { Spoiling } from './spoiling.ts';

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-import type { Client } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { notFound } from '../../src/cluster/client/errors.ts';
 import type { ControlPlane } from '../cluster/controlplane.ts';
 import { waitFor } from '../cluster/wait.ts';
 

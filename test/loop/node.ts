@@ -1,7 +1,7 @@
 /** A node without a machine: Ready, large, and kept alive, so that the real scheduler binds pods to it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '../../src/cluster/client.ts';
-import { mergePatch } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { mergePatch } from '../../src/cluster/client/paths.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 interface Node {

@@ -1,6 +1,6 @@
 /** downdraft on a control plane as it is installed: its manifests, and the product itself, which runs beside it as in its pod. */
 import { readFile } from 'node:fs/promises';
-import type { Client } from '../../src/cluster/client.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
 import { type Product, startProduct } from '../bench/product.ts';
 import type { ControlPlane } from '../cluster/controlplane.ts';
 import { freePorts } from '../cluster/ports.ts';

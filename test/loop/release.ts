@@ -1,8 +1,8 @@
 /** A small release on the real control plane: two Deployments, a StatefulSet, the Secret with the connection, a database. */
-import type { Client } from '../../src/cluster/client.ts';
-import { notFound } from '../../src/cluster/errors.ts';
-import { gateConfigurationName } from '../../src/cluster/gate.ts';
-import { apps, configurations, core, downgradesOf, mergePatch } from '../../src/cluster/paths.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { notFound } from '../../src/cluster/client/errors.ts';
+import { apps, configurations, core, downgradesOf, mergePatch } from '../../src/cluster/client/paths.ts';
+import { gateConfigurationName } from '../../src/cluster/drain-webhook.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';

@@ -2,10 +2,10 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { downgradesOf, mergePatch } from '../../src/cluster/paths.ts';
-import { runController } from '../../src/joins/controller.ts';
+import { downgradesOf, mergePatch } from '../../src/cluster/client/paths.ts';
 import { type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 import type { RunStatus } from '../../src/release/model/run.ts';
+import { runController } from '../../src/wiring/controller.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Place, startPlace } from './place.ts';
 import { downgrades, forget, type Installed, install, makeSeed, releaseName } from './release.ts';

@@ -1,5 +1,5 @@
 /** Workloads, pods and Downgrades of one namespace, each with a hostile text in another place. */
-import { apps, core, downgradesOf } from '../../src/cluster/paths.ts';
+import { apps, core, downgradesOf } from '../../src/cluster/client/paths.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { annotation } from '../../src/release/model/kubernetes.ts';

@@ -1,5 +1,5 @@
 /** Objects of any kind that a tenant may store. */
-import { apps, batch, core, downgradesOf } from '../../src/cluster/paths.ts';
+import { apps, batch, core, downgradesOf } from '../../src/cluster/client/paths.ts';
 import type { PodSpec, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 
 /** One of them. */

@@ -3,19 +3,21 @@
  * webhooks and is then stored. They are asked about more than the API server would ask (no matchConditions here): what
  * must not be asked about shows on the real one, in test/admission/matchconditions.test.ts.
  */
+
 import fastJsonPatch from 'fast-json-patch';
-import { drain, gate } from '../../src/admission/gate.ts';
-import { mutate } from '../../src/admission/mutate.ts';
 import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
-import { validate } from '../../src/admission/validate.ts';
-import { ApiError } from '../../src/cluster/errors.ts';
+import { drain } from '../../src/admission/webhooks/drain.ts';
+import { validate } from '../../src/admission/webhooks/held.ts';
+import { gate } from '../../src/admission/webhooks/jobs.ts';
+import { mutate } from '../../src/admission/webhooks/workloads.ts';
+import { ApiError } from '../../src/cluster/client/errors.ts';
 import { activeRun, lastTurned } from '../../src/release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { ownAccount } from './ports.ts';
 import { makeReview } from './review.ts';
-import type { World } from './world.ts';
+import type { World } from './world-parts.ts';
 import { asStored } from './writes.ts';
 
 /** Creates or updates an object, as `kubectl apply` does; nothing is stored when it is refused. */

@@ -1,5 +1,4 @@
 /** DowngradePolicies and namespaces as the API server gives them back; plans, as far as consent is given to them. */
-
 import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
 import type { PlannedBackup } from '../../src/release/model/plan.ts';
 import type { SaidRules } from '../../src/release/model/policy.ts';

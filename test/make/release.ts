@@ -1,5 +1,4 @@
 /** The snapshot and its parts. Revisions are the real ones, as in src/release/airflow/heads.json. */
-
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { DatabaseRead } from '../../src/release/model/database.ts';
 import type { ImageKnowledge } from '../../src/release/model/image.ts';

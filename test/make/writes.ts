@@ -1,13 +1,13 @@
 /** What a controller can change of a world in memory, as the API server and a container's files take it. */
+
 import type { Writes } from '../../src/controller/ports.ts';
 import { CopyKept } from '../../src/release/downgrade/retention.ts';
 import { BackupRefused } from '../../src/release/downgrade/snapshots.ts';
 import { type DowngradeObject, isTaken, NameTaken } from '../../src/release/kubernetes/downgrade.ts';
-import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { gateName } from '../../src/release/model/kubernetes.ts';
+import { gateName, type PodObject, type WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import type { BackupObject } from '../../src/release/model/release.ts';
 import { merge } from './merge.ts';
-import type { World } from './world.ts';
+import type { World } from './world-parts.ts';
 
 /**
  * `files` are those of the pods' containers, by pod; `store` stores a new pod; `admit` is the door: it answers what is

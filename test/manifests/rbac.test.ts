@@ -1,9 +1,9 @@
 /** The rights in manifests/rbac.yaml are exactly the calls that are made. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Client } from '../../src/cluster/client.ts';
-import type { Views } from '../../src/joins/admission.ts';
-import { controllerReads, controllerWrites } from '../../src/joins/controller.ts';
-import { clusterRights, rightsOf as missingRightsOf, neededIn, ownRights } from '../../src/joins/rights.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { clusterRights, rightsOf as missingRightsOf, neededIn, ownRights } from '../../src/cluster/rights.ts';
+import type { Views } from '../../src/wiring/admission.ts';
+import { controllerReads, controllerWrites } from '../../src/wiring/controller.ts';
 import { type Manifest, pick, renderManifests } from './render.ts';
 
 let all: Manifest[];

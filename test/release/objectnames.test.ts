@@ -1,8 +1,8 @@
 /** A release may be called whatever a label can say: every name that is made of it is one that an object can have. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { gateConfiguration, gateConfigurationName } from '../../src/cluster/gate.ts';
-import { isObjectName } from '../../src/cluster/paths.ts';
+import { isObjectName } from '../../src/cluster/client/paths.ts';
+import { gateConfiguration, gateConfigurationName } from '../../src/cluster/drain-webhook.ts';
 import { askedObject } from '../../src/release/downgrade/snapshots.ts';
 import { newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 import { probePod, runnerPod, triggersName, triggersPod } from '../../src/release/kubernetes/helper-pods.ts';

@@ -1,6 +1,6 @@
 /** What dry runs of new pods mean, and the pods that are tried. */
 import { describe, expect, it } from 'vitest';
-import { trialPod } from '../../src/cluster/gate.ts';
+import { trialPod } from '../../src/cluster/drain-webhook.ts';
 import { gateStateOf, unadmitted } from '../../src/release/downgrade/trials.ts';
 import { gateName } from '../../src/release/model/kubernetes.ts';
 import type { Trial } from '../../src/release/model/release.ts';

@@ -5,7 +5,7 @@
  *   story 1  planning.ts leaves the FAB step out of the plan: the pods of 3.1.8 wait for ever
  *            resumePatch does not put the partition back: the triggerer keeps it
  *   story 3  next.ts resumes before verifiedAt, or gates.ts takes the gate away before the misfit pods are gone
- *   story 4  mutate.ts judges a change that changes no image, or gate.ts gates Jobs of a release that is not held
+ *   story 4  workloads.ts judges a change that changes no image, or jobs.ts gates Jobs of a release that is not held
  */
 import { describe, expect, it } from 'vitest';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';

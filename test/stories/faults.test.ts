@@ -5,7 +5,7 @@
  *
  * They fail when (tried on the world in memory, in test/controller/{faults,safety}.test.ts):
  *   disk       backup-way.ts counts the failure of the copy for ever: nobody can have it tried again
- *   kubelet    answers.ts lets the error through: the Downgrade says nothing new while the runner can't be asked
+ *   kubelet    helper-pods.ts lets the error through: the Downgrade says nothing new while the runner can't be asked
  *   memory     orders.ts starts another runner without a word: nobody reads OOMKilled
  *   database   failure.ts does not list OperationalError: it waits for a person
  *   crashing   resuming.ts leaves the log out: the Downgrade does not say why

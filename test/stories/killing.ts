@@ -1,8 +1,8 @@
 /** Kills the controller (SIGKILL) as a node's out-of-memory killer would. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect } from '../../src/cluster/client.ts';
-import * as paths from '../../src/cluster/paths.ts';
-import { watch } from '../../src/cluster/watch.ts';
+import { connect } from '../../src/cluster/client/client.ts';
+import * as paths from '../../src/cluster/client/paths.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import type { Place } from './place.ts';
 

@@ -1,8 +1,8 @@
 /**
  * What every container did, from a watch kept during the run: Events are lossy, and a look afterwards sees only the end.
  */
-import { connect } from '../../src/cluster/client.ts';
-import { watch } from '../../src/cluster/watch.ts';
+import { connect } from '../../src/cluster/client/client.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
 import type { RunStatus } from '../../src/release/model/run.ts';

@@ -3,7 +3,7 @@
  *
  * They fail when (tried once, on the world in memory):
  *   story 9  checks.ts leaves out `emptied`: the helm upgrade is let through and the migration Job stamps the schema
- *   story 5  answers.ts does not look at waiting reasons: the Downgrade says "asking" for ever
+ *   story 5  helper-pods.ts does not look at waiting reasons: the Downgrade says "asking" for ever
  *   story 6  workloads.ts leaves the release out of what belongs together: the other release is drained, too
  *   story 8  next.ts goes on with a run whose wish is withdrawn: the database is taken back under the newer version
  */

@@ -3,7 +3,7 @@
  * call to a webhook, with the real configurations of manifests/webhooks.yaml.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { apps, core, mergePatch } from '../../src/cluster/paths.ts';
+import { apps, core, mergePatch } from '../../src/cluster/client/paths.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { type Place, startPlace } from '../loop/place.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

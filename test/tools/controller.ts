@@ -1,11 +1,11 @@
 /** The real controller loop on the place of test/loop. It can be kept from looking at a namespace, so that a hold lasts. */
 import { pino } from 'pino';
-import { watch } from '../../src/cluster/watch.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 import { startLoop } from '../../src/controller/loop.ts';
 import type { Writes } from '../../src/controller/ports.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
-import { keepNamespaces, type NamespaceWrites } from '../../src/joins/namespaces.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
+import { keepNamespaces, type NamespaceWrites } from '../../src/wiring/namespaces.ts';
 import type { Place } from '../loop/place.ts';
 import { releaseName } from '../loop/release.ts';
 

@@ -1,5 +1,5 @@
 /** How a downgrade by a tool must end, and what a tool may have changed: faults are sentences, none is the right answer. */
-import { core } from '../../src/cluster/paths.ts';
+import { core } from '../../src/cluster/client/paths.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';

@@ -3,10 +3,10 @@
  * image's heads, as `airflow db migrate` does, and both it and create-user end. On a database that is ahead the migration
  * fails, as Airflow's does.
  */
-import type { Client } from '../../src/cluster/client.ts';
-import { conflict, notFound } from '../../src/cluster/errors.ts';
-import { core, mergePatch } from '../../src/cluster/paths.ts';
-import { watch } from '../../src/cluster/watch.ts';
+import type { Client } from '../../src/cluster/client/client.ts';
+import { conflict, notFound } from '../../src/cluster/client/errors.ts';
+import { core, mergePatch } from '../../src/cluster/client/paths.ts';
+import { watch } from '../../src/cluster/client/watch.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { newer, older, versionOf } from '../loop/images.ts';

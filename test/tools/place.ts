@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { core } from '../../src/cluster/paths.ts';
+import { core } from '../../src/cluster/client/paths.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { waitFor } from '../cluster/wait.ts';

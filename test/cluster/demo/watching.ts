@@ -1,6 +1,6 @@
 /** Keeps looking at the release while something long goes on, and shows what it sees. */
-import { type Client, connect } from '../../../src/cluster/client.ts';
-import { list } from '../../../src/cluster/lists.ts';
+import { type Client, connect } from '../../../src/cluster/client/client.ts';
+import { list } from '../../../src/cluster/client/lists.ts';
 import { type DowngradeObject, downgradeApi } from '../../../src/release/kubernetes/downgrade.ts';
 import type { PodObject } from '../../../src/release/model/kubernetes.ts';
 import { Hopeless, waitFor } from '../wait.ts';

@@ -1,0 +1,144 @@
+/**
+ * The body of a review: bytes in, without what no webhook reads. Managed fields and kubectl's copy of the object are
+ * most of a large object and the dearest part to parse. They read as [] and "", and stay in the object as they are, since
+ * the answer is a patch. Only the compact form that API servers send is cut; of any other, everything is kept.
+ */
+import type { IncomingMessage } from 'node:http';
+import { afterBody, afterRefused } from '../../heap/giveback.ts';
+import type { Inflow, Reception } from './inflow.ts';
+import { Aborted, Busy, TooLarge } from './refusals.ts';
+
+/** Buffers to use again: V8 counts a fresh one against the heap, and would collect all of it every few large bodies. */
+const idle: Buffer[] = [];
+
+const [mostIdle, largestIdle, smallest] = [4, 2 * 1024 * 1024, 64 * 1024];
+
+/** A body in a buffer that is used again after `release`. */
+export interface Received {
+  bytes: Buffer;
+  release(): void;
+}
+
+/** Reads a body of at most `most` bytes. Throws TooLarge, Busy when there is no room, or Aborted. */
+export function receive(body: IncomingMessage, most: number, inflow: Inflow): Promise<Received> {
+  const announced = Number(body.headers['content-length'] ?? 0);
+  const { promise, resolve, reject } = Promise.withResolvers<Received>();
+  let buffer: Buffer | undefined;
+  let end = 0;
+  let settled = false;
+  const release = () => {
+    inflow.leave(reception);
+    if (!buffer) return;
+    if (idle.length < mostIdle && buffer.length <= largestIdle) idle.push(buffer);
+    buffer = undefined;
+    afterBody(end);
+  };
+  const refuse = (why: Error) => {
+    if (settled) return;
+    settled = true;
+    release();
+    afterRefused(end);
+    // Read on, so that the answer is heard; each chunk is memory until it is collected.
+    body.off('data', take).on('data', (chunk: Buffer) => afterRefused(chunk.length));
+    reject(why);
+  };
+  const reception: Reception = { from: body.socket?.remoteAddress ?? '', announced, cut: () => refuse(new Busy()) };
+  const take = (chunk: Buffer) => {
+    const wanted = end + chunk.length;
+    if (wanted > most) return refuse(tooLarge(most));
+    if (!buffer || wanted > buffer.length) {
+      const size = sizeFor(wanted, announced, most);
+      if (!inflow.take(reception, size - (buffer?.length ?? 0))) return refuse(new Busy());
+      buffer = grown(buffer, end, size);
+    }
+    end += chunk.copy(buffer, end);
+  };
+  if (announced > most) refuse(tooLarge(most));
+  else body.on('data', take);
+  // Every body closes; an error is dear to make.
+  const cut = () => (settled ? undefined : refuse(new Aborted('the body was cut')));
+  body.once('error', cut);
+  body.once('close', cut);
+  body.once('end', () => {
+    if (settled) return;
+    settled = true;
+    reception.complete = true;
+    resolve({ bytes: (buffer ?? Buffer.alloc(0)).subarray(0, end), release });
+  });
+  return promise;
+}
+
+function tooLarge(most: number): TooLarge {
+  return new TooLarge(`the body is larger than ${most} bytes, more than an AdmissionReview can have`);
+}
+
+/** Not simply what is announced: whoever announces much and sends little would take all the room. */
+function sizeFor(wanted: number, announced: number, most: number): number {
+  if (wanted <= smallest) return smallest;
+  const doubled = Math.min(most, 2 ** Math.ceil(Math.log2(wanted)));
+  return announced <= largestIdle ? Math.max(wanted, announced) : doubled;
+}
+
+function grown(old: Buffer | undefined, end: number, size: number): Buffer {
+  const at = idle.findIndex((buffer) => buffer.length >= size);
+  const larger = at < 0 ? Buffer.allocUnsafeSlow(size) : idle.splice(at, 1)[0]!;
+  if (!old) return larger;
+  old.copy(larger, 0, 0, end);
+  if (idle.length < mostIdle && old.length <= largestIdle) idle.push(old);
+  return larger;
+}
+
+// Without their first quote: a search goes by the first byte, and quotes are everywhere.
+const fieldsKey = 'managedFields":[';
+
+const copyKey = 'kubectl.kubernetes.io/last-applied-configuration":"';
+
+/** A body of which the unread parts are left out; they need not be well-formed. Overwrites the body. */
+export function withoutUnread(body: Buffer): Buffer {
+  let end = 0;
+  let kept = 0;
+  let fields = placeOf(body, fieldsKey, 0);
+  let copy = placeOf(body, copyKey, 0);
+  while (fields < body.length || copy < body.length) {
+    const from = Math.min(fields, copy);
+    end += body.copy(body, end, kept, from);
+    kept = fields < copy ? endOfArray(body, from) : endOfText(body, from);
+    if (fields <= kept) fields = placeOf(body, fieldsKey, kept);
+    if (copy <= kept) copy = placeOf(body, copyKey, kept);
+  }
+  end += body.copy(body, end, kept);
+  return body.subarray(0, end);
+}
+
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/** Where the value of that key begins, at or after `from`; the body's length when there is none. */
+function placeOf(body: Buffer, key: string, from: number): number {
+  for (let at = body.indexOf(key, from); at >= 0; at = body.indexOf(key, at + key.length)) {
+    // Else it is the end of a longer key.
+    const whole = body[at - 1] === quote && (body[at - 2] === openObject || body[at - 2] === comma);
+    if (whole) return at + key.length;
+  }
+  return body.length;
+}
+
+/** Place of the quote that ends the text which is open at `at`. */
+function endOfText(body: Buffer, at: number): number {
+  const end = body.length;
+  while (at < end && body[at] !== quote) at += body[at] === backslash ? 2 : 1;
+  return Math.min(at, end);
+}
+
+/** Place of the bracket that ends the array which is open at `at`. */
+function endOfArray(body: Buffer, at: number): number {
+  const end = body.length;
+  let depth = 1;
+  for (; at < end; at++) {
+    const byte = body[at];
+    if (byte === quote) at = endOfText(body, at + 1);
+    else if (byte === openArray || byte === openObject) depth++;
+    else if ((byte === closeArray || byte === closeObject) && --depth === 0) return at;
+  }
+  return end;
+}
