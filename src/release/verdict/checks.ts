@@ -1,5 +1,6 @@
 /**
- * What each check of a verdict looks at. One that has nothing to say returns undefined, and the next one is asked (judge.ts).
+ * What each check of a verdict looks at. One that has nothing to say returns undefined, and the next one is asked: in which
+ * order stands in judge.ts. None relies on it: what an earlier check would have answered, a later one does not answer.
  */
 import { isCertain } from '../airflow/images.ts';
 import {
@@ -13,7 +14,7 @@ import {
   lowestSupported,
   managerOf,
 } from '../airflow/revisions.ts';
-import type { DatabaseRead } from '../model/database.ts';
+import type { DatabaseState } from '../model/database.ts';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import { nameOf } from '../model/kubernetes.ts';
 import type { Run } from '../model/run.ts';
@@ -49,7 +50,7 @@ export function isRestored({ from, image, connectionChanged }: Question): boolea
 }
 
 /** What ran before the hold, and does not contradict the database, runs there still. */
-export const restored = { verdict: 'allow', reason: 'Restored' } as const;
+const restored = { verdict: 'allow', reason: 'Restored' } as const;
 
 /** The image that ran before the hold still runs: going back to it changes nothing, whatever the database says. */
 export function unreadable(question: Question): Verdict | undefined {
@@ -64,7 +65,8 @@ export function unreadable(question: Question): Verdict | undefined {
 }
 
 /** Airflow's tables without a version: migrating would stamp an old schema as new. */
-export function emptied({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+export function emptied({ workload, database }: Question): Verdict | undefined {
+  if (database.state !== 'read') return undefined;
   const rows = database.versionTables[coreTable];
   if ((rows && rows.length > 0) || !database.airflowTables) return undefined;
   return {
@@ -75,7 +77,8 @@ export function emptied({ workload }: Question, database: DatabaseRead): Verdict
 }
 
 /** A version table with more than one head: scripts of two releases met in one database. */
-export function severalHeads({ workload }: Question, database: DatabaseRead): Verdict | undefined {
+export function severalHeads({ workload, database }: Question): Verdict | undefined {
+  if (database.state !== 'read') return undefined;
   const table = Object.entries(database.versionTables).find(([, rows]) => rows.length > 1);
   if (!table) return undefined;
   return {
@@ -85,8 +88,25 @@ export function severalHeads({ workload }: Question, database: DatabaseRead): Ve
   };
 }
 
-/** Nothing is known of the image, so it is asked first. */
-export function unknownImage({ workload }: Question, image: ImageUnknown, core: string): Verdict {
+/** The core schema's one revision; undefined where it can't be told or there is none. */
+function coreOf(database: DatabaseState): string | undefined {
+  const rows = database.state === 'read' ? (database.versionTables[coreTable] ?? []) : [];
+  return rows.length === 1 ? rows[0] : undefined;
+}
+
+/** No Airflow was here yet: any image may make its tables. */
+export function newDatabase({ database }: Question): Verdict | undefined {
+  if (database.state !== 'read' || database.airflowTables || database.versionTables[coreTable]?.length)
+    return undefined;
+  return { verdict: 'allow', reason: 'NewDatabase' };
+}
+
+/** Nothing is known of the image, so it is asked first; what ran here before may go on. */
+export function unknownImage(question: Question): Verdict | undefined {
+  const { workload, image, database } = question;
+  const core = coreOf(database);
+  if (image.source !== 'unknown' || core === undefined) return undefined;
+  if (isRestored(question)) return restored;
   return {
     verdict: 'hold',
     reason: 'ImageUnknown',
@@ -95,7 +115,9 @@ export function unknownImage({ workload }: Question, image: ImageUnknown, core: 
 }
 
 /** Reverse scripts below 2.7.0 are in no image of Airflow 3; an upgrade from there is still none of our business. */
-export function tooOld({ workload }: Question, image: ImageKnowledge, core: string): Verdict | undefined {
+export function tooOld({ workload, image, database }: Question): Verdict | undefined {
+  const core = coreOf(database);
+  if (image.source === 'unknown' || core === undefined) return undefined;
   if (!isBelow(image.version, lowestSupported)) return undefined;
   const floor = headOf(lowestSupported);
   if (!floor || !['same', 'ahead'].includes(compareRevisions(core, floor))) return undefined;
@@ -106,12 +128,13 @@ export function tooOld({ workload }: Question, image: ImageKnowledge, core: stri
   };
 }
 
-/** The image's head beside the database's; where they are the same, those of the providers. */
-export function compareCore(question: Question, image: ImageKnowledge, core: string, database: DatabaseRead): Verdict {
-  const { workload } = question;
+/** The revision that the image needs beside the database's. */
+export function coreSchema({ workload, image, database }: Question): Verdict | undefined {
+  const core = coreOf(database);
+  if (image.source === 'unknown' || core === undefined) return undefined;
   const needed = image.coreHead ?? headOf(image.version);
   const relation = needed === undefined ? 'unknown' : needed === core ? 'same' : compareRevisions(core, needed);
-  if (relation === 'same') return compareProviders(question, image, database);
+  if (relation === 'same') return undefined;
   if (relation === 'behind') return { verdict: 'allow', reason: 'Upgrade' };
   const at = `the database is at ${describeRevision(core)}`;
   if (relation === 'ahead')
@@ -133,14 +156,23 @@ export function compareCore(question: Question, image: ImageKnowledge, core: str
   };
 }
 
-/** Same core head; a provider that the image enforces may still be ahead, and then no pod of it ever starts. */
-function compareProviders(question: Question, image: ImageKnowledge, database: DatabaseRead): Verdict {
+/** A provider that the image enforces may be ahead, and then no pod of it ever starts. */
+export function providerSchemas(question: Question): Verdict | undefined {
+  const { image, database } = question;
+  if (image.source === 'unknown' || database.state !== 'read') return undefined;
   for (const [table, [revision]] of Object.entries(database.versionTables)) {
     if (table === coreTable || revision === undefined) continue;
     const verdict = compareProvider(question, image, table, revision);
     if (verdict) return verdict;
   }
-  return { verdict: 'allow', reason: 'Fits' };
+  return undefined;
+}
+
+/** The database is where the image needs it. */
+export function sameCore({ image, database }: Question): Verdict | undefined {
+  const core = coreOf(database);
+  if (image.source === 'unknown' || core === undefined) return undefined;
+  return core === (image.coreHead ?? headOf(image.version)) ? { verdict: 'allow', reason: 'Fits' } : undefined;
 }
 
 function compareProvider(

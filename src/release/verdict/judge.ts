@@ -1,14 +1,15 @@
 /**
  * judge: may this image run on this database?  allow | hold | deny, the last two with a reason and a sentence.
  */
-import { coreTable } from '../airflow/revisions.ts';
 import {
-  compareCore,
+  coreSchema,
   disagreement,
   elsewhere,
   emptied,
   isRestored,
-  restored,
+  newDatabase,
+  providerSchemas,
+  sameCore,
   severalHeads,
   tooOld,
   turnedRound,
@@ -17,6 +18,22 @@ import {
   withdrawnTooLate,
 } from './checks.ts';
 import type { Question, Verdict } from './question.ts';
+
+/** The policy, from the top: the first check that has something to say gives the verdict on an image. */
+const checks: readonly ((question: Question) => Verdict | undefined)[] = [
+  withdrawnTooLate,
+  turnedRound,
+  elsewhere,
+  unreadable,
+  emptied,
+  severalHeads,
+  newDatabase,
+  unknownImage,
+  tooOld,
+  coreSchema,
+  providerSchemas,
+  sameCore,
+];
 
 /** Judges one change. Pure; the answer depends on nothing but the question. */
 export function judge(question: Question): Verdict {
@@ -39,16 +56,11 @@ function judgeOne(question: Question): Verdict {
   return judgeKnown({ ...question, image: { image: image.image, source: 'unknown', why } });
 }
 
+/** Throws when no check has an answer: nothing is ever let through because nobody objected. */
 function judgeKnown(question: Question): Verdict {
-  const { database, image } = question;
-  const early = withdrawnTooLate(question) ?? turnedRound(question) ?? elsewhere(question) ?? unreadable(question);
-  if (early) return early;
-  if (database.state !== 'read') throw new Error('unreadable database was not answered');
-  const state = emptied(question, database) ?? severalHeads(question, database);
-  if (state) return state;
-  const heads = database.versionTables[coreTable] ?? [];
-  const core = heads[0];
-  if (core === undefined) return { verdict: 'allow', reason: 'NewDatabase' };
-  if (image.source === 'unknown') return isRestored(question) ? restored : unknownImage(question, image, core);
-  return tooOld(question, image, core) ?? compareCore(question, image, core, database);
+  for (const check of checks) {
+    const verdict = check(question);
+    if (verdict) return verdict;
+  }
+  throw new Error(`no check has an answer for ${question.image.image}`);
 }
