@@ -1,5 +1,5 @@
 /**
- * Reversing: the schema step has begun, so the only ways are forward or standing still. The database alone says whether
+ * Downgrading: the schema step has begun, so the only ways are forward or standing still. The database alone says whether
  * it is done; an order that was given twice, or a runner that died, changes nothing about that.
  */
 import type { Act } from '../model/act.ts';
@@ -15,10 +15,12 @@ import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
 import { comparedInWords, failureInWords } from './rows.ts';
 
-/** The next act once the schema step has begun. */
-export function reversing(release: Release, run: Run): Act {
+/** The next act once the schema step has begun; undefined before, and once what it left is verified or brought back. */
+export function downgrading(release: Release, run: Run): Act | undefined {
   const { runner, database } = release;
-  const { plan, status } = { plan: run.status.plan, status: run.status };
+  const { status } = run;
+  const { plan } = status;
+  if (!status.schemaStartedAt || status.verifiedAt || status.returnedAt) return undefined;
   const emptying = drain(release);
   if (emptying) return emptying;
   const absent = bringRunner(release, run, 'DowngradeFailed');

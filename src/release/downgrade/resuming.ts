@@ -9,11 +9,12 @@ import { nameOf } from '../model/kubernetes.ts';
 import type { Release } from '../model/release.ts';
 import type { Run } from '../model/run.ts';
 import type { Pod, Workload } from '../model/workload.ts';
-import { verdictOn } from '../verdict/workload.ts';
+import { fits, verdictOn } from '../verdict/workload.ts';
 import { dismiss, letGo } from './gates.ts';
 
-/** The next act of resuming; ends in `finish`. */
-export function resuming(release: Release, run: Run): Act {
+/** The next act of resuming; ends in `finish`. Undefined while not every requested image fits. */
+export function resuming(release: Release, run: Run): Act | undefined {
+  if (!release.workloads.every((w) => fits(release, w))) return undefined;
   if (!run.status.resumeStartedAt) return { act: 'record', status: { resumeStartedAt: release.now.toISOString() } };
   const dismissing = dismiss(release);
   if (dismissing) return dismissing;
