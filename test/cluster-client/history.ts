@@ -67,6 +67,14 @@ async function expectTemplateBefore(
     );
   await change(old, false);
   await numbered(old, 3);
+  // The ReplicaSet has its number before the Deployment says which was the highest.
+  await vi.waitFor(
+    async () => {
+      const { metadata } = await client.request<WorkloadObject>('GET', path);
+      expect(metadata.annotations?.['deployment.kubernetes.io/revision']).toBe('3');
+    },
+    { timeout: 10_000 },
+  );
   const held = await change(newer, true);
   await numbered(newer, 4);
   const before = await reads.templatesBefore(ns, [{ ...held, kind: 'Deployment' }], []);

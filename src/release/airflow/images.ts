@@ -2,6 +2,7 @@
  * Which Airflow is in an image, as far as it can be told without running it. A tag counts only for repositories listed as
  * Airflow's own: mycompany/airflow:2.1.0 may be the company's own number.
  */
+
 import { compare, explain } from '@renovatebot/pep440';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import { compareRevisions, headOf } from './revisions.ts';
@@ -129,4 +130,9 @@ function why(registry: RegistryAnswer): string {
 
 function unknown(image: string, why: string): ImageUnknown {
   return { image, source: 'unknown', why };
+}
+
+/** An image in a sentence, without its registry: `image airflow:3.1.8`. */
+export function tagOf(image: string): string {
+  return `image ${image.slice(image.lastIndexOf('/') + 1)}`;
 }

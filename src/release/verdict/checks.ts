@@ -2,23 +2,20 @@
  * What each check of a verdict looks at. One that has nothing to say returns undefined, and the next one is asked: in which
  * order stands in judge.ts. None relies on it: what an earlier check would have answered, a later one does not answer.
  */
-import { isCertain } from '../airflow/images.ts';
+import { isCertain, tagOf } from '../airflow/images.ts';
 import {
-  compareProviderRevisions,
   compareRevisions,
   coreTable,
   describeRevision,
   headOf,
   isBelow,
-  isLowestProviderRevision,
   lowestSupported,
-  managerOf,
 } from '../airflow/revisions.ts';
 import type { DatabaseState } from '../model/database.ts';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import { nameOf } from '../model/kubernetes.ts';
 import type { Run } from '../model/run.ts';
-import type { Question, Verdict } from './question.ts';
+import { isRestored, type Question, restored, type Verdict } from './question.ts';
 
 /** G2: containers of one pod that need different schemas; one of them would wait for ever, whatever the database is. */
 export function disagreement({ workload, image, others = [] }: Question): Verdict | undefined {
@@ -43,14 +40,6 @@ export function elsewhere({ workload, connectionChanged, database }: Question): 
     message: `${nameOf(workload)}: the change names another database; it is looked at once stored, what runs goes on`,
   };
 }
-
-/** The image that ran before the hold, on the database that it ran on. */
-export function isRestored({ from, image, connectionChanged }: Question): boolean {
-  return from === image.image && !connectionChanged;
-}
-
-/** What ran before the hold, and does not contradict the database, runs there still. */
-const restored = { verdict: 'allow', reason: 'Restored' } as const;
 
 /** The image that ran before the hold still runs: going back to it changes nothing, whatever the database says. */
 export function unreadable(question: Question): Verdict | undefined {
@@ -156,75 +145,11 @@ export function coreSchema({ workload, image, database }: Question): Verdict | u
   };
 }
 
-/** A provider that the image enforces may be ahead, and then no pod of it ever starts. */
-export function providerSchemas(question: Question): Verdict | undefined {
-  const { image, database } = question;
-  if (image.source === 'unknown' || database.state !== 'read') return undefined;
-  for (const [table, [revision]] of Object.entries(database.versionTables)) {
-    if (table === coreTable || revision === undefined) continue;
-    const verdict = compareProvider(question, image, table, revision);
-    if (verdict) return verdict;
-  }
-  return undefined;
-}
-
 /** The database is where the image needs it. */
 export function sameCore({ image, database }: Question): Verdict | undefined {
   const core = coreOf(database);
   if (image.source === 'unknown' || core === undefined) return undefined;
   return core === (image.coreHead ?? headOf(image.version)) ? { verdict: 'allow', reason: 'Fits' } : undefined;
-}
-
-function compareProvider(
-  question: Question,
-  image: ImageKnowledge,
-  table: string,
-  revision: string,
-): Verdict | undefined {
-  const { workload } = question;
-  if (image.managers === undefined) {
-    if (isRestored(question)) return restored;
-    if (isLowestProviderRevision(table, revision)) return undefined;
-    return {
-      verdict: 'hold',
-      reason: 'ImageUnknown',
-      message: `${nameOf(workload)}: ${table} is at ${revision}, and which provider schemas ${tagOf(image.image)} enforces is not known yet; downdraft asks the image`,
-    };
-  }
-  const needed = image.managers.find((m) => m.versionTable === table)?.heads[0];
-  if (needed === undefined) return notAmong(question, image, table, revision);
-  if (needed === revision) return undefined;
-  if (compareProviderRevisions(table, revision, needed) === 'behind') return undefined;
-  return {
-    verdict: 'hold',
-    reason: 'ProviderAhead',
-    message: `${nameOf(workload)}: ${table} is at ${revision}, image ${image.version} needs ${needed}`,
-  };
-}
-
-/** Which providers an image enforces is configuration: one that it did not enforce when it was asked, it may enforce by now. */
-function notAmong(
-  question: Question,
-  { fresh, image, version }: ImageKnowledge,
-  table: string,
-  revision: string,
-): Verdict | undefined {
-  if (fresh || !couldEnforce(table, version) || isLowestProviderRevision(table, revision)) return undefined;
-  if (isRestored(question)) return restored;
-  return {
-    verdict: 'hold',
-    reason: 'ImageUnknown',
-    message: `${nameOf(question.workload)}: ${table} is at ${revision}, and whether ${tagOf(image)} enforces it depends on the configuration of now; downdraft asks the image`,
-  };
-}
-
-/** From 3.0 on an image enforces what it is configured to; which managers there are is in the table. */
-function couldEnforce(table: string, version: string): boolean {
-  return managerOf(table) !== undefined && !isBelow(version, '3.0.0.dev0');
-}
-
-function tagOf(image: string): string {
-  return `image ${image.slice(image.lastIndexOf('/') + 1)}`;
 }
 
 /**

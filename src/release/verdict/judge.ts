@@ -6,9 +6,7 @@ import {
   disagreement,
   elsewhere,
   emptied,
-  isRestored,
   newDatabase,
-  providerSchemas,
   sameCore,
   severalHeads,
   tooOld,
@@ -17,7 +15,8 @@ import {
   unreadable,
   withdrawnTooLate,
 } from './checks.ts';
-import type { Question, Verdict } from './question.ts';
+import { providerSchemas } from './provider-schemas.ts';
+import { isRestored, type Question, type Verdict } from './question.ts';
 
 /** The policy, from the top: the first check that has something to say gives the verdict on an image. */
 const checks: readonly ((question: Question) => Verdict | undefined)[] = [

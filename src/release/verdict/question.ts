@@ -23,3 +23,11 @@ export interface Question {
   /** Main image before the workload was held, if it is. */
   from?: string | undefined;
 }
+
+/** The image that ran before the hold, on the database that it ran on. */
+export function isRestored({ from, image, connectionChanged }: Question): boolean {
+  return from === image.image && !connectionChanged;
+}
+
+/** What ran before the hold, and does not contradict the database, runs there still. */
+export const restored = { verdict: 'allow', reason: 'Restored' } as const;
