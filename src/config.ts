@@ -15,7 +15,7 @@ export interface Config {
   budgetMs: number;
   leaseSeconds: number;
   pollMs: number;
-  stillMinutes: number;
+  noProgressMinutes: number;
   longStepMinutes: number;
   logLevel: string;
   identity: string;
@@ -116,8 +116,8 @@ const settings: Settings = {
     initial: '500',
     read: between(50, 60_000),
   },
-  stillMinutes: {
-    variable: 'DOWNDRAFT_STILL_MINUTES',
+  noProgressMinutes: {
+    variable: 'DOWNDRAFT_NO_PROGRESS_MINUTES',
     meaning: 'after how long without any movement of a step someone is asked to decide',
     initial: '30',
     read: between(1, 10_000),

@@ -19,7 +19,7 @@ describe('configuration', () => {
       budgetMs: 3000,
       leaseSeconds: 15,
       pollMs: 500,
-      stillMinutes: 30,
+      noProgressMinutes: 30,
       longStepMinutes: 120,
       logLevel: 'info',
       identity: 'guard-7',

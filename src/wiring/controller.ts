@@ -95,7 +95,7 @@ export function runController(
     repositories: config.airflowRepositories,
     now: () => new Date(),
     runner: config.runner,
-    patience: { stillMinutes: config.stillMinutes, longStepMinutes: config.longStepMinutes },
+    patience: { noProgressMinutes: config.noProgressMinutes, longStepMinutes: config.longStepMinutes },
     commands: {
       probe: shellCommand(probeScript()),
       triggers: shellCommand(takeUpScript()),

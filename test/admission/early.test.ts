@@ -120,7 +120,7 @@ describe('a record is let through', () => {
           makeDeployment({ component: 'scheduler', image: older, held: { from: 'company/airflow:7' } }),
         ]),
       },
-      'Restored',
+      'PreviousImage',
     ],
     [
       'when a hold was withdrawn',

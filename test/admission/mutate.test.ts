@@ -187,7 +187,7 @@ describe('where the policy only observes', () => {
     const run = makeRun({ status: { schemaStartedAt: '2026-11-21T11:00:00Z' } });
     const held = makeDeployment({ image: older, held: true });
     const { audit } = await ask(makeDeployment(), held, { mode: 'Observe', run }).answer;
-    expect(audit).toEqual({ verdict: 'hold', reason: 'WishWithdrawn' });
+    expect(audit).toEqual({ verdict: 'hold', reason: 'NewerImageRequested' });
     const third = makeDeployment({ image: 'apache/airflow:2.11.0' });
     const refused = await ask(third, held, { mode: 'Observe', run }).answer;
     expect(refused.audit).toEqual({ verdict: 'deny', reason: 'DowngradeUnderWay' });

@@ -134,7 +134,7 @@ describe('a hold’s word of what ran before', () => {
   const was = 'registry.corp/airflow:was';
   const stored = makeDeployment({ image: older, held: { from: was } });
   it.each<[string, World, string]>([
-    ['counts where Kubernetes’ history has that image', { history: [newer, was] }, 'allow Restored'],
+    ['counts where Kubernetes’ history has that image', { history: [newer, was] }, 'allow PreviousImage'],
     ['does not where it has others', { history: [newer] }, 'hold ImageUnknown'],
     [
       'nor where the database can’t be read',

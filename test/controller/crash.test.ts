@@ -178,7 +178,7 @@ it.each(turns)(
       }
       await goOn(world, 4);
       expect([due, when, turned]).toEqual([due, when, true]);
-      expect([due, when, ...outcomes(world)]).toEqual([due, when, expect.stringMatching(/^Returned$|^Reverted$/)]);
+      expect([due, when, ...outcomes(world)]).toEqual([due, when, expect.stringMatching(/^Returned$|^Canceled$/)]);
       expect(world.database).toMatchObject({ versionTables: makeDatabase().versionTables });
       expectClean(world, newer);
       return { writes: count.n, from };

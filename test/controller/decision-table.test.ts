@@ -378,7 +378,7 @@ describe('the drain', () => {
     await goOn(world, 5);
     expect(shown(world)).toMatchObject({
       phase: 'Draining',
-      reason: 'PodNotEnding',
+      reason: 'PodNotTerminating',
       message: expect.stringMatching(/^pod\/af-triggerer-0 .*--force --grace-period=0$/),
       conditions: expect.arrayContaining([expect.objectContaining({ type: 'Stalled', status: 'True' })]),
     });
@@ -464,9 +464,9 @@ describe('the drain', () => {
     await until(world, isDone(world));
     await goOn(world, 6);
     expect(gates()).toHaveLength(1);
-    const said = world.events.filter(({ reason }) => reason === 'MigrationKept');
+    const said = world.events.filter(({ reason }) => reason === 'MigrationHeld');
     expect(said).toContainEqual({
-      reason: 'MigrationKept',
+      reason: 'MigrationHeld',
       about: 'pod/migrate-1',
       message: expect.stringContaining(image),
     });
@@ -514,13 +514,13 @@ describe('the tools', () => {
     await deploy(world, newer);
     await until(world, isDone(world));
     await goOn(world, 4);
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expectClean(world, newer);
   });
 
   it('decision table: atomic upgrade: after it, the database is brought back for the newer release', async () => {
     const world = await held(hasBegun);
-    expect(await deploy(world, newer)).toEqual(Array(4).fill('WishWithdrawn'));
+    expect(await deploy(world, newer)).toEqual(Array(4).fill('NewerImageRequested'));
     await until(world, isDone(world));
     await goOn(world, 4);
     expect(outcomes(world)).toEqual(['Returned']);

@@ -155,7 +155,7 @@ it('a run that is called off, and killed before and after each write while its g
     await deploy(world, newer);
     await until(world, isDone(world), { writes: world.writes });
     await goOn(world, 3);
-    expect([due, when, world.gates.size, outcomes(world)]).toEqual([due, when, 0, ['Reverted']]);
+    expect([due, when, world.gates.size, outcomes(world)]).toEqual([due, when, 0, ['Canceled']]);
     expectClean(world, newer);
     return span;
   };

@@ -55,11 +55,11 @@ describe('a long step', () => {
     const pods = world.pods.map((p) => p.metadata.name);
     for (let n = 0; n < 20; n++)
       expect(await say(60, { server: { ...stuck, quietSeconds: (31 + n) * 60 } })).toMatchObject({
-        reason: 'NoMovement',
+        reason: 'NoProgress',
       });
-    expect(told(world, 'NoMovement')).toEqual([expect.stringMatching(/was seen to move for 30 min.*Decide: wait; or/)]);
+    expect(told(world, 'NoProgress')).toEqual([expect.stringMatching(/was seen to move for 30 min.*Decide: wait; or/)]);
     expect(stalled(world)).toContainEqual(
-      expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'NoMovement' }),
+      expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'NoProgress' }),
     );
     expect(world.pods.map((p) => p.metadata.name)).toEqual(pods);
 

@@ -100,7 +100,7 @@ describe('Deny', () => {
     await deploy(world, newer);
     await until(world, isDone(world));
     await goOn(world, 3);
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expectClean(world, newer);
   });
 

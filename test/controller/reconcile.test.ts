@@ -53,7 +53,7 @@ describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
     setImage(world, newer);
     await until(world, isDone(world), { runner });
     for (let i = 0; i < 3; i++) world.tick();
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expectClean(world, newer);
   });
 });
@@ -82,7 +82,7 @@ describe('reconcile', () => {
     expect(world.gates.size).toBe(0);
     setImage(world, newer);
     await until(world, isDone(world));
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expectClean(world, newer);
   });
 
@@ -146,7 +146,7 @@ describe('reconcile', () => {
       }
       setImage(world, newer);
       await until(world, isDone(world));
-      expect(outcomes(world)).toEqual(['Reverted']);
+      expect(outcomes(world)).toEqual(['Canceled']);
       expectClean(world, newer);
     },
   );

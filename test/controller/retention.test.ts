@@ -107,7 +107,7 @@ describe('a copy that was begun and never verified', () => {
     expect(record(world).backup!.verifiedAt).toBeUndefined();
     world.downgrades[0]!.spec.abort = true;
     await until(world, isDone(world));
-    expect(record(world)).toMatchObject({ outcome: 'Reverted', backup: { droppedAt: expect.any(String) } });
+    expect(record(world)).toMatchObject({ outcome: 'Canceled', backup: { droppedAt: expect.any(String) } });
     expect(copies(world)).toEqual([]);
   });
 });

@@ -32,7 +32,7 @@ const newHeads = { alembic_version: [headsOf['3.2.1'].core], alembic_version_fab
 const oldHeads = { alembic_version: [headsOf['3.1.8'].core], alembic_version_fab: [headsOf['3.1.8'].fab] };
 
 /** The run ends with everything on the newer version, as if nothing had happened. */
-async function expectReturned(world: World, outcome: 'Returned' | 'Reverted') {
+async function expectReturned(world: World, outcome: 'Returned' | 'Canceled') {
   await until(world, isDone(world));
   await goOn(world, 4);
   expect(outcomes(world)).toEqual([outcome]);
@@ -169,9 +169,9 @@ describe.each([
     await until(world, at);
     const begun = hasBegun(world);
     spec(world).abort = true;
-    await expectReturned(world, begun ? 'Returned' : 'Reverted');
+    await expectReturned(world, begun ? 'Returned' : 'Canceled');
     const [answer] = await deploy(world, older);
-    expect(answer).toMatchObject({ allowed: false, audit: { reason: 'TurnedRound' } });
+    expect(answer).toMatchObject({ allowed: false, audit: { reason: 'ReturnedBefore' } });
     world.downgrades = [];
     expect((await deploy(world, older))[0]!.allowed).toBe(true);
   });
@@ -183,7 +183,7 @@ describe.each([
     await until(world, at);
     const begun = hasBegun(world);
     await deploy(world, newer);
-    await expectReturned(world, begun ? 'Returned' : 'Reverted');
+    await expectReturned(world, begun ? 'Returned' : 'Canceled');
     expect((await deploy(world, older))[0]!.allowed).toBe(true);
   });
 });
@@ -220,6 +220,6 @@ describe('a step that fails', () => {
     await deploy(world, older);
     await expectReturned(world, 'Returned');
     expect(record(world).returnBy).toBe('Failure');
-    expect((await deploy(world, older))[0]).toMatchObject({ allowed: false, audit: { reason: 'TurnedRound' } });
+    expect((await deploy(world, older))[0]).toMatchObject({ allowed: false, audit: { reason: 'ReturnedBefore' } });
   });
 });

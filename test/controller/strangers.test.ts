@@ -168,7 +168,7 @@ it('where the store of learned images can’t be written that is told, and the r
   await until(world, isDone(world));
   await goOn(world, 3);
   expect(outcomes(world)).toEqual(['Downgraded']);
-  expect(events(world, 'NotKept')[0]).toMatch(/could not be kept \(422 .*this run goes on/);
+  expect(events(world, 'KnowledgeNotStored')[0]).toMatch(/could not be kept \(422 .*this run goes on/);
   expectClean(world, older);
 });
 

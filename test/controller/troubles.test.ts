@@ -145,7 +145,7 @@ describe('one wish after the other, while held', () => {
           () => shown(world).reason === 'AwaitingApproval' && world.downgrades.at(-1)!.spec.to === image,
         );
       }
-      expect(outcomes(world)).toEqual(['Reverted', 'Reverted', undefined]);
+      expect(outcomes(world)).toEqual(['Canceled', 'Canceled', undefined]);
       expect(new Set(world.downgrades.map(({ metadata }) => metadata.name)).size).toBe(3);
       world.rules = { ...world.rules, approval: 'Never' };
       await until(world, isDone(world));
@@ -158,7 +158,7 @@ describe('one wish after the other, while held', () => {
     const maps = makeMaps();
     const { createDowngrade } = world.writes;
     world.writes.createDowngrade = async (object) => {
-      world.downgrades = [{ ...object, status: { record: { completedAt: 'before', outcome: 'Reverted' } } }];
+      world.downgrades = [{ ...object, status: { record: { completedAt: 'before', outcome: 'Canceled' } } }];
       await createDowngrade(object);
     };
     await deploy(world, older);

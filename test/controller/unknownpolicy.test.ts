@@ -146,7 +146,7 @@ describe('while it is not known what the policies say', () => {
       await until(world, () => Boolean(record(world).drainedAt));
       await callOff(world);
       await until(world, isDone(world), { reads: unknownTo(world) });
-      expect(outcomes(world)).toEqual(['Reverted']);
+      expect(outcomes(world)).toEqual(['Canceled']);
       expectClean(world, newer);
     }
   });
@@ -255,7 +255,7 @@ describe('what the API server itself says right before', () => {
     };
     await until(world, isDone(world), { reads: { ...world.reads, policyNow } });
     expect(record(world).drainStartedAt).toBeUndefined();
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
   });
 });
 

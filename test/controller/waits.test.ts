@@ -48,7 +48,7 @@ const stills: [string, (world: World) => void, WaitReason[]][] = [
     (w) => Object.assign(w.writes, { writeFile: async () => undefined }),
     ['RunnerStarting', 'RunnerNotStarted'],
   ],
-  ['an old pod does not end', (w) => w.stuck.add(w.pods.at(-1)!.metadata.name), ['Draining', 'PodNotEnding']],
+  ['an old pod does not end', (w) => w.stuck.add(w.pods.at(-1)!.metadata.name), ['Draining', 'PodNotTerminating']],
   [
     'the gate is not in force',
     (w) => {

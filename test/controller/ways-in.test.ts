@@ -158,7 +158,7 @@ describe('a StatefulSet with OnDelete', () => {
     await deploy(world, newer);
     await until(world, isDone(world));
     await goOn(world, 4);
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expectClean(world, newer);
   });
 });
@@ -258,7 +258,7 @@ describe('a second change of what is held', () => {
     await deploy(world, 'apache/airflow:2.11.0');
     await until(world, () => world.downgrades.length === 2 && isDone(world)());
     await goOn(world, 3);
-    expect(outcomes(world)).toEqual(['Reverted', 'Downgraded']);
+    expect(outcomes(world)).toEqual(['Canceled', 'Downgraded']);
     expectClean(world, 'apache/airflow:2.11.0');
   });
 
@@ -313,7 +313,7 @@ describe('deleted in mid-downgrade', () => {
       const begun = Boolean(record(world).schemaStartedAt);
       world.workloads = [];
       await goOn(world, 40);
-      expect(outcomes(world)).toEqual(world.downgrades.map(() => (begun ? 'Downgraded' : 'Reverted')));
+      expect(outcomes(world)).toEqual(world.downgrades.map(() => (begun ? 'Downgraded' : 'Canceled')));
       const head = begun ? '509b94a1042d' : '1d6611b6ab7c';
       expect(world.database).toMatchObject({ versionTables: { alembic_version: [head] } });
       expect(world.gates.size).toBe(0);

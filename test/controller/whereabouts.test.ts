@@ -80,7 +80,7 @@ describe('a change of the connection', () => {
     await deploy(world, (w) => connection('af-metadata')(withImage(w, newer)));
     await until(world, isDone(world));
     await goOn(world, 3);
-    expect(outcomes(world)).toEqual(['Reverted']);
+    expect(outcomes(world)).toEqual(['Canceled']);
     expect(world.workloads[0]!.spec.template).toEqual(before!.spec.template);
     expectClean(world, newer);
   });
@@ -105,7 +105,7 @@ async function changedTo(world: World, name: string): Promise<void> {
 async function thoughtBetterOf(world: World): Promise<void> {
   await changedTo(world, older);
   await until(world, () => Boolean(record(world).plan));
-  expect(await deploy(world, newer)).toEqual(Array(4).fill('Restored'));
+  expect(await deploy(world, newer)).toEqual(Array(4).fill('PreviousImage'));
 }
 
 const calledOff = (at: 'drainedAt' | 'schemaStartedAt') => async (world: World) => {
@@ -130,8 +130,8 @@ describe('a database that cannot be read from outside', () => {
   it.each<[string, { from: typeof newer | typeof older; course(world: World): Promise<void>; ends: string[] }]>([
     ['an upgrade', { from: older, course: (w) => changedTo(w, newer), ends: [] }],
     ['a downgrade', { from: newer, course: (w) => changedTo(w, older), ends: ['Downgraded'] }],
-    ['a downgrade that is thought better of', { from: newer, course: thoughtBetterOf, ends: ['Reverted'] }],
-    ['one that is called off in the drain', { from: newer, course: calledOff('drainedAt'), ends: ['Reverted'] }],
+    ['a downgrade that is thought better of', { from: newer, course: thoughtBetterOf, ends: ['Canceled'] }],
+    ['one that is called off in the drain', { from: newer, course: calledOff('drainedAt'), ends: ['Canceled'] }],
     ['in the schema step', { from: newer, course: calledOff('schemaStartedAt'), ends: ['Returned'] }],
   ])('holds nobody for ever: %s', async (_, { from, course, ends }) => {
     const world = running(from);

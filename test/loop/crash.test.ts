@@ -157,7 +157,7 @@ it('an image that cannot be pulled takes nothing down, and setting it back ends 
     expect(serving()).toBe(3);
     await setImage(place, installed, newer);
     expect(await ended(place, namespace, () => [])).toEqual([]);
-    expect((await downgrades(client, namespace)).map((run) => run.status?.record?.outcome)).toEqual(['Reverted']);
+    expect((await downgrades(client, namespace)).map((run) => run.status?.record?.outcome)).toEqual(['Canceled']);
     expect(serving()).toBe(3);
     expect(kubelet.ran.filter((c) => c.namespace === namespace)).toHaveLength(3);
   } finally {

@@ -15,7 +15,7 @@ function decided(verdict: Verdict, shape: Partial<Circumstances> = {}) {
   return decide(verdict, { workload, mode: 'Hold', policies, fresh: false, missingRights: [], ...shape });
 }
 
-const allows: Reason[] = ['NewDatabase', 'Fits', 'Restored', 'Upgrade', 'NewRelease', 'NothingHeld'];
+const allows: Reason[] = ['NewDatabase', 'Fits', 'PreviousImage', 'Upgrade', 'NewRelease', 'NothingHeld'];
 const downgrades: Reason[] = ['DatabaseAhead', 'ProviderAhead'];
 const uncertain: Reason[] = ['ImageUnknown', 'RevisionUnknown', 'DatabaseUnreadable', 'ConnectionChanged'];
 const denies: Reason[] = ['VersionTableEmptied', 'SeveralHeads', 'TargetTooOld', 'NotAnAncestor', 'ImagesDisagree'];

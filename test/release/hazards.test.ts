@@ -40,7 +40,7 @@ describe('what was found, in a plan', () => {
     expect(hazardsOfPlan(found({}), crossing('509b94a1042d'))).toEqual({
       blockers: [
         {
-          reason: 'HazardRefuses',
+          reason: 'ScriptWouldFail',
           message: '2 Dag bundles have a long template (for example main, other); shorten them',
         },
       ],

@@ -63,13 +63,13 @@ describe('a gated pod that says it is of a Job', () => {
   ])('stays, and so does whatever it names: %s', (_, job) => {
     const release = seen({ job });
     expect(mayEnd(release, release.pods[0]!)).toBe(false);
-    expect(tidying(release)).toMatchObject({ act: 'wait', reason: 'MigrationKept' });
+    expect(tidying(release)).toMatchObject({ act: 'wait', reason: 'MigrationHeld' });
   });
 
   it.each(['__proto__', 'constructor', '../../../../api/v1/namespaces/prod/pods/pg-0'])(
     'stays when it names %s',
     (jobName) =>
-      expect(tidying(seen({ jobName, job: undefined }))).toMatchObject({ act: 'wait', reason: 'MigrationKept' }),
+      expect(tidying(seen({ jobName, job: undefined }))).toMatchObject({ act: 'wait', reason: 'MigrationHeld' }),
   );
 
   it('of an image that nobody knows is let go when the gate opens, and its Job is not even read', () => {
@@ -89,7 +89,7 @@ describe('a gated pod that would migrate', () => {
   it.each(migrating)('is not let go while nobody knows its image, and says so: %s', (_, pod) => {
     const release = { ...seen({ image: foreign }), pods: [pod] };
     const act = tidying(release);
-    expect(act).toMatchObject({ act: 'wait', reason: 'MigrationKept', about: [pod] });
+    expect(act).toMatchObject({ act: 'wait', reason: 'MigrationHeld', about: [pod] });
     expect(act).toMatchObject({
       message: expect.stringMatching(/^pod\/\S+ of job\/\S+ would migrate .*acme\/etl:7 .*not asked/),
     });
@@ -108,7 +108,7 @@ describe('a gated pod that would migrate', () => {
     const release = { ...seen({ image: newer }), database: { state: 'unreadable', why: 'no route' } as const };
     expect(tidying(release)).toMatchObject({
       act: 'wait',
-      reason: 'MigrationKept',
+      reason: 'MigrationHeld',
       message: expect.stringContaining('no route'),
     });
   });
@@ -117,7 +117,7 @@ describe('a gated pod that would migrate', () => {
     const release = seen({ image: foreign });
     const surplus = { run: 'af-1', uid: 'u' };
     expect(next({ ...release, surplus })).toEqual({ act: 'deleteRecord', surplus });
-    expect(next(release)).toMatchObject({ act: 'wait', reason: 'MigrationKept' });
+    expect(next(release)).toMatchObject({ act: 'wait', reason: 'MigrationHeld' });
   });
 });
 

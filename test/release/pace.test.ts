@@ -127,23 +127,23 @@ describe('S2-38: when a person is asked', () => {
   it.each<[string, Partial<RunnerProgress>, string | undefined]>([
     ['not while it moves', { server: working }, undefined],
     ['not before the time', { server: { ...still, quietSeconds: 29 * minute } }, undefined],
-    ['after 30 minutes without movement', quiet(still), 'NoMovement'],
-    ['of which a wait is one', quiet(waiting), 'NoMovement'],
-    ['also when nothing is known for so long', quiet(unknown), 'NoMovement'],
-    ['also when the runner is silent for so long', { at: at - 31 * minute, server: working }, 'NoMovement'],
+    ['after 30 minutes without movement', quiet(still), 'NoProgress'],
+    ['of which a wait is one', quiet(waiting), 'NoProgress'],
+    ['also when nothing is known for so long', quiet(unknown), 'NoProgress'],
+    ['also when the runner is silent for so long', { at: at - 31 * minute, server: working }, 'NoProgress'],
     ['after 2 hours of one step, though it moves', long, 'LongStep'],
     ['also of a step that is not looked at', { ...long, server: undefined } as never, 'LongStep'],
-    ['what does not move is more pressing', { ...long, ...quiet(still) }, 'NoMovement'],
+    ['what does not move is more pressing', { ...long, ...quiet(still) }, 'NoProgress'],
   ])('%s', (_what, change, reason) => {
     expect(pace(change).asks?.reason).toBe(reason);
   });
 
   it('the limits are settings', () => {
     const [release, run] = scene({ server: working });
-    expect(paceOf({ ...release, patience: { stillMinutes: 30, longStepMinutes: 5 } }, run)?.asks?.reason).toBe(
+    expect(paceOf({ ...release, patience: { noProgressMinutes: 30, longStepMinutes: 5 } }, run)?.asks?.reason).toBe(
       'LongStep',
     );
-    const impatient = { ...release, patience: { stillMinutes: 1, longStepMinutes: 500 } };
+    const impatient = { ...release, patience: { noProgressMinutes: 1, longStepMinutes: 500 } };
     expect(paceOf(impatient, run)?.asks).toBeUndefined();
   });
 

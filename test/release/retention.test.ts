@@ -78,7 +78,7 @@ describe('what is dropped next', () => {
     ['nothing of another release', [made(done(begun), { release: 'bf' })], undefined],
     ['the copy', [made(done(verified))], 'c'],
     ['after the way back what it put aside', [made(done(verified, { outcome: 'Returned' }))], asideName(makeRun())],
-    ['before the schema step it is the copy', [made(done(verified, { outcome: 'Reverted' }))], 'c'],
+    ['before the schema step it is the copy', [made(done(verified, { outcome: 'Canceled' }))], 'c'],
     ['migrated up after a waiver: the copy that was begun', [made(done(begun, { outcome: 'Returned' }))], 'c'],
     [
       'of several the one that is due for longest',

@@ -201,7 +201,7 @@ const rows: Row[] = [
     makeImage('3.2.1'),
     makeDatabase({ version: '3.1.8' }),
     'hold',
-    'WishWithdrawn',
+    'NewerImageRequested',
     makeRun({ status: begun }),
   ],
 ];
@@ -214,7 +214,7 @@ describe('S0-22: judge', () => {
   ])('a rescue is not denied: the image that ran before the hold, %s', (_, image, database) => {
     const question = { workload, image, database, run: undefined };
     expect(judge(question)).toMatchObject({ verdict: 'hold' });
-    expect(judge({ ...question, from: image.image })).toEqual({ verdict: 'allow', reason: 'Restored' });
+    expect(judge({ ...question, from: image.image })).toEqual({ verdict: 'allow', reason: 'PreviousImage' });
   });
 
   it.each(rows)('%s', (_, image, database, verdict, reason, run) => {

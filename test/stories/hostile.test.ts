@@ -156,7 +156,7 @@ describe('a release behind a mesh, a database proxy, quotas and policies', () =>
       await deploy('3.1.8');
       const asked = await waitFor('it says what is kept back', 5 * minutes, async () => {
         const { reason, message } = (await downgradesOf(place, namespace, release)).slice(before).at(-1)?.status ?? {};
-        return reason === 'KeptBack' && String(message);
+        return reason === 'PausedByOwner' && String(message);
       });
       const typed = [...asked.matchAll(/: (kubectl [^;]*?)(?=;|\. It stays)/g)].map(([, command]) => command!);
       expect(typed).toHaveLength(kept.length);
@@ -167,7 +167,7 @@ describe('a release behind a mesh, a database proxy, quotas and policies', () =>
       });
       must(await patch(`downgrade/${begun.metadata.name}`, { spec: { abort: true } }));
       const over = await untilOver(place, namespace, release, before);
-      expect(['Reverted', 'Returned']).toContain(over.status?.reason);
+      expect(['Canceled', 'Returned']).toContain(over.status?.reason);
       await untilServes(place, namespace, release, '3.2.1');
       expect(await heads()).toEqual(newer);
       await expectNothingLeft();

@@ -210,7 +210,7 @@ export async function untilOver(
       const all = await downgradesOf(place, namespace, release);
       const last = all.at(-1);
       // What people are shown of it comes after the record.
-      const isShown = ['Done', 'Reverted'].includes(String(last?.status?.phase));
+      const isShown = ['Done', 'Returned', 'Canceled'].includes(String(last?.status?.phase));
       return all.length > before && last?.status?.record?.completedAt && isShown ? last : undefined;
     },
     1000,

@@ -132,7 +132,7 @@ describe('story 5', () => {
       expect(await servingOf('af')).toEqual(before);
       for (const name of workloadsOf('af')) must(await setImage(place, namespace, name, '3.2.1'));
       const over = await untilOver(place, namespace, 'af');
-      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Reverted' });
+      expect(over.status).toMatchObject({ phase: 'Canceled', reason: 'Canceled' });
       await untilServes(place, namespace, 'af', '3.2.1');
       // Runner and probe end with their own grace.
       await waitFor('only the pods from before are left', minutes, async () => {
@@ -157,7 +157,7 @@ describe('story 8 (G34): helm --atomic gives up in the middle', () => {
       const said = await lingering(() => upgrade('3.1.8', '--atomic', '--timeout', '40s'));
       expect(said.ok).toBe(false);
       const over = await untilOver(place, namespace, 'af', before);
-      expect(over.status).toMatchObject({ phase: 'Reverted' });
+      expect(over.status).toMatchObject({ phase: 'Canceled' });
       expect(over.status?.record?.schemaStartedAt).toBeUndefined();
       expect(over.status?.record?.drainStartedAt).toBeDefined();
       await untilServes(place, namespace, 'af', '3.2.1');
@@ -175,7 +175,7 @@ describe('story 8 (G34): helm --atomic gives up in the middle', () => {
       const said = await upgrade('3.1.8', '--atomic', '--timeout', '75s');
       expect(said.ok).toBe(false);
       const over = await untilOver(place, namespace, 'af', before);
-      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
+      expect(over.status).toMatchObject({ phase: 'Returned', reason: 'Returned' });
       expect(over.status?.record).toMatchObject({ returnBy: 'Wish', backup: { way: 'ServerCopy' } });
       await untilServes(place, namespace, 'af', '3.2.1');
       expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
@@ -203,7 +203,7 @@ describe('a schema step that fails (S2-39, G22)', () => {
       const abort = ['patch', 'downgrade', metadata.name, '--type', 'merge', '-p', '{"spec":{"abort":true}}'];
       must(await place.kubectl(['-n', namespace, ...abort]));
       const over = await untilOver(place, namespace, 'af', before);
-      expect(over.status).toMatchObject({ phase: 'Reverted', reason: 'Returned' });
+      expect(over.status).toMatchObject({ phase: 'Returned', reason: 'Returned' });
       await untilServes(place, namespace, 'af', '3.2.1');
       expect(await headsOf(place, namespace, 'af')).toEqual(newerHeads);
       expect(await count('ours')).toBe(0);

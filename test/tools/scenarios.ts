@@ -86,7 +86,7 @@ export function tellRollbacks(helm: Helm): void {
 export function tellFailures(helm: Helm): void {
   const short = helm.name;
 
-  it.concurrent(`${helm.rollbackOnFailure}, out of time while it is held: the newer version is wanted again, and the run ends as Reverted`, async () => {
+  it.concurrent(`${helm.rollbackOnFailure}, out of time while it is held: the newer version is wanted again, and the run ends as Canceled`, async () => {
     const { place, site, release } = await installed(helm, `${short}-atomic`);
     // An image that can't be pulled keeps the run where nothing has been touched yet.
     place.kubelet.broken.add(imageOf(site.registry, older));
@@ -102,7 +102,7 @@ export function tellFailures(helm: Helm): void {
     expect(said.code).toBe(1);
     expectHoldsSaid(said);
     expect(said.stderr).toContain('post-upgrade hooks failed');
-    expect(await outcomeOf(place, site)).toBe('Reverted');
+    expect(await outcomeOf(place, site)).toBe('Canceled');
     expect(await faultsAt(place, site, newer)).toEqual([]);
     expect(await release.history()).toEqual(['superseded', 'failed', 'deployed']);
     expect(await serving()).toEqual(before);

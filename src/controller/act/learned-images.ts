@@ -28,7 +28,7 @@ export async function keep(
     const why = error instanceof Error ? error.message : String(error);
     settings.log({ namespace, name, image: knowledge.image, err: error }, 'could not keep what an image said');
     const message = `what ${knowledge.image} said could not be kept (${why}): this run goes on, a later change asks it again`;
-    await warnOn(workloads, 'NotKept', message, writes);
+    await warnOn(workloads, 'KnowledgeNotStored', message, writes);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Report: what people and tools read of a run, made from facts. Written only when it differs from what stands there. */
 import { describeRevision } from '../../release/airflow/revisions.ts';
-import { leftStopped } from '../../release/downgrade/kept-back.ts';
 import { type Pace, paceOf, withoutSizes } from '../../release/downgrade/pace.ts';
+import { leftStopped } from '../../release/downgrade/paused-by-owner.ts';
 import { outageSeconds, phaseOf, stepOf } from '../../release/downgrade/phase.ts';
 import type { DowngradeObject } from '../../release/kubernetes/downgrade.ts';
 import type { Act } from '../../release/model/act.ts';
@@ -159,10 +159,10 @@ function sized(value: unknown): unknown {
 }
 
 /** While these last, their sentences hold numbers that move. */
-const quiet: Reason[] = ['Downgrading', 'NoMovement', 'LongStep'];
+const quiet: Reason[] = ['Downgrading', 'NoProgress', 'LongStep'];
 
 /** What an event says first when a step that someone was asked about goes on. */
-const over: Partial<Record<Reason, string>> = { NoMovement: 'it moves again: ', LongStep: 'the long step is over: ' };
+const over: Partial<Record<Reason, string>> = { NoProgress: 'it moves again: ', LongStep: 'the long step is over: ' };
 
 /** The events that a change of what is shown is worth. */
 export function newsOf(before: DowngradeObject['status'], shown: Shown) {

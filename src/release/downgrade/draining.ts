@@ -63,7 +63,8 @@ export function drain(release: Release): Act | undefined {
   if (due.length > 0) return { act: 'endPods', pods: due };
   const ending = running.filter((p) => p.terminating);
   const overdue = ending.filter((p) => isOverdue(p, release.now));
-  if (overdue.length > 0) return { act: 'wait', reason: 'PodNotEnding', message: overdueInWords(release, overdue) };
+  if (overdue.length > 0)
+    return { act: 'wait', reason: 'PodNotTerminating', message: overdueInWords(release, overdue) };
   return { act: 'wait', reason: 'Draining', message: `waiting for ${ending.map(describe).join(', ')} to end` };
 }
 

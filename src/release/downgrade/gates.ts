@@ -24,7 +24,7 @@ function keeping(release: Release): Act | undefined {
   const why = 'message' in verdict ? `: ${verdict.message}` : '';
   const more = kept.length > 1 ? ` (and ${kept.length - 1} more)` : '';
   const message = `${podOfOwner(first)}${more} would migrate the database with ${first.image}, which no workload of the release asks for${why}; it goes by itself once that image is known to fit. If it is wanted, set the workloads to that image, or take the scheduling gate off the pod; if not, delete its Job`;
-  return { act: 'wait', reason: 'MigrationKept', message, about: kept.slice(0, mostTold) };
+  return { act: 'wait', reason: 'MigrationHeld', message, about: kept.slice(0, mostTold) };
 }
 
 /** Opens the gate: what fits is let go first, then the gate itself is taken away. */

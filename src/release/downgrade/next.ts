@@ -83,7 +83,7 @@ function readiness(release: Release, run: Run): Act | undefined {
   if (release.database.state !== 'read')
     return { act: 'wait', reason: 'DatabaseUnreadable', message: release.database.why };
   if (verifiedAt && !returnedAt) return { act: 'finish', outcome: 'Downgraded' };
-  return superseded(release, run) ? { act: 'finish', outcome: 'Reverted' } : undefined;
+  return superseded(release, run) ? { act: 'finish', outcome: 'Canceled' } : undefined;
 }
 
 /** What fits may go and what is called off goes back, whatever the policies say; all else waits until that is known. */

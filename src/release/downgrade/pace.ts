@@ -16,7 +16,7 @@ import { partName } from './orders.ts';
 export interface Pace {
   /** '' while there is nothing worth saying, as in most steps. */
   words: string;
-  asks?: { reason: Extract<Reason, 'NoMovement' | 'LongStep'>; message: string };
+  asks?: { reason: Extract<Reason, 'NoProgress' | 'LongStep'>; message: string };
   /** What became of the estimate, once the step has clearly outrun it. */
   late?: string;
 }
@@ -86,15 +86,15 @@ function decision(
   run: Run,
   progress: RunnerProgress,
   server: ServerActivity | undefined,
-  { stillMinutes, longStepMinutes }: Patience,
+  { noProgressMinutes, longStepMinutes }: Patience,
 ): Pace['asks'] {
   const { kind, done, of, at = 0, begun = at } = progress;
   const quiet = server?.quietSeconds ?? 0;
   const long = at - begun >= longStepMinutes * 60;
-  if (quiet < stillMinutes * 60 && !long) return undefined;
-  const reason = quiet >= stillMinutes * 60 ? 'NoMovement' : 'LongStep';
+  if (quiet < noProgressMinutes * 60 && !long) return undefined;
+  const reason = quiet >= noProgressMinutes * 60 ? 'NoProgress' : 'LongStep';
   const what =
-    reason === 'NoMovement'
+    reason === 'NoProgress'
       ? `nothing of ${kind} ${done}/${of} was seen to move for ${minutes(quiet)}`
       : `${kind} has run for ${minutes(at - begun)}, ${done} of ${of} done, and it moves`;
   const seen = inWords(progress, server);

@@ -6,13 +6,18 @@ import type { Pace } from './pace.ts';
 
 /** Phase of a run, from the timestamps of what has happened. */
 export function phaseOf(status: RunStatus): Phase {
-  if (status.completedAt) return status.outcome === 'Reverted' || status.outcome === 'Returned' ? 'Reverted' : 'Done';
+  if (status.completedAt) return phaseAfter(status.outcome);
   if (status.resumeStartedAt) return 'Resuming';
   if (status.returnStartedAt) return 'Returning';
   if (status.verifiedAt) return 'Verifying';
   if (status.schemaStartedAt) return inSchemaStep(status);
   if (status.drainStartedAt) return isBackingUp(status) ? 'BackingUp' : 'Draining';
   return 'Planning';
+}
+
+/** Two ends are none of what was asked for, and say so. */
+function phaseAfter(outcome: RunStatus['outcome']): Phase {
+  return outcome === 'Canceled' || outcome === 'Returned' ? outcome : 'Done';
 }
 
 /** By what the runner is at; what was last told of the backup is over. */

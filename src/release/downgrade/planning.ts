@@ -25,7 +25,7 @@ import { isUnlike, proofOfPlan } from '../plan/proof.ts';
 import { answersTo, unasked, withAnswers } from '../plan/triggers.ts';
 import { failedWays } from './backing-up.ts';
 import { tidyGate } from './gates.ts';
-import { keptBack } from './kept-back.ts';
+import { pausedByOwner } from './paused-by-owner.ts';
 import { livingSources } from './sources.ts';
 import { unadmitted } from './trials.ts';
 
@@ -172,7 +172,11 @@ function settlePlan(release: Release, run: Run): Act | undefined {
     };
   const [first] = release.mode === 'Deny' ? [forbidden(release)] : plan.blockers;
   const missing =
-    first ?? keptBack(release, plan) ?? migrationIn(release) ?? unadmitted(release) ?? unapproved(release, run, plan);
+    first ??
+    pausedByOwner(release, plan) ??
+    migrationIn(release) ??
+    unadmitted(release) ??
+    unapproved(release, run, plan);
   return missing && blocked(release, run, missing);
 }
 

@@ -30,9 +30,9 @@ export function resuming(release: Release, run: Run): Act | undefined {
 
 function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outcome']> {
   const { verifiedAt, schemaStartedAt, returnedAt } = run.status;
-  if (returnedAt) return schemaStartedAt ? 'Returned' : 'Reverted';
+  if (returnedAt) return schemaStartedAt ? 'Returned' : 'Canceled';
   if (verifiedAt) return 'Downgraded';
-  return release.workloads.some((w) => w.image === run.to) ? 'NotNeeded' : 'Reverted';
+  return release.workloads.some((w) => w.image === run.to) ? 'NotNeeded' : 'Canceled';
 }
 
 /** The act of waiting for these workloads. Those in trouble come first, and words that were said are not said again. */

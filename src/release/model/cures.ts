@@ -10,7 +10,7 @@ export const cures: Record<Reason, string> = {
   NothingHeld: 'nothing',
   NewDatabase: 'nothing',
   Fits: 'nothing',
-  Restored: 'nothing',
+  PreviousImage: 'nothing',
   Resumed: 'nothing',
   Upgrade: 'nothing',
   DatabaseAhead: 'wait; or set the newer image again',
@@ -30,8 +30,8 @@ export const cures: Record<Reason, string> = {
   MigrationHookFirst: "use the chart's default (post-upgrade), or turn the Job off for the way back",
   DowngradeUnderWay:
     'let it end, or set the image from before; if the older pods never get Ready, delete the Downgrade first',
-  WishWithdrawn: 'wait',
-  TurnedRound: 'read that Downgrade; to try again, delete it',
+  NewerImageRequested: 'wait',
+  ReturnedBefore: 'read that Downgrade; to try again, delete it',
   HoldRemoved: 'exempt this workload in that webhook',
   WaitingForWorkloads: 'set the named ones to the same image, or the others back',
   ProbeRunning: 'wait',
@@ -42,8 +42,8 @@ export const cures: Record<Reason, string> = {
     "read the message: scheduling, pull, a volume that does not come for 5 minutes (with the pod's newest warning), its own error; it is tried again",
   NoOldPod: 'set the newer image, wait until a pod runs, then set the older one',
   RowsUnreadable: 'give the image the key that they were encrypted with, or delete them; it goes on by itself',
-  KeptBack: 'type the command of the message; the workload stays held all the same',
-  HazardRefuses: 'do what the message says of these rows; it goes on by itself',
+  PausedByOwner: 'type the command of the message; the workload stays held all the same',
+  ScriptWouldFail: 'do what the message says of these rows; it goes on by itself',
   AwaitingApproval: 'read `plan` and `losses`, then type the command in `approval`',
   BackingUp: 'wait; the plan says which, and it has its time',
   OtherDatabase: 'set the connection back, or point it to a database that fits',
@@ -54,20 +54,20 @@ export const cures: Record<Reason, string> = {
   TagMoved: 'use tags that do not move; the next change asks the image anew',
   PodNotOurs:
     'nothing, if downdraft was stopped just then; else find out who made it. It is ended if it has our labels, and ours has another name',
-  NotKept: 'read the message; nothing waits for it',
+  KnowledgeNotStored: 'read the message; nothing waits for it',
   ProviderNotReversible: 'build the target image with the provider version of the running one',
   Blocked: 'read the message, give the right or the room',
   GateNotProven:
     'read the message: labels of a pod template, a rule of the cluster, or the way from the API server to downdraft; it is tried again',
   MigrationRunning: 'wait for it, or delete it yourself',
-  MigrationKept:
+  MigrationHeld:
     'read the message; it goes by itself once its image is known to fit; set the workloads to that image if it is wanted, else delete the Job',
   LongMigration: 'see in its log whether it gets on; wait, or delete it yourself',
   Draining: 'wait; a pod that will not end is named, with its grace',
-  PodNotEnding: 'read the message; delete it by force only when it is certain that nothing of it runs',
+  PodNotTerminating: 'read the message; delete it by force only when it is certain that nothing of it runs',
   SessionsRemain: 'end them; after 30 s the run goes on all the same',
   Downgrading: 'wait; never cancel',
-  NoMovement: 'read the message: it names what is waited for and the ways there are; nothing is ended unasked',
+  NoProgress: 'read the message: it names what is waited for and the ways there are; nothing is ended unasked',
   LongStep: 'usually wait; read in the message how far it is',
   Late: 'tell people the new estimate, where the message has one',
   DowngradeFailed:
@@ -81,6 +81,6 @@ export const cures: Record<Reason, string> = {
     "read the message: it has each pod's last words and, where the error is known, what it means and what to do; it goes on by itself. To go back up, set the newer image again",
   Downgraded: 'nothing',
   Returned: 'nothing',
-  Reverted: 'nothing',
+  Canceled: 'nothing',
   NotNeeded: 'nothing',
 };

@@ -10,4 +10,5 @@ export type Phase =
   | 'Returning'
   | 'Resuming'
   | 'Done'
-  | 'Reverted';
+  | 'Returned'
+  | 'Canceled';

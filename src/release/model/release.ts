@@ -88,12 +88,12 @@ export interface Rollout {
 /** After how long a person is asked to decide. */
 export interface Patience {
   /** Without any movement. */
-  stillMinutes: number;
+  noProgressMinutes: number;
   /** Of one step, though it moves. */
   longStepMinutes: number;
 }
 
-export const defaultPatience: Patience = { stillMinutes: 30, longStepMinutes: 120 };
+export const defaultPatience: Patience = { noProgressMinutes: 30, longStepMinutes: 120 };
 
 /** What stands in the way of each of them that the policy wants; [] when nothing is known to. */
 export type Outlook = Partial<Record<SnapshotWay, string[]>>;

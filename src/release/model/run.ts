@@ -82,7 +82,7 @@ export interface RunStatus {
   returnedAt?: string;
   resumeStartedAt?: string;
   completedAt?: string;
-  outcome?: 'Downgraded' | 'Returned' | 'Reverted' | 'NotNeeded';
+  outcome?: 'Downgraded' | 'Returned' | 'Canceled' | 'NotNeeded';
   outageSeconds?: number;
 }
 

@@ -6,7 +6,7 @@ import type { FoundHazard, Obstacle, WhatWasFound } from '../model/runner.ts';
 import { seconds } from './estimate.ts';
 
 export interface Consequences {
-  blockers: { reason: 'HazardRefuses'; message: string }[];
+  blockers: { reason: 'ScriptWouldFail'; message: string }[];
   losses: { what: string; count: number }[];
   notes: string[];
 }
@@ -30,7 +30,7 @@ function tell(hazard: FoundHazard, { blockers, losses, notes }: Consequences): v
   const remedy = hazard.remedy ? `; ${hazard.remedy}` : '';
   if (hazard.error) notes.push(`not known (${hazard.error}): ${hazard.what.replace('{count}', 'how many')}${remedy}`);
   else if (hazard.effect === 'refuses')
-    blockers.push({ reason: 'HazardRefuses', message: what + examples(hazard) + remedy });
+    blockers.push({ reason: 'ScriptWouldFail', message: what + examples(hazard) + remedy });
   else if ((hazard.effect === 'loses' || hazard.effect === 'breaks') && hazard.count !== null)
     losses.push({ what: rowsOf(hazard) + what + remedy, count: hazard.count });
   else notes.push(what + remedy);

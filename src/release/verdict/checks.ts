@@ -162,7 +162,7 @@ export function withdrawnTooLate(question: Question): Verdict | undefined {
   const { progress, verifiedAt, resumeStartedAt } = run.status;
   if (!resumeStartedAt && isFromBefore(question, run)) {
     const message = `${nameOf(workload)}: the older version is not wanted any more; the database is brought back first`;
-    return { verdict: 'hold', reason: 'WishWithdrawn', message };
+    return { verdict: 'hold', reason: 'NewerImageRequested', message };
   }
   const done = progress && !verifiedAt ? ` (${progress.done} of ${progress.of} revisions)` : '';
   const watch = `(kubectl -n ${workload.namespace} get downgrade ${run.name} -w)`;
@@ -185,5 +185,5 @@ export function turnedRound({ workload, image, turned }: Question): Verdict | un
   if (!turned || turned.to !== image.image) return undefined;
   const why = `the downgrade ${turned.name} to ${image.image} was ${turned.aborted ? 'aborted' : 'turned round after a failure'}`;
   const how = `keep the newer image, or ask anew: kubectl -n ${workload.namespace} delete downgrade ${turned.name}, then deploy again`;
-  return { verdict: 'deny', reason: 'TurnedRound', message: `${nameOf(workload)}: ${why}; ${how}` };
+  return { verdict: 'deny', reason: 'ReturnedBefore', message: `${nameOf(workload)}: ${why}; ${how}` };
 }

@@ -32,7 +32,7 @@ export const uncertain: readonly Reason[] = [
 ];
 
 /** What has begun is brought to a whole state, whatever the policy says since. */
-const begun: readonly Reason[] = ['DowngradeUnderWay', 'WishWithdrawn'];
+const begun: readonly Reason[] = ['DowngradeUnderWay', 'NewerImageRequested'];
 
 const downgrades: readonly Reason[] = ['DatabaseAhead', 'ProviderAhead'];
 

@@ -30,4 +30,4 @@ export function isRestored({ from, image, connectionChanged }: Question): boolea
 }
 
 /** What ran before the hold, and does not contradict the database, runs there still. */
-export const restored = { verdict: 'allow', reason: 'Restored' } as const;
+export const restored = { verdict: 'allow', reason: 'PreviousImage' } as const;

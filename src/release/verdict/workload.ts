@@ -54,7 +54,7 @@ export function podFits(release: Release, pod: Pod): boolean {
   // Nobody is left who would find out: it was gated by mistake, and waits for what is not known.
   if (idle && verdict.verdict === 'hold' && uncertain.includes(verdict.reason)) return !wouldMigrate(pod);
   if (verdict.verdict !== 'allow') return false;
-  return ['Fits', 'Restored'].includes(verdict.reason) || release.workloads.some((w) => w.image === pod.image);
+  return ['Fits', 'PreviousImage'].includes(verdict.reason) || release.workloads.some((w) => w.image === pod.image);
 }
 
 /** The verdict on a pod that waits behind the gate, by its own image. */

@@ -8,12 +8,15 @@ import type { Release } from '../model/release.ts';
 import type { Workload } from '../model/workload.ts';
 
 /** What its owner has to let go before anything is taken back; undefined when nothing is kept back. */
-export function keptBack({ workloads }: Release, plan: Plan): { reason: 'KeptBack'; message: string } | undefined {
+export function pausedByOwner(
+  { workloads }: Release,
+  plan: Plan,
+): { reason: 'PausedByOwner'; message: string } | undefined {
   if (plan.steps.length === 0) return undefined;
   const words = workloads.flatMap((w) => keptInWords(w) ?? []);
   if (words.length === 0) return undefined;
   return {
-    reason: 'KeptBack',
+    reason: 'PausedByOwner',
     message: `${words.join('; ')}. It stays held all the same, until the database is where the older version needs it`,
   };
 }

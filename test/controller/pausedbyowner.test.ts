@@ -37,7 +37,7 @@ describe.each(cases)('%s', (_, kind, stop, letGo, command) => {
   it('is asked to be let go before anything is taken back; it stays held, and the run ends', async () => {
     const { world, owned } = stopped(newer, kind, stop);
     await deploy(world, older);
-    await until(world, () => shown(world).reason === 'KeptBack');
+    await until(world, () => shown(world).reason === 'PausedByOwner');
     expect(shown(world).message).toMatch(command);
     await goOn(world, 10);
     expect(record(world).drainStartedAt).toBeUndefined();
