@@ -88,7 +88,7 @@ const settings: Settings = {
   },
   registryPlainHttp: {
     variable: 'DOWNDRAFT_REGISTRY_PLAIN_HTTP',
-    meaning: 'registries (host:port) that are spoken to without TLS, by commas',
+    meaning: 'registries (host:port) reached over plain HTTP, comma-separated',
     initial: '',
     read: list,
   },
@@ -106,7 +106,7 @@ const settings: Settings = {
   },
   leaseSeconds: {
     variable: 'DOWNDRAFT_LEASE_SECONDS',
-    meaning: 'after how long without a sign another replica leads',
+    meaning: 'lease duration in seconds: after so long without a renewal another replica takes over',
     initial: '15',
     read: between(3, 300),
   },
@@ -118,13 +118,13 @@ const settings: Settings = {
   },
   noProgressMinutes: {
     variable: 'DOWNDRAFT_NO_PROGRESS_MINUTES',
-    meaning: 'after how long without any movement of a step someone is asked to decide',
+    meaning: 'minutes without progress of a step until a person is asked to decide (Stalled)',
     initial: '30',
     read: between(1, 10_000),
   },
   longStepMinutes: {
     variable: 'DOWNDRAFT_LONG_STEP_MINUTES',
-    meaning: 'after how long of one step someone is asked to decide, though it moves',
+    meaning: 'minutes of one step until a person is asked to decide, although it makes progress',
     initial: '120',
     read: between(1, 10_000),
   },

@@ -8,7 +8,7 @@ import type { DatabaseState } from '../release/model/database.ts';
 import type { ImageKnowledge, Owner } from '../release/model/image.ts';
 import type { WorkloadObject } from '../release/model/kubernetes.ts';
 import type { Mode } from '../release/model/policy.ts';
-import type { Run, Turned } from '../release/model/run.ts';
+import type { ReturnedRun, Run } from '../release/model/run.ts';
 
 export interface Ports {
   /** The Deployment or StatefulSet as the API server has it stored, before this change; undefined when there is none. */
@@ -24,8 +24,8 @@ export interface Ports {
   database(workload: WorkloadObject, container: string, signal: AbortSignal): Promise<DatabaseState>;
   /** The release's unfinished Downgrade. */
   run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
-  /** The release's last Downgrade, if it was turned round by a person or the policy and none is under way. */
-  turned(namespace: string, release: string, signal: AbortSignal): Promise<Turned | undefined>;
+  /** The release's last Downgrade, if it was returned by a person or the policy and none is under way. */
+  returned(namespace: string, release: string, signal: AbortSignal): Promise<ReturnedRun | undefined>;
   /** What images have told of themselves, for this very release; nothing that was told elsewhere. */
   learnedImages(of: Owner, signal: AbortSignal): Promise<readonly ImageKnowledge[]>;
   /** Which digest the image's name has in its registry now; undefined: not asked. */

@@ -1,6 +1,6 @@
 /**
  * The records: Downgrades. What is written into one is bound to what was read of it, so that a write of a leader that was
- * replaced meanwhile, still on its way, can't take back what the new one wrote.
+ * replaced meanwhile, still on its way, can't undo what the new one wrote.
  */
 import { type DowngradeObject, isTaken, NameTaken } from '../release/kubernetes/downgrade.ts';
 import type { Client } from './client/client.ts';
@@ -15,7 +15,7 @@ interface Read {
 /** Every function throws ApiError when the API server refuses, another Error when it does not answer in time. */
 export function recordWrites(client: Client) {
   return {
-    /** There already is fine, as long as it is the same wish and not over. */
+    /** There already is fine, as long as it is the same request and not over. */
     createDowngrade: async (object: DowngradeObject): Promise<void> => {
       const { namespace, name } = object.metadata;
       try {

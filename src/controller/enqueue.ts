@@ -6,7 +6,7 @@ import type { WorkloadObject } from '../release/model/kubernetes.ts';
 
 /**
  * The release to look at when a workload changed in what matters: its images, its database, its hold, how many of its
- * pods are there and Ready (a tag that was pushed anew shows in no other way).
+ * pods are there and Ready (a tag that was pushed again shows in no other way).
  */
 export function changeOf(known: Map<string, string>, object: WorkloadObject, type: string) {
   const workload = readWorkload(object);

@@ -115,7 +115,7 @@ export interface Reads {
 }
 
 export interface Writes {
-  /** There already is fine, as long as it is the same wish and not over. */
+  /** There already is fine, as long as it is the same request and not over. */
   createDowngrade(object: DowngradeObject): Promise<void>;
   /**
    * Merge patch of the status, bound to the version that was read: changed since, by a person or by another leader, it is a

@@ -1,5 +1,5 @@
 /**
- * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a wish that
+ * Reconcile: observe → next → act, until there is nothing to do but wait. The same loop serves a new hold, a request that
  * was withdrawn, a controller that was killed and a half-done downgrade found at start.
  */
 import { begins, next } from '../release/downgrade/next.ts';

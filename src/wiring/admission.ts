@@ -7,7 +7,7 @@ import { getWorkload } from '../cluster/reads.ts';
 import { rightsOf, whoAmI } from '../cluster/rights.ts';
 import { imagesBefore } from '../cluster/rollout-history.ts';
 import type { Config } from '../config.ts';
-import { activeRun, lastTurned } from '../release/kubernetes/downgrade.ts';
+import { activeRun, lastReturned } from '../release/kubernetes/downgrade.ts';
 import type { DatabaseState } from '../release/model/database.ts';
 import type { WorkloadObject } from '../release/model/kubernetes.ts';
 import { policyFor } from '../release/policy/policy.ts';
@@ -49,7 +49,7 @@ export function admissionPorts(
     database: (workload, container) =>
       oneReading(readingOf(workload, container), () => discreet(databaseOf(client, workload, container, databaseMs))),
     run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
-    turned: async (namespace, release) => lastTurned(fresh().downgradesIn(namespace), release),
+    returned: async (namespace, release) => lastReturned(fresh().downgradesIn(namespace), release),
     learnedImages: async (of) => fresh().learned(of),
     digest: registry.digest,
     ranBefore: async (workload) => await imagesBefore(client, workload),

@@ -70,7 +70,7 @@ export function whileLeading<T extends object>(writes: T, { leads, signal }: Lea
     Object.entries(writes).map(([name, write]) => [
       name,
       async (...args: unknown[]) => {
-        if (signal.aborted || !leads()) throw new Error(`${name}: this replica leads no longer`);
+        if (signal.aborted || !leads()) throw new Error(`${name}: this replica is no longer the leader`);
         return (write as (...a: unknown[]) => Promise<void>)(...args);
       },
     ]),

@@ -35,6 +35,6 @@ export async function lead(
       term?.abort();
       logger.info('leading no longer');
     },
-    onError: (error) => logger.warn({ err: error }, 'could not stand for election, trying again'),
+    onError: (error) => logger.warn({ err: error }, 'leader election failed, trying again'),
   });
 }

@@ -74,7 +74,7 @@ describe('a record is denied', () => {
 });
 
 describe('a record is let through', () => {
-  it('that goes back to the newer version in mid-downgrade (helm --atomic): the database is brought back for it', async () => {
+  it('that goes back to the newer version in mid-downgrade (helm --atomic): the database is returned for it', async () => {
     const run = makeRun({ status: { schemaStartedAt: '2026-11-21T12:00:30Z' } });
     const stored = running(makeWorkloads({ image: older, held: true }));
     const { answer } = await ask({ status: 'pending-rollback', objects: makeWorkloads() }, { stored, run });

@@ -218,7 +218,7 @@ describe('a Downgrade', () => {
     expect((await at.get('downgrade', 'af-1')) as unknown).toMatchObject({ status: { record: { any: { thing: 1 } } } });
   });
 
-  it('cannot be turned to another image', async () => {
+  it('cannot be returned to another image', async () => {
     const { stderr } = await air(['patch', 'downgrade', 'af-1', '--type=merge', '-p', '{"spec":{"to":"x:1"}}']);
     expect(stderr).toContain("a Downgrade records one run and can't be changed");
   });

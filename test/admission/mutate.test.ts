@@ -111,7 +111,7 @@ describe('what cannot be observed is held', () => {
     const { answer } = ask(makeDeployment({ image: older }), makeDeployment(), { hanging: [name], budgetMs: 100 });
     const { audit, warnings } = await answer;
     expect(audit).toEqual({ verdict: 'hold', reason: 'DatabaseUnreadable' });
-    expect(warnings[0]).toContain('was not told within 0.1 s');
+    expect(warnings[0]).toContain('was not read within 0.1 s');
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
@@ -183,7 +183,7 @@ describe('where the policy only observes', () => {
     },
   );
 
-  it('turning round in mid-downgrade is held all the same, a third version refused', async () => {
+  it('returning in mid-downgrade is held all the same, a third version refused', async () => {
     const run = makeRun({ status: { schemaStartedAt: '2026-11-21T11:00:00Z' } });
     const held = makeDeployment({ image: older, held: true });
     const { audit } = await ask(makeDeployment(), held, { mode: 'Observe', run }).answer;

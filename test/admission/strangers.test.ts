@@ -33,7 +33,7 @@ const asked = makeImage('3.2.1', { image: own, imageID: `registry.corp/airflow@$
 describe('what was learned of a tag', () => {
   it.each<[string, World['digest'], string]>([
     ['counts while its registry says that it is the same image', { [own]: { digest: a } }, 'allow Fits'],
-    ['does not once it was pushed anew', { [own]: { digest: b } }, 'hold ImageUnknown'],
+    ['does not once it was pushed again', { [own]: { digest: b } }, 'hold ImageUnknown'],
     ['does not where its registry can’t be asked', { [own]: { unknown: 'no answer' } }, 'hold ImageUnknown'],
     ['does not where its registry may not be asked', {}, 'hold ImageUnknown'],
   ])('%s', async (_, digest, said) => {

@@ -4,7 +4,7 @@
  */
 import type { Ports } from '../../src/admission/ports.ts';
 import { makeShelf } from '../../src/cluster/mirror/workload-store.ts';
-import { activeRun, lastTurned } from '../../src/release/kubernetes/downgrade.ts';
+import { activeRun, lastReturned } from '../../src/release/kubernetes/downgrade.ts';
 import { digestOf } from '../../src/release/kubernetes/pods.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { policyFor } from '../../src/release/policy/policy.ts';
@@ -62,7 +62,7 @@ export function benchPorts(database?: Ports['database']): Ports {
     releaseWorkloads: async (namespace, release) => shelf.of(namespace, release),
     database: database ?? (async () => makeDatabase()),
     run: async (_, release) => activeRun([], release),
-    turned: async (_, release) => lastTurned([], release),
+    returned: async (_, release) => lastReturned([], release),
     learnedImages: async () => learned,
     registry: async () => undefined,
     digest: async (image) => ({ digest: digestOf(learned.find((one) => one.image === image)?.imageID) ?? '' }),

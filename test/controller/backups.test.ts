@@ -92,7 +92,7 @@ describe('Dump', () => {
     expect(plan(world)).toContain('note: what is written after the named backup was taken is not in it');
   });
 
-  it('is loaded again on the way back, in place and by a runner with the same volume, whatever the policy says by now', async () => {
+  it('is loaded again on a return, in place and by a runner with the same volume, whatever the policy says by now', async () => {
     const world = await begin(wanting(dumps));
     await until(world, () => record(world).progress?.kind === 'core');
     world.rules = defaultRules;
@@ -227,7 +227,7 @@ describe.each([
     }
   });
 
-  it('is no way back: after the schema step the newer image migrates up', async () => {
+  it('is nothing to return by: after the schema step the newer image migrates up', async () => {
     const world = wanting(backup);
     world.maker = done;
     await begin(world);

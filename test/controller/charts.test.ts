@@ -103,7 +103,7 @@ describe('two releases in one namespace', () => {
   const of = (world: World, release: string) => world.downgrades.filter((d) => d.spec.release === release);
   const version = (world: World) => [world.database, world.databases['bf-metadata']];
 
-  it('S1-5, G14: taken back at the same time, each on its own database, by its own runner', async () => {
+  it('S1-5, G14: downgraded at the same time, each on its own database, by its own runner', async () => {
     const world = running(newer, both());
     await deploy(world, older);
     const isEnded = () => ['af', 'bf'].every((r) => of(world, r).some((d) => d.status?.record?.outcome));

@@ -163,21 +163,21 @@ it.each(turns)(
       for (const w of structuredClone(world.workloads)) await apply(world, withImage(w, 'apache/airflow:3.1.8'));
       const count = { n: 0 };
       const writes = killedAt(world.writes, due, when, count);
-      let turned = false;
+      let returned = false;
       let from = 0;
       for (let i = 0; i < 150 && !isDone(world)(); i++) {
         await look(world, { writes }).catch((error) => {
           if (!(error instanceof Killed)) throw error;
         });
-        if (!turned && at(world)) {
+        if (!returned && at(world)) {
           await turn(world);
-          turned = true;
+          returned = true;
           from = count.n;
         }
         world.tick();
       }
       await goOn(world, 4);
-      expect([due, when, turned]).toEqual([due, when, true]);
+      expect([due, when, returned]).toEqual([due, when, true]);
       expect([due, when, ...outcomes(world)]).toEqual([due, when, expect.stringMatching(/^Returned$|^Canceled$/)]);
       expect(world.database).toMatchObject({ versionTables: makeDatabase().versionTables });
       expectClean(world, newer);

@@ -187,7 +187,7 @@ describe('the database', () => {
     expect(outcomes(world)).toEqual(['Downgraded']);
   });
 
-  it('decision table: FAB or other managers ahead: taken back on their own', async () => {
+  it('decision table: FAB or other managers ahead: downgraded on their own', async () => {
     const world = running(newer);
     world.database = makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: fab } });
     const answer = await world.reads.digest(older, world.workloads[0]!);
@@ -210,7 +210,7 @@ describe('the database', () => {
   });
 });
 
-describe('whose pod takes it back', () => {
+describe('whose pod downgrades it', () => {
   it('decision table: no Running api-server pod, G16: another component’s image does as well', async () => {
     const world = running(newer);
     for (const { metadata } of world.pods) if (metadata.name.includes('api-server')) world.crashing.add(metadata.name);
@@ -503,13 +503,13 @@ describe('the drain', () => {
 });
 
 describe('the tools', () => {
-  it('decision table: Helm timeout shorter than the work, helm rollback, --no-hooks, migrateDatabaseJob.enabled: false: the workloads alone carry the wish', async () => {
+  it('decision table: Helm timeout shorter than the work, helm rollback, --no-hooks, migrateDatabaseJob.enabled: false: the workloads alone carry the request', async () => {
     const world = running(newer);
     await deploy(world, older);
     await expectDowngraded(world);
   });
 
-  it('decision table: atomic upgrade: back to the newer release before the schema step is a wish withdrawn', async () => {
+  it('decision table: atomic upgrade: back to the newer release before the schema step is a request withdrawn', async () => {
     const world = await held(isDraining);
     await deploy(world, newer);
     await until(world, isDone(world));
@@ -518,7 +518,7 @@ describe('the tools', () => {
     expectClean(world, newer);
   });
 
-  it('decision table: atomic upgrade: after it, the database is brought back for the newer release', async () => {
+  it('decision table: atomic upgrade: after it, the database is returned for the newer release', async () => {
     const world = await held(hasBegun);
     expect(await deploy(world, newer)).toEqual(Array(4).fill('NewerImageRequested'));
     await until(world, isDone(world));

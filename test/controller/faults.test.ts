@@ -37,7 +37,7 @@ describe('the runner', () => {
   it.each([
     ['while it copies', (w: World) => record(w).progress?.kind === 'copy', 'Downgraded'],
     ['in the schema step', (w: World) => record(w).progress?.kind === 'core', 'Downgraded'],
-    ['on the way back', (w: World) => Boolean(record(w).returnStartedAt), 'Returned'],
+    ['on a return', (w: World) => Boolean(record(w).returnStartedAt), 'Returned'],
   ])(
     'is evicted %s (kubectl drain --force, a node upgrade): a new one goes on from where the database is',
     async (_, then, end) => {

@@ -132,7 +132,7 @@ describe('before anything is written for a drain', () => {
   });
 });
 
-it('a run that is called off, and killed before and after each write while its gate can not be proved, leaves no gate', {
+it('a run that is aborted, and killed before and after each write while its gate can not be proved, leaves no gate', {
   timeout: 60_000,
 }, async () => {
   const run = async (due: number, when: 'before' | 'after') => {

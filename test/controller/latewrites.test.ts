@@ -39,7 +39,7 @@ function inFlight(world: World, due: (status: { record?: object }) => boolean) {
 it.each<[string, (world: World) => boolean, string]>([
   ['opens the release again', (w) => Boolean(record(w).drainStartedAt), 'drainStartedAt'],
   ['writes a plan', (w) => Boolean(record(w).target), 'plan'],
-  ['begins the way back', (w) => Boolean(record(w).schemaStartedAt), 'returnStartedAt'],
+  ['begins the return', (w) => Boolean(record(w).schemaStartedAt), 'returnStartedAt'],
 ])('of an old leader that %s, when the new one is further by then', async (_, due, field) => {
   const world = running(newer);
   await deploy(world, older);

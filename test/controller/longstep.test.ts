@@ -57,7 +57,9 @@ describe('a long step', () => {
       expect(await say(60, { server: { ...stuck, quietSeconds: (31 + n) * 60 } })).toMatchObject({
         reason: 'NoProgress',
       });
-    expect(told(world, 'NoProgress')).toEqual([expect.stringMatching(/was seen to move for 30 min.*Decide: wait; or/)]);
+    expect(told(world, 'NoProgress')).toEqual([
+      expect.stringMatching(/was seen to progress for 30 min.*Decide: wait; or/),
+    ]);
     expect(stalled(world)).toContainEqual(
       expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'NoProgress' }),
     );
@@ -65,7 +67,7 @@ describe('a long step', () => {
 
     await say(5, { server: working });
     expect(stalled(world)).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'False' }));
-    expect(told(world, 'Downgrading').at(-1)).toMatch(/^it moves again: core 1\/2, working for 20 min$/);
+    expect(told(world, 'Downgrading').at(-1)).toMatch(/^it progresses again: core 1\/2, working for 20 min$/);
     expect(world.pods.map((p) => p.metadata.name)).toEqual(pods);
   });
 
@@ -92,7 +94,7 @@ describe('a long step', () => {
     for (let n = 0; n < 5; n++) await say(60, { server: working, newer: ordered[0]! });
     expect(ordered).toHaveLength(1);
     expect(shown(world).message).toBe(
-      'the way back begins when core 1/2 is through: a reverse script is never cut off in its middle',
+      'the return begins when core 1/2 is through: a reverse script is never cut off in its middle',
     );
   });
 });

@@ -1,4 +1,4 @@
-/** What a DowngradePolicy changes for the loop: Observe lets everything go, Deny lets nothing be taken back. */
+/** What a DowngradePolicy changes for the loop: Observe lets everything go, Deny lets nothing be downgraded. */
 import { describe, expect, it } from 'vitest';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { World } from '../make/world-parts.ts';

@@ -1,4 +1,4 @@
-/** A release that is called as a label may say, and as no object can be called, is taken back as any other. */
+/** A release that is called as a label may say, and as no object can be called, is downgraded as any other. */
 import { expect, it } from 'vitest';
 import { isObjectName } from '../../src/cluster/client/paths.ts';
 import { makeWorkloads } from '../make/release.ts';

@@ -34,7 +34,7 @@ function stopped(image: typeof newer | typeof older, kind: string, stop: (w: Wor
 }
 
 describe.each(cases)('%s', (_, kind, stop, letGo, command) => {
-  it('is asked to be let go before anything is taken back; it stays held, and the run ends', async () => {
+  it('is asked to be let go before anything is downgraded; it stays held, and the run ends', async () => {
     const { world, owned } = stopped(newer, kind, stop);
     await deploy(world, older);
     await until(world, () => shown(world).reason === 'PausedByOwner');

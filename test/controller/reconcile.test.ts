@@ -46,7 +46,7 @@ describe.each(['Copy', 'OldPod'] as const)('with runner %s', (runner) => {
     expect(outcomes(world)).toEqual(['Downgraded']);
   });
 
-  it('a wish withdrawn in mid-drain brings the newer version back', async () => {
+  it('a request withdrawn in mid-drain brings the newer version back', async () => {
     const world = running(newer);
     setImage(world, older);
     await until(world, () => Boolean(world.downgrades[0]?.status?.record?.drainStartedAt), { runner });
@@ -135,7 +135,7 @@ describe('reconcile', () => {
   });
 
   it.each([1, 2, 3, 4])(
-    'a wish withdrawn after %i looks, whatever has been learned by then, ends cleanly',
+    'a request withdrawn after %i looks, whatever has been learned by then, ends cleanly',
     async (looks) => {
       const world = running(newer);
       world.broken.add(older);
@@ -183,7 +183,7 @@ describe('reconcile', () => {
     );
   });
 
-  it('a database that cannot be read is no reason to refuse the way back to what still runs', async () => {
+  it('a database that cannot be read is no reason to refuse the return to what still runs', async () => {
     const world = running(newer);
     world.database = { state: 'unreadable', why: 'connection refused' };
     setImage(world, older);

@@ -37,7 +37,7 @@ async function downgraded(world = running(newer)): Promise<World> {
   return world;
 }
 
-/** Downgraded, then brought back in the middle of the schema step. */
+/** Downgraded, then returned in the middle of the schema step. */
 async function returned(world = running(newer)): Promise<World> {
   setImage(world, older);
   await until(world, () => Boolean(record(world).schemaStartedAt));
@@ -85,7 +85,7 @@ describe('a verified copy', () => {
   });
 });
 
-describe('after the way back', () => {
+describe('after the return', () => {
   it('what was put aside stays as long as the copy would have', async () => {
     const world = await returned();
     const aside = asideName(readRun(world.downgrades[0]!));

@@ -1,4 +1,4 @@
-/** Before, during and after the schema step: the copy, consent, and the way back, in a world in memory. */
+/** Before, during and after the schema step: the copy, consent, and the return, in a world in memory. */
 import { describe, expect, it } from 'vitest';
 import { defaultRules } from '../../src/release/model/policy.ts';
 import { roleOf } from '../make/containers.ts';
@@ -159,7 +159,7 @@ describe.each([
       w.rules = { ...defaultRules, approval: 'Never', backup: { ...defaultRules.backup, required: false } };
     },
   ],
-])('the way back, with %s', (with_, prepare) => {
+])('the return, with %s', (with_, prepare) => {
   const due = moments.filter(([when]) => with_ === 'a verified copy' || !when.includes('copy'));
 
   it.each(due)('S2-39, G22: spec.abort %s: the newer version serves again, on its own data', async (_, at) => {

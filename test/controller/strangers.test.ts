@@ -209,7 +209,7 @@ describe('a hold that somebody wrote', () => {
     expect(world.downgrades).toHaveLength(1);
   });
 
-  it('is the genuine way back where the image did run before', async () => {
+  it('is the genuine return where the image did run before', async () => {
     const world = running(newer);
     const [was, now] = ['acme/airflow:1', 'acme/airflow:2'];
     Object.assign(world.contents, { [was]: '3.2.1', [now]: '3.1.8' });

@@ -132,7 +132,7 @@ describe('a Secret or ConfigMap that downdraft may not read', () => {
   });
 });
 
-describe('one wish after the other, while held', () => {
+describe('one request after the other, while held', () => {
   it.each([['as often as it is thought of anew', ['apache/airflow:3.1.8', 'apache/airflow:2.11.0', older, older]]])(
     'each has a run of its own, %s',
     async (_, images) => {

@@ -58,7 +58,7 @@ describe('the mirror of the policies', () => {
   }
 
   it.each<[string, { listed?: boolean; watched?: boolean }, RegExp]>([
-    ['was never told of them', { listed: false }, /^not told yet: .*downgradepolicies/],
+    ['was never told of them', { listed: false }, /^not listed yet: .*downgradepolicies/],
     ['can watch them no longer', { watched: false }, /downgradepolicies can't be watched for/],
   ])('that %s gives the controller no answer, and no default', async (_, reach, why) => {
     const { mirror, reads, end } = makeMirror(reach);
@@ -136,7 +136,7 @@ describe('while it is not known what the policies say', () => {
     expectClean(world, older);
   });
 
-  it('a drain can be called off all the same, by a person and by the wish', async () => {
+  it('a drain can be aborted all the same, by a person and by the request', async () => {
     for (const callOff of [
       async (w: World) => Object.assign(w.downgrades[0]!.spec, { abort: true }),
       async (w: World) => await deploy(w, newer),
@@ -246,7 +246,7 @@ describe('what the API server itself says right before', () => {
     expect(record(world).backup).toMatchObject({ way: 'ServerCopy', stale: true });
   });
 
-  it('a person calls it off in that moment: no pod ends', async () => {
+  it('a person aborts it in that moment: no pod ends', async () => {
     const world = running(newer);
     await deploy(world, older);
     const policyNow = async () => {

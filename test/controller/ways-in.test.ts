@@ -149,7 +149,7 @@ describe('a StatefulSet with OnDelete', () => {
     },
   );
 
-  it('a wish withdrawn lets its lost pod come back as the newer version', async () => {
+  it('a request withdrawn lets its lost pod come back as the newer version', async () => {
     const world = running(newer, objects());
     await deploy(world, older);
     await until(world, () => Boolean(record(world).plan));

@@ -108,7 +108,7 @@ async function thoughtBetterOf(world: World): Promise<void> {
   expect(await deploy(world, newer)).toEqual(Array(4).fill('PreviousImage'));
 }
 
-const calledOff = (at: 'drainedAt' | 'schemaStartedAt') => async (world: World) => {
+const abort = (at: 'drainedAt' | 'schemaStartedAt') => async (world: World) => {
   await changedTo(world, older);
   await until(world, () => Boolean(record(world)[at]));
   world.downgrades[0]!.spec.abort = true;
@@ -131,8 +131,8 @@ describe('a database that cannot be read from outside', () => {
     ['an upgrade', { from: older, course: (w) => changedTo(w, newer), ends: [] }],
     ['a downgrade', { from: newer, course: (w) => changedTo(w, older), ends: ['Downgraded'] }],
     ['a downgrade that is thought better of', { from: newer, course: thoughtBetterOf, ends: ['Canceled'] }],
-    ['one that is called off in the drain', { from: newer, course: calledOff('drainedAt'), ends: ['Canceled'] }],
-    ['in the schema step', { from: newer, course: calledOff('schemaStartedAt'), ends: ['Returned'] }],
+    ['one that is aborted in the drain', { from: newer, course: abort('drainedAt'), ends: ['Canceled'] }],
+    ['in the schema step', { from: newer, course: abort('schemaStartedAt'), ends: ['Returned'] }],
   ])('holds nobody for ever: %s', async (_, { from, course, ends }) => {
     const world = running(from);
     Object.assign(world, { outside: 'a cloud login is needed', migrates: from === older });
@@ -240,7 +240,7 @@ describe('MySQL, told of by a pod', () => {
   });
 });
 
-describe('a tag that was pushed anew', () => {
+describe('a tag that was pushed again', () => {
   const tag = 'acme/airflow:prod';
 
   /** The release runs what the tag was; it is known; then the tag is another version and a pod starts anew. */
@@ -267,7 +267,7 @@ describe('a tag that was pushed anew', () => {
     await goOn(world, 3);
     expect(world.learned[tag]).toBeUndefined();
     expect(world.events).toContainEqual(
-      expect.objectContaining({ reason: 'TagMoved', message: expect.stringMatching(/pushed anew/) }),
+      expect.objectContaining({ reason: 'TagMoved', message: expect.stringMatching(/pushed again/) }),
     );
     expect(heldIn(world)).toEqual([]);
   });

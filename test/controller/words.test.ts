@@ -29,7 +29,7 @@ describe('a target that does not get Ready', () => {
     });
     // S4-13: nobody calls it a success before these pods are Ready.
     expect(outcomes(world)).toEqual([undefined]);
-    expect(shown(world).message).toContain('; it says the same');
+    expect(shown(world).message).toContain('; it says the same as above');
     expect(shown(world).conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', status: 'True' }));
     const said = () => world.events.filter(({ reason }) => reason === 'TargetNotReady').length;
     const before = said();

@@ -350,8 +350,8 @@ describe('manners', () => {
     const settings = settingsAt(server.url('postgres'));
     const write = visit(settings, limits, (ask) => ask('create table downdraft_was_here (id int)'));
     await expect(write).rejects.toMatchObject({ code: '25006' });
-    const turned = visit(settings, limits, (ask) => ask('set transaction read write; create table t (id int)'));
-    await expect(turned).rejects.toMatchObject({ code: '25001' });
+    const returned = visit(settings, limits, (ask) => ask('set transaction read write; create table t (id int)'));
+    await expect(returned).rejects.toMatchObject({ code: '25001' });
   });
 
   it('S1-16: a fault in our own SQL is thrown, not called unreadable', async () => {

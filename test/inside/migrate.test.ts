@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterEach(() => stage.clear());
 afterAll(async () => await stage?.stop());
 
-it('G22: the way back without a copy: migrates up from a half reversed schema, twice, and the runner still looks which database it is', async () => {
+it('G22: the return without a copy: migrates up from a half reversed schema, twice, and the runner still looks which database it is', async () => {
   const scene = await stage.scene();
   const runner = await scene.start();
   const fab = { kind: 'manager', class: fabManager, versionTable: 'alembic_version_fab', toRevision: '6709f7a774b9' };

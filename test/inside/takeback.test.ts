@@ -197,7 +197,7 @@ describe('dropCopy', () => {
     expect((await drop(scene.copy)).facts).toEqual([{ name: scene.copy, dropped: true }]);
     await scene.obey(runner, scene.copyStep());
     expect((await scene.obey(runner, scene.takeBackStep())).ok).toBe(true);
-    // Under the identity from before the way back, as the plan has it.
+    // Under the identity from before the return, as the plan has it.
     expect((await drop(scene.aside)).facts).toEqual([{ name: scene.aside, dropped: true }]);
     expect((await drop(scene.name)).error).toMatchObject({ kind: 'NameTaken' });
     expect(await pools(scene.name)).toBe(1);

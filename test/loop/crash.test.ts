@@ -31,17 +31,17 @@ afterAll(async () => await place?.stop(), 60_000);
  */
 describe('a controller killed before and after one write of each kind always ends in the same place', () => {
   let whole: Point[];
-  let calledOff: Point[];
+  let abort: Point[];
 
   beforeAll(async () => {
-    const runs = [false, false, true, true].map((off, at) => runThrough(place, `unharmed${at}`, { calledOff: off }));
+    const runs = [false, false, true, true].map((off, at) => runThrough(place, `unharmed${at}`, { abort: off }));
     const outcomes = await Promise.all(runs);
     for (const { faults } of outcomes) expect(faults).toEqual([]);
     tell(outcomes);
     const [one, two, offOne, offTwo] = outcomes.map((o) => certain(o.diary)) as [Point[], Point[], Point[], Point[]];
     whole = one.filter((point) => two.includes(point));
-    // On the way back what it alone does: the rest of it is what every run ends with.
-    calledOff = offOne.filter((point) => offTwo.includes(point) && !whole.includes(point));
+    // On the return what it alone does: the rest of it is what every run ends with.
+    abort = offOne.filter((point) => offTwo.includes(point) && !whole.includes(point));
   }, 180_000);
 
   it('G20, G28: of a run to the older version', async () => {
@@ -64,8 +64,8 @@ describe('a controller killed before and after one write of each kind always end
     await dieAtEach('run', points, false);
   }, 600_000);
 
-  it('of the way back of one that is called off in the middle of the schema step', async () => {
-    const points = middleOfEachKind(calledOff);
+  it('of the return of one that is aborted in the middle of the schema step', async () => {
+    const points = middleOfEachKind(abort);
     expect(points.map(kindOf).sort()).toEqual([
       'event',
       'patchDowngradeStatus',
@@ -78,7 +78,7 @@ describe('a controller killed before and after one write of each kind always end
   }, 600_000);
 });
 
-/** Of what was written (since it was called off) the first time of each: how often it comes again depends on when it looks. */
+/** Of what was written (since it was aborted) the first time of each: how often it comes again depends on when it looks. */
 function certain({ written, calledOffAt = 0 }: Diary): Point[] {
   const seen = new Set<string>();
   return written.slice(calledOffAt).filter((point) => {
@@ -96,12 +96,12 @@ function middleOfEachKind(points: Point[]): Point[] {
  * Killed before a write, then after that same write, which the next controller must make. An event is not
  * told again, so each side has a run of its own.
  */
-async function dieAtEach(name: string, points: Point[], calledOff: boolean): Promise<void> {
+async function dieAtEach(name: string, points: Point[], abort: boolean): Promise<void> {
   const deaths = points.flatMap((point): Death[][] => {
     const [before, after] = [{ point, when: 'before' } as const, { point, when: 'after' } as const];
     return kindOf(point) === 'event' ? [[before], [after]] : [[before, after]];
   });
-  const outcomes = await inLanes(deaths, (of, at) => runThrough(place, `${name}${at}`, { deaths: of, calledOff }));
+  const outcomes = await inLanes(deaths, (of, at) => runThrough(place, `${name}${at}`, { deaths: of, abort }));
   tell(outcomes);
   const wrong = outcomes.flatMap(({ faults }, at) => (faults.length > 0 ? [{ deaths: deaths[at], faults }] : []));
   expect(wrong).toEqual([]);

@@ -138,7 +138,7 @@ it.each(['createGate', 'deletePod', 'patchWorkload'] as const)(
       expect(late).toEqual([]);
       ice.thaw();
       await waitFor('the late write', 10_000, () => late.length > 0);
-      expect(late).toEqual([`${due}: this replica leads no longer`]);
+      expect(late).toEqual([`${due}: this replica is no longer the leader`]);
       expect(second.tokens[0]).toBeGreaterThan(first.tokens[0]!);
       expect(await settled(() => faultsAtEnd(place, installed))).toEqual([]);
     } finally {

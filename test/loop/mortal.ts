@@ -15,7 +15,7 @@ export interface Death {
 export interface Diary {
   written: Point[];
   deaths: number;
-  /** How much was written when somebody called it off. */
+  /** How much was written when somebody aborted it. */
   calledOffAt?: number;
 }
 

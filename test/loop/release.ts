@@ -33,7 +33,7 @@ export function checksumOf(table: (typeof keptTables)[number]): string {
 
 /**
  * Makes the database that the others are copied from: as 3.2.1 leaves it, as far as anybody here looks. The stand-in for the
- * runner writes each revision that it takes back into `undone`; the checksums of its rows travel with it.
+ * runner writes each revision that it reverses into `undone`; the checksums of its rows travel with it.
  */
 export async function makeSeed({ postgres }: Pick<Place, 'postgres'>): Promise<void> {
   const { core: head, fab } = revisionsOf[newer];

@@ -1,6 +1,6 @@
 /**
  * The runner's program as src/inside/runner.py does it, but with only the version tables for a schema: files in, files
- * out, and each revision really taken back by an UPDATE in PostgreSQL, in a transaction of its own.
+ * out, and each revision really reversed by an UPDATE in PostgreSQL, in a transaction of its own.
  */
 import type pg from 'pg';
 import { readDatabase } from '../../src/database/read.ts';
@@ -16,7 +16,7 @@ export interface RunnerPlace {
   folder: Map<string, string>;
   /** Fires when the pod ends. */
   signal: AbortSignal;
-  /** Called before each revision is taken back, with performance.now(). */
+  /** Called before each revision is downgraded, with performance.now(). */
   onRevision(at: number): void;
   /** Resolves when somebody has read the folder from now on, or the pod ends. */
   nextLook(): Promise<void>;

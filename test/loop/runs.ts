@@ -18,20 +18,20 @@ export interface Outcome {
 /** How long one run may take before it counts as stuck. */
 const patienceMs = 240_000;
 
-/** What is called off in the middle of the schema step ends on the newer version. */
+/** What is aborted in the middle of the schema step ends on the newer version. */
 interface Course {
   /** In this order, each of the controller that lives then; one whose point never comes is a fault. */
   deaths?: readonly Death[];
-  calledOff?: boolean;
+  abort?: boolean;
 }
 
 /** Installs a release, sets the older image, and lets controllers bring it to its end. */
 export async function runThrough(place: Place, namespace: string, course: Course = {}): Promise<Outcome> {
-  const { deaths = [], calledOff = false } = course;
+  const { deaths = [], abort = false } = course;
   const began = performance.now();
   const installed = await install(place, namespace);
   const diary: Diary = { written: [], deaths: 0 };
-  const world = calledOff ? eachWrite(place.writes(), callOff(place, namespace, diary)) : place.writes();
+  const world = abort ? eachWrite(place.writes(), callOff(place, namespace, diary)) : place.writes();
   const troubles: string[] = [];
   const lives: AbortController[] = [];
   const live = () => {
@@ -56,7 +56,7 @@ export async function runThrough(place: Place, namespace: string, course: Course
     const faults = await ended(place, namespace, () => diary.written);
     const faultsNow = async () => [
       ...deaths.slice(diary.deaths).map(({ point, when }) => `never came: ${when} ${point}`),
-      ...(await faultsAtEnd(place, installed, calledOff ? atNewer : atOlder)),
+      ...(await faultsAtEnd(place, installed, abort ? atNewer : atOlder)),
     ];
     return {
       diary,

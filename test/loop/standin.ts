@@ -8,7 +8,7 @@ import { digestsOf } from '../make/containers.ts';
 import { scriptsOf, type Version, versionOf } from './images.ts';
 import { runRunner } from './runner.ts';
 
-/** A revision was about to be taken back, by the runner in a pod of this namespace. */
+/** A revision was about to be downgraded, by the runner in a pod of this namespace. */
 export interface Revision {
   namespace: string;
   at: number;

@@ -12,7 +12,7 @@ import { validate } from '../../src/admission/webhooks/held.ts';
 import { gate } from '../../src/admission/webhooks/jobs.ts';
 import { mutate } from '../../src/admission/webhooks/workloads.ts';
 import { ApiError } from '../../src/cluster/client/errors.ts';
-import { activeRun, lastTurned } from '../../src/release/kubernetes/downgrade.ts';
+import { activeRun, lastReturned } from '../../src/release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { ownAccount } from './ports.ts';
@@ -83,7 +83,7 @@ function portsOf(world: World): Ports {
       (await reads.workloads(namespace)).filter((w) => readWorkload(w)?.release === release),
     database: (workload, container) => reads.database(workload, container),
     run: async (namespace, release) => activeRun(await reads.downgrades(namespace), release),
-    turned: async (namespace, release) => lastTurned(await reads.downgrades(namespace), release),
+    returned: async (namespace, release) => lastReturned(await reads.downgrades(namespace), release),
     learnedImages: async (of) => (await reads.learnedImages(of)).map(({ knowledge }) => knowledge),
     digest: (image, workload) => reads.digest(image, workload),
     ranBefore: async (workload) =>

@@ -8,7 +8,7 @@ import type { DatabaseState } from '../../src/release/model/database.ts';
 import type { ImageKnowledge } from '../../src/release/model/image.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import type { Mode } from '../../src/release/model/policy.ts';
-import type { Run, Turned } from '../../src/release/model/run.ts';
+import type { ReturnedRun, Run } from '../../src/release/model/run.ts';
 import { makeDatabase, makeImage } from './release.ts';
 
 export interface World {
@@ -22,7 +22,7 @@ export interface World {
   /** Images that Kubernetes' history has for any workload; default: what every hold names. */
   history?: string[];
   run?: Run;
-  turned?: Turned;
+  returned?: ReturnedRun;
   /** What is stored under any name; a function for more than one. Default: what is among `workloads`. */
   stored?: WorkloadObject | ((kind: string, namespace: string, name: string) => WorkloadObject | undefined);
   /** All that is stored, of any release and namespace. */
@@ -58,7 +58,7 @@ export function makePorts(world: World = {}): Ports & { asked: string[] } {
     releaseWorkloads: (namespace, release) => say('releaseWorkloads', releaseIn(world, namespace, release)),
     database: () => say('database', world.database ?? makeDatabase()),
     run: () => say('run', world.run),
-    turned: () => say('turned', world.turned),
+    returned: () => say('returned', world.returned),
     learnedImages: () => say('learnedImages', Object.values(world.learned ?? probed)),
     digest: (image) => say('digest', world.digest ? world.digest[image] : digestIn(world.learned ?? probed, image)),
     ranBefore: (workload) => say('ranBefore', world.history ?? [holdOf(workload)?.from ?? '']),

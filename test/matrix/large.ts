@@ -105,7 +105,7 @@ async function measure(server: Server, to: string, folder: string, say: Progress
 
 const hour = 3_600_000;
 
-/** The revisions that the plan takes back, and how long it says that it takes. */
+/** The revisions that the plan reverses, and how long it says that it takes. */
 function expectation(plan: Plan, inspection: RunnerFiles['inspect.json']) {
   const repair = plan.steps.find((step) => step.kind === 'repair');
   const crossed = repair?.crossed ?? [];

@@ -1,4 +1,4 @@
-/** One pair of the matrix: a copy of the newer version's database is taken back, and the older version works on it. */
+/** One pair of the matrix: a copy of the newer version's database is downgraded, and the older version works on it. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,7 +63,7 @@ export async function runPair(server: Server, pair: Pair, before: Before, say: P
     installation(version, server.url(database), join(folder, part), surroundings);
   const [newer, older] = [await at(from, 'newer'), await at(to, 'older')];
   try {
-    say(`${name}: takes it back`);
+    say(`${name}: downgrades it`);
     let done = await downgrade(older.env, newer.env, folder);
     let result = judge(pair, done, before.counts, await countRows(server, database));
     if (result.outcome === 'blocked' && result.why.length === 0 && pair.remedy) {

@@ -143,7 +143,7 @@ describe('what stands in a Secret', () => {
     expect(faults).toEqual(['pull secret regcred is of another type']);
   });
 
-  it('no password shows when a credential is logged or turned into JSON', () => {
+  it('no password shows when a credential is logged or returned into JSON', () => {
     const { credentials } = read({ auth: btoa('u:hunter2'), identitytoken: 'hunter3' });
     expect(JSON.stringify(credentials) + inspect(credentials, { depth: 9, showHidden: true })).not.toMatch(
       /hunter|aHVudGVy/,

@@ -52,14 +52,14 @@ export interface Image {
 }
 
 /** One image of one platform, e.g. with a label that says 3.1.8. */
-export function makeImage(wishes: ImageWishes = {}): Image {
-  const { label, env, labels = {}, architecture = 'amd64', type = types.manifest } = wishes;
+export function makeImage(requests: ImageWishes = {}): Image {
+  const { label, env, labels = {}, architecture = 'amd64', type = types.manifest } = requests;
   const Env = ['PATH=/usr/bin', ...(env === undefined ? [] : [`AIRFLOW_VERSION=${env}`])];
   const Labels = { ...labels, ...(label === undefined ? {} : { 'org.apache.airflow.version': label }) };
-  const padding = wishes.padding ? { history: [{ comment: 'x'.repeat(wishes.padding) }] } : {};
+  const padding = requests.padding ? { history: [{ comment: 'x'.repeat(requests.padding) }] } : {};
   const config = makeDocument(types.config, { os: 'linux', architecture, config: { Env, Labels }, ...padding });
   const content = { schemaVersion: 2, config: describeDocument(config), layers: [] };
-  const manifest = makeDocument(type, wishes.withoutType ? content : { ...content, mediaType: type });
+  const manifest = makeDocument(type, requests.withoutType ? content : { ...content, mediaType: type });
   return { config, manifest };
 }
 

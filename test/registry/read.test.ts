@@ -41,9 +41,9 @@ describe('the version in an image', () => {
       { unknown: 'in its config the label org.apache.airflow.version is no version' },
     ],
     ['an AIRFLOW_VERSION that is none', { env: 'main' }, { unknown: 'in its config AIRFLOW_VERSION is no version' }],
-  ])('%s', async (_, wishes, expected) => {
+  ])('%s', async (_, requests, expected) => {
     const registry = await start();
-    registry.putImage('team/airflow', '1', makeImage(wishes));
+    registry.putImage('team/airflow', '1', makeImage(requests));
     expect(await read(registry, 'team/airflow:1')).toMatchObject(expected);
   });
 
@@ -51,9 +51,9 @@ describe('the version in an image', () => {
     ['an OCI manifest', { type: types.manifest }],
     ['an OCI manifest that does not tell its type', { withoutType: true }],
     ['a Docker manifest of schema 2', { type: types.docker }],
-  ])('%s', async (_, wishes) => {
+  ])('%s', async (_, requests) => {
     const registry = await start();
-    const digest = registry.putImage('airflow', '1', makeImage({ label: '3.1.8', ...wishes }));
+    const digest = registry.putImage('airflow', '1', makeImage({ label: '3.1.8', ...requests }));
     expect(await read(registry, 'airflow:1')).toEqual({ version: '3.1.8', from: 'label', digest });
   });
 

@@ -25,7 +25,7 @@ const redirect =
     response.writeHead(307, { location }).end();
 
 describe('redirects', () => {
-  it('the config may lie in a storage, which never gets our Authorization, nor does the way back', async () => {
+  it('the config may lie in a storage, which never gets our Authorization, nor does the return', async () => {
     const registry = await start({ scheme: 'basic', users: ['u:p'] });
     registry.putImage('airflow', '1', image);
     const storage = await start();

@@ -21,7 +21,7 @@ describe('S2-41: since when a version newer than the target has run here', () =>
       { at: at(5) },
     ],
     [
-      'of a held StatefulSet, whose history has the wish',
+      'of a held StatefulSet, whose history has the request',
       history('s/a', [1, 1, old], [2, 5, blue], [3, 9, old]),
       { at: at(5) },
     ],

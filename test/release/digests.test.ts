@@ -1,4 +1,4 @@
-/** A tag that was pushed anew is found by the digests that run under its name. */
+/** A tag that was pushed again is found by the digests that run under its name. */
 import { describe, expect, it } from 'vitest';
 import { digestOf, isLearned, isMoved, learnedOf, readPod, runningDigests } from '../../src/release/kubernetes/pods.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';

@@ -118,8 +118,8 @@ describe('what was found, in a plan', () => {
       { what: 'prepared transaction x', pid: null, user: 'app', application: '', seconds: 70 },
     ];
     expect(hazardsOfPlan({ obstacles }, crossing()).notes).toEqual([
-      expect.stringMatching(/^in the way: pid 7, anna, psql: idle in a transaction since 10 min;/),
-      expect.stringMatching(/^in the way: app: prepared transaction x since 70 s;/),
+      expect.stringMatching(/^may block a step: pid 7, anna, psql: idle in a transaction since 10 min;/),
+      expect.stringMatching(/^may block a step: app: prepared transaction x since 70 s;/),
     ]);
     expect(hazardsOfPlan({ obstacles: null }, crossing()).notes).toEqual([]);
   });

@@ -110,7 +110,7 @@ it.each(pods)('S3-3: %s: %s', (_, container, pod) => {
   expect(migratingContainer(readPod(pod, {}))).toBe(container);
 });
 
-describe('draining, forward and on the way back', () => {
+describe('draining, forward and on a return', () => {
   it.each([{}, { schemaStartedAt: 'x' }, { returnStartedAt: 'x' }])(
     '%j: waits for it before anything is ended',
     (status) => {

@@ -14,7 +14,7 @@ const newer = 'apache/airflow:3.2.1';
 const older = 'apache/airflow:3.1.8';
 const foreign = 'acme/etl:7';
 
-/** A release that has been taken back to 3.1.8, and one gated pod of a Job. */
+/** A release that has been downgraded to 3.1.8, and one gated pod of a Job. */
 function seen(shape: { image?: string; job?: JobObject | undefined; jobName?: string } = {}): Release {
   const { image = newer, jobName = 'nightly' } = shape;
   const pod = readPod(makeMigrationPod({ image, gated: true, owner: { kind: 'Job', name: jobName } }), {});

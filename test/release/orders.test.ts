@@ -1,4 +1,4 @@
-/** What the runner is told to do for a backup, and for the way back by it. */
+/** What the runner is told to do for a backup, and for the return by it. */
 import { expect, it } from 'vitest';
 import { ordersOf } from '../../src/release/downgrade/orders.ts';
 import { runnerPod } from '../../src/release/kubernetes/helper-pods.ts';

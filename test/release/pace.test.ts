@@ -156,7 +156,7 @@ describe('S2-38: when a person is asked', () => {
       undefined,
     ],
     [
-      'of PostgreSQL the statement may be ended, once called off',
+      'of PostgreSQL the statement may be ended, once aborted',
       'postgresql',
       still,
       /"abort":true.*pg_cancel_backend\(99\)/,
@@ -165,10 +165,10 @@ describe('S2-38: when a person is asked', () => {
     ['of MySQL never', 'mysql', still, /never end its statement/, /pg_cancel_backend/],
   ])('the sentence says what there is to decide: %s', (_what, backend, server, says, not) => {
     const { message } = pace({ ...quiet(server), blockedBy: [blocker] }, backend).asks!;
-    expect(message).toMatch(/^nothing of core 1\/3 was seen to move for 30 min \(/);
+    expect(message).toMatch(/^nothing of core 1\/3 was seen to progress for 30 min \(/);
     expect(message).toMatch(says);
     expect(message).toMatch(
-      /Decide: wait; or .*kubectl -n air patch downgrade af-x7k2q.*after what runs now.*Nothing is ended unasked$/,
+      /Decide: wait; or .*kubectl -n air patch downgrade af-x7k2q.*after what runs now.*downdraft ends nothing on its own$/,
     );
     if (not) expect(message).not.toMatch(not);
   });
@@ -182,7 +182,7 @@ describe('S2-38: what a person may decide, by what the runner is at', () => {
 
   it.each(thatAre(({ part }) => part === 'return'))('%s, which brings the newer version back: only to wait', (kind) => {
     for (const backend of ['postgresql', 'mysql'])
-      expect(asked(kind, backend, still)).toMatch(/Decide: wait\. Nothing is ended unasked$/);
+      expect(asked(kind, backend, still)).toMatch(/Decide: wait\. downdraft ends nothing on its own$/);
   });
 
   it.each(thatAre(({ reverses }) => !reverses))(
@@ -193,7 +193,7 @@ describe('S2-38: what a person may decide, by what the runner is at', () => {
     },
   );
 
-  it.each(thatAre(({ calledOff }) => calledOff === 'at once'))('%s ends at once when it is called off', (kind) => {
+  it.each(thatAre(({ abort }) => abort === 'at once'))('%s ends at once when it is aborted', (kind) => {
     expect(asked(kind, 'postgresql', still)).toMatch(/"abort":true.*which takes effect at once\. /);
   });
 

@@ -62,7 +62,7 @@ describe('planDowngrade', () => {
     });
   });
 
-  it('S3-14: a provider alone is taken back when the core fits already', () => {
+  it('S3-14: a provider alone is downgraded when the core fits already', () => {
     const database = {
       ...makeDatabase({ tables: { alembic_version: ['509b94a1042d'], alembic_version_fab: ['02ca36b0235b'] } }),
       backend: 'postgresql',
@@ -141,7 +141,7 @@ describe('planDowngrade', () => {
     expect(blockers(plan)).toEqual(['NotAnAncestor']);
   });
 
-  it('S3-8: a manager without a way back is a blocker that names it', () => {
+  it('S3-8: a manager without reverse scripts is a blocker that names it', () => {
     const [fab] = makeInspection().managers;
     const plan = planDowngrade(makeInspection({ managers: [{ ...fab!, canDowngrade: false }] }), makeImage('3.1.8'));
     expect(plan.blockers[0]).toMatchObject({

@@ -77,7 +77,7 @@ describe('what is dropped next', () => {
     ['nothing before its time', [made(done({ ...verified, keepUntil: '2026-11-27T13:00:01Z' }))], undefined],
     ['nothing of another release', [made(done(begun), { release: 'bf' })], undefined],
     ['the copy', [made(done(verified))], 'c'],
-    ['after the way back what it put aside', [made(done(verified, { outcome: 'Returned' }))], asideName(makeRun())],
+    ['after the return what it put aside', [made(done(verified, { outcome: 'Returned' }))], asideName(makeRun())],
     ['before the schema step it is the copy', [made(done(verified, { outcome: 'Canceled' }))], 'c'],
     ['migrated up after a waiver: the copy that was begun', [made(done(begun, { outcome: 'Returned' }))], 'c'],
     [

@@ -14,7 +14,7 @@ describe('kinds of steps', () => {
       part: 'reverse',
       phase: 'Downgrading',
       word: 'toString',
-      calledOff: 'after what runs',
+      abort: 'after what runs',
       reverses: false,
     });
   });

@@ -197,7 +197,7 @@ const rows: Row[] = [
     makeRun({ status: { ...begun, verifiedAt: '2026-11-21T12:00:40Z', resumeStartedAt: '2026-11-21T12:00:41Z' } }),
   ],
   [
-    'G34: what ran before, wanted again in the schema step, is held until the database is brought back',
+    'G34: what ran before, wanted again in the schema step, is held until the database is returned',
     makeImage('3.2.1'),
     makeDatabase({ version: '3.1.8' }),
     'hold',

@@ -1,6 +1,6 @@
 /**
  * A release that lives where everything is stricter than in our own clusters (hostilenamespace.ts): taken from 3.2.1 back
- * to 3.1.8 and up again; begun once more and called off. downdraft may read no Secret of it, so that all it knows of
+ * to 3.1.8 and up again; begun once more and aborted. downdraft may read no Secret of it, so that all it knows of
  * the database it is told by pods.
  *
  * They fail when (tried on the world in memory and on a real API server):
@@ -149,7 +149,7 @@ describe('a release behind a mesh, a database proxy, quotas and policies', () =>
   );
 
   it(
-    'kept back by its owner, it asks to be let go; called off once the drain has begun, it serves 3.2.1 again',
+    'kept back by its owner, it asks to be let go; aborted once the drain has begun, it serves 3.2.1 again',
     async () => {
       const before = (await downgradesOf(place, namespace, release)).length;
       await keepBack();

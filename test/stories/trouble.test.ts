@@ -5,7 +5,7 @@
  *   story 9  checks.ts leaves out `emptied`: the helm upgrade is let through and the migration Job stamps the schema
  *   story 5  helper-pods.ts does not look at waiting reasons: the Downgrade says "asking" for ever
  *   story 6  workloads.ts leaves the release out of what belongs together: the other release is drained, too
- *   story 8  next.ts goes on with a run whose wish is withdrawn: the database is taken back under the newer version
+ *   story 8  next.ts goes on with a run whose request is withdrawn: the database is downgraded under the newer version
  */
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../cluster/wait.ts';
@@ -150,7 +150,7 @@ const count = async (table: string) => Number(await psql(place, namespace, 'af',
 
 describe('story 8 (G34): helm --atomic gives up in the middle', () => {
   it(
-    'before the schema step: the wish is withdrawn and the newer version serves again',
+    'before the schema step: the request is withdrawn and the newer version serves again',
     async () => {
       const before = await runs();
       // Planning may take half of it on a busy machine.

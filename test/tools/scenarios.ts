@@ -108,7 +108,7 @@ export function tellFailures(helm: Helm): void {
     expect(await serving()).toEqual(before);
   }, 180_000);
 
-  it.concurrent(`${helm.rollbackOnFailure}, before any controller has looked: nothing of the wish is left`, async () => {
+  it.concurrent(`${helm.rollbackOnFailure}, before any controller has looked: nothing of the request is left`, async () => {
     const { place, site } = await installed(helm, `${short}-early`);
     place.controller.pause(site.namespace);
     const args = ['upgrade', 'af', chart, ...site.values(older), helm.rollbackOnFailure, '--timeout', '6s'];

@@ -110,10 +110,10 @@ async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): P
   const { workload, image, others = [], from, connectionChanged = false } = subject;
   // On its own and first: whatever fails after it, a policy that only observes must not hold.
   Object.assign(seen, await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)));
-  const [stored, run, turned, learned] = await Promise.all([
+  const [stored, run, returned, learned] = await Promise.all([
     look('the stored workload', (signal) => subject.connection(signal)),
     look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
-    look('whether one was turned round', (signal) => ports.turned(workload.namespace, workload.release, signal)),
+    look('whether one was returned before', (signal) => ports.returned(workload.namespace, workload.release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(workload, signal)),
   ]);
   seen.stored = stored !== undefined || run !== undefined;
@@ -126,7 +126,7 @@ async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): P
     know(image),
     ...others.map(know),
   ]);
-  const question = { workload, image: known, others: rest, database, run, turned, from, connectionChanged };
+  const question = { workload, image: known, others: rest, database, run, returned, from, connectionChanged };
   return judgeBack(question, stored, ports, look);
 }
 
@@ -173,6 +173,6 @@ const briefMs = 500;
 function notObserved({ workload, image }: Subject, error: unknown): Verdict {
   const tag = image.slice(image.lastIndexOf('/') + 1);
   const why = `${firstLine(error)}, so whether image ${tag} fits the database is not known`;
-  const message = `${nameOf(workload)}: ${why}; what runs goes on, no action needed unless it lasts`;
+  const message = `${nameOf(workload)}: ${why}; running pods are not affected, no action needed unless it lasts`;
   return { verdict: 'hold', reason: 'DatabaseUnreadable', message };
 }

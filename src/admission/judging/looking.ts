@@ -19,7 +19,7 @@ export function looker(ports: Ports): { look: Look; done(): void } {
         time === budget ? [looking(signal), budget.end] : [looking(signal), time.end, budget.end],
       );
     } catch (error) {
-      if (error === tooLate) throw new Error(`${what} was not told within ${Math.min(patienceMs, budgetMs) / 1000} s`);
+      if (error === tooLate) throw new Error(`${what} was not read within ${Math.min(patienceMs, budgetMs) / 1000} s`);
       throw new Error(said(ports, `${what} can't be read: ${firstLine(error)}`, `${what} can't be read`));
     } finally {
       if (time !== budget) time.done();

@@ -19,7 +19,7 @@ import { type Answer, allowed, denied, type ReviewRequest } from '../review.ts';
 const pending: Record<string, { event: string; cure: string }> = {
   'pending-upgrade': {
     event: 'pre-upgrade',
-    cure: "make it a post-upgrade hook (the official chart's default), or set migrateDatabaseJob.enabled=false for the way back",
+    cure: "make it a post-upgrade hook (the official chart's default), or set migrateDatabaseJob.enabled=false for the downgrade",
   },
   'pending-rollback': {
     event: 'pre-rollback',
@@ -28,12 +28,12 @@ const pending: Record<string, { event: string; cure: string }> = {
 };
 
 /** One image that the record brings in front of a database, and the workloads to which it does. */
-interface Wish {
+interface ImageChange {
   desired: Workload;
   stored: Workload;
   /** On another database than the one that is stored. */
   elsewhere: boolean;
-  /** How many further workloads wish the same. */
+  /** How many further workloads change to the same. */
   others: number;
 }
 
@@ -79,10 +79,12 @@ async function judgeRecord(request: ReviewRequest, about: Pending, signal: Abort
   if (!read) return notJudged;
   const { workloads, jobs } = read;
   if (workloads.length === 0) return allowed('NotAirflow');
-  const wishes = await wishesOf(workloads.slice(0, mostWorkloads), signal, ports);
-  const judged = await Promise.all(wishes.map(async (wish) => ({ wish, verdict: await judgeWish(wish, ports) })));
-  for (const { wish, verdict } of judged)
-    if (verdict.verdict === 'deny') return denied(verdict.reason, withOthers(verdict.message, wish));
+  const changes = await changesOf(workloads.slice(0, mostWorkloads), signal, ports);
+  const judged = await Promise.all(
+    changes.map(async (change) => ({ change, verdict: await judgeChange(change, ports) })),
+  );
+  for (const { change, verdict } of judged)
+    if (verdict.verdict === 'deny') return denied(verdict.reason, withOthers(verdict.message, change));
   return deadlock(judged, jobs, about) ?? allowed(judged[0]?.verdict.reason ?? 'SameImage');
 }
 
@@ -92,8 +94,8 @@ function recordOf({ kind, object }: ReviewRequest) {
   return { kind, data: typeof release === 'string' ? { release } : {} };
 }
 
-/** The changes of image to what is stored. Workloads of one release that wish the same are one wish: they share a database. */
-async function wishesOf(workloads: Workload[], signal: AbortSignal, ports: Ports): Promise<Wish[]> {
+/** The changes of image to what is stored. Workloads of one release that change to the same count once: they share a database. */
+async function changesOf(workloads: Workload[], signal: AbortSignal, ports: Ports): Promise<ImageChange[]> {
   const found = await Promise.all(
     workloads.map(async (desired) => {
       const { kind, namespace, name } = desired;
@@ -102,15 +104,15 @@ async function wishesOf(workloads: Workload[], signal: AbortSignal, ports: Ports
       return stored && stored.images.join(' ') !== desired.images.join(' ') ? [{ desired, stored }] : [];
     }),
   );
-  const wishes = new Map<string, Wish>();
+  const changes = new Map<string, ImageChange>();
   for (const { desired, stored } of found.flat()) {
     const elsewhere = namesOtherDatabase(desired, stored);
     const key = JSON.stringify([stored.release, desired.images, desired.declaredVersion, stored.hold?.from, elsewhere]);
-    const same = wishes.get(key);
+    const same = changes.get(key);
     if (same) same.others++;
-    else wishes.set(key, { desired, stored, elsewhere, others: 0 });
+    else changes.set(key, { desired, stored, elsewhere, others: 0 });
   }
-  return [...wishes.values()];
+  return [...changes.values()];
 }
 
 /** Annotations by which charts make new pods when a Secret with the connection changes. */
@@ -138,7 +140,7 @@ function connectionOf({ object, container }: Workload): string {
   return connectionFingerprint(JSON.parse(canonical));
 }
 
-async function judgeWish({ desired, stored, elsewhere }: Wish, ports: Ports): Promise<Verdict> {
+async function judgeChange({ desired, stored, elsewhere }: ImageChange, ports: Ports): Promise<Verdict> {
   if (elsewhere) return { verdict: 'hold', reason: 'ConnectionChanged', message: '' };
   const { kind, namespace, name, image, images, declaredVersion } = desired;
   const workload = { kind, namespace, name, release: stored.release };
@@ -147,7 +149,7 @@ async function judgeWish({ desired, stored, elsewhere }: Wish, ports: Ports): Pr
   return judgeWithin(subject, ports);
 }
 
-function withOthers(message: string, { others }: Wish): string {
+function withOthers(message: string, { others }: ImageChange): string {
   const also = others === 0 ? '' : ` The same goes for ${others} more ${others === 1 ? 'workload' : 'workloads'}.`;
   return `${message}.${also} Helm has applied nothing`;
 }
@@ -158,13 +160,17 @@ function isAhead(verdict: Verdict): boolean {
 }
 
 /** Helm would wait for a Job that can only succeed after a downgrade, and the downgrade for the workloads that come after it. */
-function deadlock(judged: { wish: Wish; verdict: Verdict }[], jobs: HookJob[], about: Pending): Answer | undefined {
-  for (const { wish, verdict } of judged) {
+function deadlock(
+  judged: { change: ImageChange; verdict: Verdict }[],
+  jobs: HookJob[],
+  about: Pending,
+): Answer | undefined {
+  for (const { change, verdict } of judged) {
     if (!isAhead(verdict) || verdict.verdict === 'allow') continue;
-    const { image } = wish.desired;
-    const job = jobs.find((j) => j.image === image && j.release === wish.stored.release);
+    const { image } = change.desired;
+    const job = jobs.find((j) => j.image === image && j.release === change.stored.release);
     if (!job) continue;
-    const what = `${nameOf({ kind: 'Job', name: job.name })} is a ${about.event} hook, so helm would wait for it before it changes any workload, but it can't succeed until the database has been taken back, which begins with the workloads`;
+    const what = `${nameOf({ kind: 'Job', name: job.name })} is a ${about.event} hook, so helm would wait for it before it changes any workload, but it can't succeed until the database has been downgraded, which begins with the workloads`;
     return denied('MigrationHookFirst', `${what} (${verdict.message}); ${about.cure}. Helm has applied nothing`);
   }
   return undefined;

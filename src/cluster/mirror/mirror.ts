@@ -170,7 +170,7 @@ function following(
       },
     });
   };
-  const missing = () => (waiting.size === 0 ? undefined : `not told yet: ${[...waiting].join(', ')}`);
+  const missing = () => (waiting.size === 0 ? undefined : `not listed yet: ${[...waiting].join(', ')}`);
   const stale = () => {
     const what = [...lost].find(([, since]) => performance.now() - since > staleMs)?.[0];
     return what && `${what} can't be watched for ${staleMs / 1000} s or more`;

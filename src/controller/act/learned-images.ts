@@ -59,7 +59,7 @@ async function forget(release: Release, image: string, writes: Writes, settings:
     // Nobody believes it all the same: the digests differ.
     settings.log({ namespace, name, image, err: error }, 'could not forget what an image said');
   }
-  const message = `${image} was pushed anew since it was asked: what was learned of it is forgotten, and the next change asks again`;
+  const message = `${image} was pushed again since it was asked: what was learned of it is forgotten, and the next change asks again`;
   const those = workloads.filter((w) => w.images.includes(image));
   await warnOn(those, 'TagMoved', message, writes);
 }

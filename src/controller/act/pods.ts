@@ -27,7 +27,13 @@ export interface Making {
 
 /** Starts the pod that asks the target image. */
 export async function startProbe(release: Release, run: Run, ways: Making, command: string[]): Promise<void> {
-  await make('probe', probePod(foremost(wishing(release, run)), wantedOf(release, run, command)), release, run, ways);
+  await make(
+    'probe',
+    probePod(foremost(requesting(release, run)), wantedOf(release, run, command)),
+    release,
+    run,
+    ways,
+  );
 }
 
 /** A pod that the API server refuses (no right, a quota, a rule of others) stops nothing: what was asked is not known. */
@@ -38,7 +44,7 @@ export async function askTriggers(
   ways: Making,
   command: string[],
 ): Promise<void> {
-  const asking = wishing(release, run);
+  const asking = requesting(release, run);
   // What a triggerer has on its path counts, where there is one.
   const workload = asking.find((w) => w.component === 'triggerer') ?? foremost(asking);
   try {
@@ -124,7 +130,7 @@ async function sayUnknown(
 }
 
 /** The workloads that ask for the run's image. Throws when there is none any more. */
-function wishing({ workloads }: Release, { to }: Run): Workload[] {
+function requesting({ workloads }: Release, { to }: Run): Workload[] {
   const asking = workloads.filter((w) => w.image === to);
   if (asking.length === 0) throw new Error(`no workload asks for ${to} any more`);
   return asking;

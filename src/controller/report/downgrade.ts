@@ -162,7 +162,10 @@ function sized(value: unknown): unknown {
 const quiet: Reason[] = ['Downgrading', 'NoProgress', 'LongStep'];
 
 /** What an event says first when a step that someone was asked about goes on. */
-const over: Partial<Record<Reason, string>> = { NoProgress: 'it moves again: ', LongStep: 'the long step is over: ' };
+const over: Partial<Record<Reason, string>> = {
+  NoProgress: 'it progresses again: ',
+  LongStep: 'the long step is over: ',
+};
 
 /** The events that a change of what is shown is worth. */
 export function newsOf(before: DowngradeObject['status'], shown: Shown) {

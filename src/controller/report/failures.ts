@@ -29,7 +29,7 @@ export async function sayFailure(
   error: unknown,
   { reads, writes, now }: Place,
 ): Promise<void> {
-  const message = `downdraft can't go on with release ${name}: ${wordsOf(error)}; it goes on trying, and what runs goes on running`;
+  const message = `downdraft can't go on with release ${name}: ${wordsOf(error)}; it keeps trying, and running pods are not affected`;
   await Promise.allSettled([
     sayOnHeld(namespace, name, message, reads, writes),
     sayOnRun(namespace, name, { message, words: wordsOf(error) }, { reads, writes, now }),

@@ -12,7 +12,7 @@ import type { ProfileName } from '../model/workload.ts';
 
 /** What the gate of a drain says of each pod that it catches, also of one that another rule refuses after it. */
 export function gateWarning(release: string): string {
-  return `downdraft holds the pods of release ${release} while its database is taken back`;
+  return `downdraft holds the pods of release ${release} while its database is downgraded`;
 }
 
 interface Component {

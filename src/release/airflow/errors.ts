@@ -40,7 +40,7 @@ export const knownErrors: readonly KnownError[] = [
   },
   {
     says: /There are still unapplied migrations after .*in DB: \{([^}]*)\}[^{]*(?:\{([^}]*)\})?/,
-    means: `the database is at $1 and this image needs $2: it waited for that in vain; ${schema}`,
+    means: `the database is at $1 and this image needs $2: it gave up waiting for that; ${schema}`,
     from: 'airflow/utils/db.py, check_migrations',
   },
   {

@@ -52,7 +52,7 @@ const managers = new Map(
   Object.entries(heads.managers).map(([table, stored]) => [table, { class: stored.class, ...lineageFrom(stored) }]),
 );
 
-/** The oldest release that a database is taken back to: images of 3.0 and 3.1 have no scripts for what came before. */
+/** The oldest release that a database is downgraded to: images of 3.0 and 3.1 have no scripts for what came before. */
 export const lowestSupported = '2.7.0';
 
 /** The newest release in the table. */

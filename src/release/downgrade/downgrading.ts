@@ -15,7 +15,7 @@ import { bringRunner, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
 import { comparedInWords, failureInWords } from './rows.ts';
 
-/** The next act once the schema step has begun; undefined before, and once what it left is verified or brought back. */
+/** The next act once the schema step has begun; undefined before, and once what it left is verified or returned. */
 export function downgrading(release: Release, run: Run): Act | undefined {
   const { runner, database } = release;
   const { status } = run;

@@ -6,7 +6,7 @@ import type { Pod } from '../model/workload.ts';
 import { podFits, verdictOnPod } from '../verdict/workload.ts';
 import { mayEnd } from './misfits.ts';
 
-/** No run and nothing held: takes away what a crash or a withdrawn wish may have left. */
+/** No run and nothing held: takes away what a crash or a withdrawn request may have left. */
 export function tidying(release: Release): Act {
   const act = dismiss(release) ?? letGo(release);
   return act ?? (release.gate === 'absent' ? (keeping(release) ?? { act: 'rest' }) : { act: 'deleteGate' });

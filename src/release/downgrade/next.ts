@@ -86,7 +86,7 @@ function readiness(release: Release, run: Run): Act | undefined {
   return superseded(release, run) ? { act: 'finish', outcome: 'Canceled' } : undefined;
 }
 
-/** What fits may go and what is called off goes back, whatever the policies say; all else waits until that is known. */
+/** What fits may go and what is aborted goes back, whatever the policies say; all else waits until that is known. */
 function unknownPolicy(release: Release): Act | undefined {
   const { policyUnknown, run, workloads } = release;
   if (policyUnknown === undefined) return undefined;

@@ -95,35 +95,35 @@ function decision(
   const reason = quiet >= noProgressMinutes * 60 ? 'NoProgress' : 'LongStep';
   const what =
     reason === 'NoProgress'
-      ? `nothing of ${kind} ${done}/${of} was seen to move for ${minutes(quiet)}`
-      : `${kind} has run for ${minutes(at - begun)}, ${done} of ${of} done, and it moves`;
+      ? `nothing of ${kind} ${done}/${of} was seen to progress for ${minutes(quiet)}`
+      : `${kind} has run for ${minutes(at - begun)}, ${done} of ${of} done, and it makes progress`;
   const seen = inWords(progress, server);
   const backend = runner.state === 'ready' ? runner.inspection.database.backend : '';
   const ways = [
     'wait',
     ...(server?.state === 'waiting' ? ['end the session that holds the lock yourself'] : []),
-    ...callingOff(namespace, run, kind, ending(backend, server)),
+    ...aborting(namespace, run, kind, ending(backend, server)),
   ];
   return {
     reason,
-    message: `${what}${seen ? ` (${seen})` : ''}. Decide: ${ways.join('; or ')}. Nothing is ended unasked`,
+    message: `${what}${seen ? ` (${seen})` : ''}. Decide: ${ways.join('; or ')}. downdraft ends nothing on its own`,
   };
 }
 
-/** A way back is not called off; what is called off already need not be again. */
-function callingOff(namespace: string, run: Run, kind: string, statement: string): string[] {
-  const { calledOff, reverses } = factsOf(kind);
-  if (calledOff === 'never') return [];
+/** A return is not aborted; what is aborted already need not be again. */
+function aborting(namespace: string, run: Run, kind: string, statement: string): string[] {
+  const { abort: takesEffect, reverses } = factsOf(kind);
+  if (takesEffect === 'never') return [];
   const effect =
-    calledOff === 'at once'
+    takesEffect === 'at once'
       ? 'which takes effect at once'
       : `which takes effect after what runs now${reverses ? statement : ''}`;
-  if (run.status.returnStartedAt) return [`it is called off already, ${effect}`];
-  const abort = `call it off: kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
+  if (run.status.returnStartedAt) return [`it is already aborted, ${effect}`];
+  const abort = `abort it: kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
   return [`${abort}, ${effect}`];
 }
 
-/** How the statement itself may be ended once the run is called off. */
+/** How the statement itself may be ended once the run is aborted. */
 function ending(backend: string, server: ServerActivity | undefined): string {
   if (backend === 'mysql') return '; never end its statement: what MySQL has done of a script stays';
   if (backend !== 'postgresql' || server?.pid === undefined) return '';

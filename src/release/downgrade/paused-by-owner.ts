@@ -7,7 +7,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Release } from '../model/release.ts';
 import type { Workload } from '../model/workload.ts';
 
-/** What its owner has to let go before anything is taken back; undefined when nothing is kept back. */
+/** What its owner has to let go before anything is downgraded; undefined when nothing is kept back. */
 export function pausedByOwner(
   { workloads }: Release,
   plan: Plan,

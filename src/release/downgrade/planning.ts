@@ -91,7 +91,7 @@ function askRunner({ runner, pods, rules }: Release, run: Run): Act | undefined 
   return { act: 'restartRunner' };
 }
 
-/** A pod that failed is tried again after this long, for as long as the wish stands. */
+/** A pod that failed is tried again after this long, for as long as the request stands. */
 const retrySeconds = 20;
 
 function waitForAnswers({ probe, runner, now }: Release, run: Run): Act | undefined {

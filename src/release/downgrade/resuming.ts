@@ -43,7 +43,7 @@ export function awaiting(release: Release, unsettled: Workload[]): Act {
     const { how, words } = lastWords(release, workload);
     const again = words !== '' && said.has(words);
     said.add(words);
-    return `${nameOf(workload)} not Ready: ${how}${words === '' ? '' : `; ${again ? 'it says the same' : words}`}`;
+    return `${nameOf(workload)} not Ready: ${how}${words === '' ? '' : `; ${again ? 'it says the same as above' : words}`}`;
   });
   const others = unsettled.filter((w) => !ill.includes(w)).map((w) => notYet(release, w));
   const reason = ill.length > 0 ? 'TargetNotReady' : 'Resuming';

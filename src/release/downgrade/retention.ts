@@ -2,7 +2,7 @@
  * Retention: how long the database as it was stays on its server once a run is over, and what is dropped next.
  *
  *   verified copy            until keepUntil, which was set when it was verified
- *   after the way back       the copy is the database again; what it put aside stays as long as the copy would have
+ *   after the return       the copy is the database again; what it put aside stays as long as the copy would have
  *   begun, never verified    goes as soon as the run is over: it is of no use to anybody
  *
  * What is not on the server stays: the next dump on a volume removes those of ours whose term is over (src/inside), and

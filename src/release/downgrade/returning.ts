@@ -1,8 +1,8 @@
 /**
- * Returning: the way back to the newer version, asked for by a person (spec.abort), by the workloads (all of them ask for
+ * Returning: the return to the newer version, asked for by a person (spec.abort), by the workloads (all of them ask for
  * the newer image again, as helm --atomic makes them) or by the policy after a failed step. Before the schema step nothing
  * was changed. After it the verified copy takes its place again, or the newer image migrates up; then the old templates are
- * put back where people still ask for the older version, and all goes on as for a wish that was withdrawn.
+ * put back where people still ask for the older version, and all goes on as for a request that was withdrawn.
  */
 import { isCertain } from '../airflow/images.ts';
 import type { Act } from '../model/act.ts';
@@ -16,7 +16,7 @@ import { failing, mayPass } from './failure.ts';
 import { bringRunner, partName, progressOf, resultOf } from './orders.ts';
 import { paceOf } from './pace.ts';
 
-/** The next act of the way back; undefined while nobody wants it, and once all that was its own is done. */
+/** The next act of the return; undefined while nobody wants it, and once all that was its own is done. */
 export function returning(release: Release, run: Run): Act | undefined {
   const { status } = run;
   if (status.completedAt || status.resumeStartedAt) return undefined;
@@ -27,7 +27,7 @@ export function returning(release: Release, run: Run): Act | undefined {
     const untouched = status.schemaStartedAt ? {} : { returnedAt: now };
     return { act: 'record', status: { returnStartedAt: now, returnBy, failure: null, progress: null, ...untouched } };
   }
-  if (!status.returnedAt) return takingBack(release, run);
+  if (!status.returnedAt) return returnDatabase(release, run);
   return status.returnBy === 'Wish' ? undefined : restoring(release);
 }
 
@@ -52,7 +52,7 @@ function isWithdrawn({ workloads, images }: Release, run: Run): boolean {
 }
 
 /** The release stays drained until the database is where it was. */
-function takingBack(release: Release, run: Run): Act {
+function returnDatabase(release: Release, run: Run): Act {
   const emptying = drain(release);
   if (emptying) return emptying;
   const { runner } = release;
@@ -70,7 +70,7 @@ function takingBack(release: Release, run: Run): Act {
 }
 
 /**
- * The runner has the orders for the way back and still reverses: it takes them up between two revisions, since a script
+ * The runner has the orders for the return and still reverses: it takes them up between two revisions, since a script
  * that is cut off is rolled back at best (PostgreSQL), and stays half done at worst (MySQL).
  */
 function afterWhatRuns(release: Release, run: Run): Act | undefined {
@@ -82,7 +82,7 @@ function afterWhatRuns(release: Release, run: Run): Act | undefined {
   if (pace?.asks) return { act: 'wait', ...pace.asks };
   const what = `${running.kind} ${running.done}/${running.of}${running.revision ? ` (${running.revision})` : ''}`;
   const why = 'a reverse script is never cut off in its middle';
-  return { act: 'wait', reason: 'Returning', message: `the way back begins when ${what} is through: ${why}` };
+  return { act: 'wait', reason: 'Returning', message: `the return begins when ${what} is through: ${why}` };
 }
 
 /** The database has the last word, read from outside where that is possible. */
@@ -94,7 +94,7 @@ function arrived(release: Release, run: Run, told: Record<string, string[]>): Ac
     const versionTables = seen;
     return { act: 'record', status: { returnedAt: now.toISOString(), versionTables, failure: null, progress: null } };
   }
-  const message = `the way back is done, but the database is at ${heads(seen)} and not at ${heads(before ?? {})}`;
+  const message = `the return is done, but the database is at ${heads(seen)} and not at ${heads(before ?? {})}`;
   return failing(release, run, 'NotReturned', message, 'ReturnFailed');
 }
 

@@ -4,7 +4,7 @@ import { explain } from '@renovatebot/pep440';
 import { copyName, isOwnName } from '../model/backup-names.ts';
 import type { ImageKnowledge } from '../model/image.ts';
 import type { Release } from '../model/release.ts';
-import type { Backup, Run, RunSpec, RunStatus, Turned } from '../model/run.ts';
+import type { Backup, ReturnedRun, Run, RunSpec, RunStatus } from '../model/run.ts';
 import type { Shown } from '../model/shown.ts';
 import { partOfName } from './object-names.ts';
 
@@ -71,7 +71,7 @@ export function activeRun(objects: readonly DowngradeObject[], release: string):
 }
 
 /**
- * The runner is told by name what to take back and what to drop. A backup by another name than this run gives is none:
+ * The runner is told by name what to restore and what to drop. A backup by another name than this run gives is none:
  * what has that name is another's, and stays as it is.
  */
 function ownBackup(run: Run, { left, ...backup }: Backup): Backup {
@@ -107,15 +107,15 @@ export function isTaken({ spec, status }: DowngradeObject, wanted: DowngradeObje
   return spec.release !== wanted.spec.release || spec.to !== wanted.spec.to || Boolean(status?.record?.completedAt);
 }
 
-/** The name of a new Downgrade stands for a run that is over, or for another wish: nobody would ever carry this one out. */
+/** The name of a new Downgrade stands for a run that is over, or for another request: nobody would ever carry this one out. */
 export class NameTaken extends Error {
   constructor(name: string) {
-    super(`Downgrade ${name} is there already, over or for another wish; delete it, and this one is begun`);
+    super(`Downgrade ${name} is there already, over or for another request; delete it, and this one is begun`);
   }
 }
 
-/** The release's last run, if a person or the policy turned it round; undefined while another is under way. */
-export function lastTurned(objects: readonly DowngradeObject[], release: string): Turned | undefined {
+/** The release's last run, if a person or the policy returned it; undefined while another is under way. */
+export function lastReturned(objects: readonly DowngradeObject[], release: string): ReturnedRun | undefined {
   const runs = objects.filter((o) => o.spec.release === release).map(readRun);
   const last = runs.sort((a, b) => b.createdAt.localeCompare(a.createdAt) || a.name.localeCompare(b.name))[0];
   if (!last?.status.completedAt || !last.status.returnedAt || last.status.returnBy === 'Wish') return undefined;
@@ -133,7 +133,7 @@ const longestPart = 56;
 
 /**
  * The record for a held change. Its name is derived from the change and from the runs that are over, so that a controller
- * killed after writing it, and one that takes over, write the same object and not a second one, while a wish that comes
+ * killed after writing it, and one that takes over, write the same object and not a second one, while a request that comes
  * back under the same hold gets a run of its own.
  */
 export function newDowngrade(change: {

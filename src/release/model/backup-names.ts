@@ -45,7 +45,7 @@ function databaseName(prefix: string, { name, uid }: Run, most = 36): string {
   return `${prefix}_${plain(name).slice(0, most).replace(/_+$/, '')}_${plain(uid).slice(-8)}`;
 }
 
-/** Whether there is something verified that the runner itself can take back: a copy on the server, or a dump. */
+/** Whether there is something verified that the runner itself can restore: a copy on the server, or a dump. */
 export function hasCopy({ backup }: RunStatus): boolean {
   return (backup?.way === 'ServerCopy' || backup?.way === 'Dump') && Boolean(backup.verifiedAt);
 }

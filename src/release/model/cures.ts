@@ -27,7 +27,7 @@ export const cures: Record<Reason, string> = {
   PodsNotLabelled: 'label the pod template first, with the image that runs now',
   PolicyDenies: 'keep the newer image, or ask who keeps the policy',
   RightsMissing: 'give the rights that the message names, deploy again',
-  MigrationHookFirst: "use the chart's default (post-upgrade), or turn the Job off for the way back",
+  MigrationHookFirst: "use the chart's default (post-upgrade), or turn the Job off for the downgrade",
   DowngradeUnderWay:
     'let it end, or set the image from before; if the older pods never get Ready, delete the Downgrade first',
   NewerImageRequested: 'wait',
@@ -48,10 +48,10 @@ export const cures: Record<Reason, string> = {
   BackingUp: 'wait; the plan says which, and it has its time',
   OtherDatabase: 'set the connection back, or point it to a database that fits',
   SettingsDiffer:
-    'set the newer image again with the settings of the message in the env of its pods, as they are in the running Airflow; when these run, ask for the older image anew. It goes on by itself where an old pod can be the runner',
+    'set the newer image again with the settings of the message in the env of its pods, as they are in the running Airflow; when these run, ask for the older image again. It goes on by itself where an old pod can be the runner',
   PolicyUnknown:
     "read in the message what can't be read or watched; what fits the database is let go, and `spec.abort` is carried out, all the same",
-  TagMoved: 'use tags that do not move; the next change asks the image anew',
+  TagMoved: 'use tags that do not move; the next change asks the image again',
   PodNotOurs:
     'nothing, if downdraft was stopped just then; else find out who made it. It is ended if it has our labels, and ours has another name',
   KnowledgeNotStored: 'read the message; nothing waits for it',
@@ -67,7 +67,7 @@ export const cures: Record<Reason, string> = {
   PodNotTerminating: 'read the message; delete it by force only when it is certain that nothing of it runs',
   SessionsRemain: 'end them; after 30 s the run goes on all the same',
   Downgrading: 'wait; never cancel',
-  NoProgress: 'read the message: it names what is waited for and the ways there are; nothing is ended unasked',
+  NoProgress: 'read the message: it names what is waited for and the ways there are; downdraft ends nothing on its own',
   LongStep: 'usually wait; read in the message how far it is',
   Late: 'tell people the new estimate, where the message has one',
   DowngradeFailed:

@@ -33,7 +33,7 @@ export interface RunSpec {
   backup?: { reference?: string; waivedBy?: string; copyAgain?: number };
 }
 
-/** Who asked for the way back: a person, the workloads that ask for the newer image again, or the policy. */
+/** Who asked for the return: a person, the workloads that ask for the newer image again, or the policy. */
 export type ReturnBy = 'Abort' | 'Wish' | 'Failure';
 
 /** Facts and intents that the record keeps. The phase is derived from them and never read back. */
@@ -66,7 +66,7 @@ export interface RunStatus {
   /** What the rows were before the schema step. */
   counted?: Counted | null;
   schemaStartedAt?: string;
-  /** All version tables when the schema step began: where the way back ends. */
+  /** All version tables when the schema step began: where the return ends. */
   before?: Record<string, string[]>;
   /** Fencing token of the last orders. */
   token?: number;
@@ -120,7 +120,7 @@ export interface Backup {
   name?: string | null;
   /** Of an object: where it is. */
   namespace?: string | null;
-  /** Of a dump: the volume, which the runner must have again on the way back, and the path in the runner. */
+  /** Of a dump: the volume, which the runner must have again on a return, and the path in the runner. */
   volume?: DumpPlace | null;
   path?: string | null;
   /** Of the others: what a person named. */
@@ -155,8 +155,8 @@ export interface NewerSince {
   orBefore?: boolean;
 }
 
-/** A change that was turned round: the same one would only do it all again. */
-export interface Turned {
+/** A change that was returned: the same one would only do it all again. */
+export interface ReturnedRun {
   name: string;
   to: string;
   /** By a person; else by the policy, after a failure. */

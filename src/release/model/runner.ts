@@ -63,7 +63,7 @@ export interface ChainLink {
   down: string | string[] | null;
 }
 
-/** What was found on the way back, of one row of src/inside/hazards.json, with that row's own words. */
+/** What was found on the way down, of one row of src/inside/hazards.json, with that row's own words. */
 export interface FoundHazard {
   id: string;
   /** The revision whose reverse script has the effect. */

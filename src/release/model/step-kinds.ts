@@ -4,7 +4,7 @@
  */
 import type { Phase } from './phase.ts';
 
-/** copy: the backup; reverse: rows and schemas down; return: the way back. */
+/** copy: the backup; reverse: rows and schemas down; return: the return. */
 export type Part = 'copy' | 'reverse' | 'return';
 
 export interface StepFacts {
@@ -13,23 +13,23 @@ export interface StepFacts {
   /** The word for it in the column STEP. */
   word: string;
   /**
-   * When it ends after the run was called off: at once, since nothing is lost (src/inside tends it, and cancels it), or
-   * when what runs has come to its end. `never`: it is what a called-off run does, and is not called off itself.
+   * When it ends after the run was aborted: at once, since nothing is lost (src/inside tends it, and cancels it), or
+   * when what runs has come to its end. `never`: it is what an aborted run does, and is not aborted itself.
    */
-  calledOff: 'at once' | 'after what runs' | 'never';
+  abort: 'at once' | 'after what runs' | 'never';
   /** Its statement is part of a reverse script: PostgreSQL rolls the whole revision back, MySQL keeps what was done. */
   reverses: boolean;
 }
 
 const backup = { part: 'copy', phase: 'BackingUp', reverses: false } as const;
-const downgrade = { part: 'reverse', phase: 'Downgrading', calledOff: 'after what runs' } as const;
-const back = { part: 'return', phase: 'Returning', calledOff: 'never', reverses: false } as const;
+const downgrade = { part: 'reverse', phase: 'Downgrading', abort: 'after what runs' } as const;
+const back = { part: 'return', phase: 'Returning', abort: 'never', reverses: false } as const;
 
 export const stepKinds = {
-  copy: { ...backup, word: 'copy', calledOff: 'at once' },
-  dump: { ...backup, word: 'dump', calledOff: 'at once' },
-  dropCopy: { ...backup, word: 'drop the older copy', calledOff: 'after what runs' },
-  count: { ...backup, word: 'count', calledOff: 'after what runs' },
+  copy: { ...backup, word: 'copy', abort: 'at once' },
+  dump: { ...backup, word: 'dump', abort: 'at once' },
+  dropCopy: { ...backup, word: 'drop the older copy', abort: 'after what runs' },
+  count: { ...backup, word: 'count', abort: 'after what runs' },
   convert: { ...downgrade, phase: 'Converting', word: 'convert', reverses: false },
   core: { ...downgrade, word: 'core', reverses: true },
   manager: { ...downgrade, word: 'provider', reverses: true },

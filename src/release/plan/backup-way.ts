@@ -1,6 +1,6 @@
 /**
  * Backup: how the database as it is now is kept. The policy's ways are tried in their order. A copy on the server and a
- * dump are made, checked and taken back by downdraft; a VolumeSnapshot and a backup of CloudNativePG are asked for, and a
+ * dump are made, checked and restored by downdraft; a VolumeSnapshot and a backup of CloudNativePG are asked for, and a
  * person restores from them; the others are a person's word.
  */
 import type { PlannedBackup } from '../model/plan.ts';
@@ -84,7 +84,7 @@ export function backupInWords({ way, named, place, why }: PlannedBackup): string
   const before = why.length > 0 ? ` (${why.join('; ')})` : '';
   const line: Record<PlannedBackup['way'], string> = {
     ServerCopy: 'a verified copy of the database on its own server, made after the drain',
-    Dump: `a verified dump on ${place}, made after the drain; the way back loads it again`,
+    Dump: `a verified dump on ${place}, made after the drain; a return loads it again`,
     VolumeSnapshot: `a VolumeSnapshot of ${place}, made after the drain; ${byPerson}`,
     CNPGBackup: `a Backup of CloudNativePG, of ${place}, made after the drain; ${byPerson}`,
     Reference: `${named}, on the word of who approved it`,

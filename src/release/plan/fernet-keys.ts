@@ -21,7 +21,7 @@ export function keysOfPlan(
   if (!target.includes(encrypts!)) return locked(encrypted, version, target.length === 0);
   if (others.every((key) => target.includes(key))) return note();
   return note(
-    `${version} is not given all of the running image's older Fernet keys: what was not encrypted anew since they were changed, it can't open`,
+    `${version} is not given all of the running image's older Fernet keys: what was not encrypted again since they were changed, it can't open`,
   );
 }
 

@@ -72,5 +72,5 @@ function obstacleNote({ what, pid, user, application, seconds: age }: Obstacle):
     .filter((part) => part !== '')
     .join(', ');
   const since = age === null ? '' : ` since ${seconds(age)}`;
-  return `in the way${who ? `: ${who}` : ''}: ${what}${since}; a step may wait for it in vain: end it before`;
+  return `may block a step${who ? `: ${who}` : ''}: ${what}${since}; end it first`;
 }

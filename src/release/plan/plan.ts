@@ -136,7 +136,7 @@ function otherDatabase({ database }: Inspection, wanted: DatabaseState | undefin
   return [
     blocker(
       'OtherDatabase',
-      `${what}; only the database of the old pods can be taken back: set the connection back, or point it to one that fits`,
+      `${what}; only the database of the old pods can be downgraded: set the connection back, or point it to one that fits`,
     ),
   ];
 }

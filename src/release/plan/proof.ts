@@ -90,7 +90,7 @@ export function proofOfPlan(
       blockers: [],
     };
   if (unlike) {
-    const message = `${differenceInWords(proof)}, and the runner can't live in an old pod here; set the newer image again, with these settings in the env of its pods as they are there, wait until they run, and then ask for the older image anew`;
+    const message = `${differenceInWords(proof)}, and the runner can't live in an old pod here; set the newer image again, with these settings in the env of its pods as they are there, wait until they run, and then ask for the older image again`;
     return { notes: [], blockers: [{ reason: 'SettingsDiffer', message }] };
   }
   if (differing(proof).length > 0) return { notes: [`no copy is used: ${differenceInWords(proof)}`], blockers: [] };

@@ -37,7 +37,7 @@ export function elsewhere({ workload, connectionChanged, database }: Question): 
   return {
     verdict: 'hold',
     reason: 'ConnectionChanged',
-    message: `${nameOf(workload)}: the change names another database; it is looked at once stored, what runs goes on`,
+    message: `${nameOf(workload)}: the change names another database, which is checked once the change is stored; running pods are not affected`,
   };
 }
 
@@ -49,7 +49,7 @@ export function unreadable(question: Question): Verdict | undefined {
   return {
     verdict: 'hold',
     reason: 'DatabaseUnreadable',
-    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; what runs goes on`,
+    message: `${nameOf(workload)}: the database can't be read (${database.why}), so whether ${tagOf(image.image)} fits it is not known; running pods are not affected`,
   };
 }
 
@@ -113,7 +113,7 @@ export function tooOld({ workload, image, database }: Question): Verdict | undef
   return {
     verdict: 'deny',
     reason: 'TargetTooOld',
-    message: `${nameOf(workload)}: image ${image.version} is below ${lowestSupported}, the lowest that a database at ${describeRevision(core)} can be taken back to; choose ${lowestSupported} or newer, or restore a backup made before the upgrade`,
+    message: `${nameOf(workload)}: image ${image.version} is below ${lowestSupported}, the lowest that a database at ${describeRevision(core)} can be downgraded to; choose ${lowestSupported} or newer, or restore a backup made before the upgrade`,
   };
 }
 
@@ -136,7 +136,7 @@ export function coreSchema({ workload, image, database }: Question): Verdict | u
     return {
       verdict: 'deny',
       reason: 'NotAnAncestor',
-      message: `${nameOf(workload)}: ${at}, and ${needed}, which image ${image.version} needs, is not on the way back from there; choose a release that came before it, or restore a backup`,
+      message: `${nameOf(workload)}: ${at}, and ${needed}, which image ${image.version} needs, is no ancestor of it; choose a release that came before it, or restore a backup`,
     };
   return {
     verdict: 'hold',
@@ -154,21 +154,21 @@ export function sameCore({ image, database }: Question): Verdict | undefined {
 
 /**
  * Once the reverse scripts run, only two ends are whole states. What ran before may be asked for again (helm --atomic does
- * so): the database is brought back first. Nothing else may, and once the target's pods start that is an upgrade again.
+ * so): the database is returned first. Nothing else may, and once the target's pods start that is an upgrade again.
  */
 export function withdrawnTooLate(question: Question): Verdict | undefined {
   const { workload, image, run } = question;
   if (!run?.status.schemaStartedAt || run.status.returnedAt || image.image === run.to) return undefined;
   const { progress, verifiedAt, resumeStartedAt } = run.status;
   if (!resumeStartedAt && isFromBefore(question, run)) {
-    const message = `${nameOf(workload)}: the older version is not wanted any more; the database is brought back first`;
+    const message = `${nameOf(workload)}: the older version is no longer requested; the database returns first`;
     return { verdict: 'hold', reason: 'NewerImageRequested', message };
   }
   const done = progress && !verifiedAt ? ` (${progress.done} of ${progress.of} revisions)` : '';
   const watch = `(kubectl -n ${workload.namespace} get downgrade ${run.name} -w)`;
   const how = verifiedAt
-    ? `the database has been taken back for ${run.to}, whose pods are starting; let that end ${watch}, then upgrade again. If they never get Ready, delete that Downgrade first`
-    : `the database is being taken back for ${run.to}${done}; let it end ${watch}, or set the image back to ${run.status.from?.image ?? 'the one from before'}`;
+    ? `the database has been downgraded for ${run.to}, whose pods are starting; let that end ${watch}, then upgrade again. If they never get Ready, delete that Downgrade first`
+    : `the database is being downgraded for ${run.to}${done}; let it end ${watch}, or set the image back to ${run.status.from?.image ?? 'the one from before'}`;
   return { verdict: 'deny', reason: 'DowngradeUnderWay', message: `${nameOf(workload)}: ${how}` };
 }
 
@@ -180,10 +180,10 @@ function isFromBefore({ image, from }: Question, { status }: Run): boolean {
   return needs !== undefined && needs === status.before?.[coreTable]?.[0];
 }
 
-/** The same change was turned round before: a tool that repeats it must not start it all over again. */
-export function turnedRound({ workload, image, turned }: Question): Verdict | undefined {
-  if (!turned || turned.to !== image.image) return undefined;
-  const why = `the downgrade ${turned.name} to ${image.image} was ${turned.aborted ? 'aborted' : 'turned round after a failure'}`;
-  const how = `keep the newer image, or ask anew: kubectl -n ${workload.namespace} delete downgrade ${turned.name}, then deploy again`;
+/** The same change was returned before: a tool that repeats it must not start it all over again. */
+export function returnedBefore({ workload, image, returned }: Question): Verdict | undefined {
+  if (!returned || returned.to !== image.image) return undefined;
+  const why = `the downgrade ${returned.name} to ${image.image} was ${returned.aborted ? 'aborted' : 'returned after a failure'}`;
+  const how = `keep the newer image, or ask again: kubectl -n ${workload.namespace} delete downgrade ${returned.name}, then deploy again`;
   return { verdict: 'deny', reason: 'ReturnedBefore', message: `${nameOf(workload)}: ${why}; ${how}` };
 }

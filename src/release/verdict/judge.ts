@@ -7,10 +7,10 @@ import {
   elsewhere,
   emptied,
   newDatabase,
+  returnedBefore,
   sameCore,
   severalHeads,
   tooOld,
-  turnedRound,
   unknownImage,
   unreadable,
   withdrawnTooLate,
@@ -21,7 +21,7 @@ import { isRestored, type Question, type Verdict } from './question.ts';
 /** The policy, from the top: the first check that has something to say gives the verdict on an image. */
 const checks: readonly ((question: Question) => Verdict | undefined)[] = [
   withdrawnTooLate,
-  turnedRound,
+  returnedBefore,
   elsewhere,
   unreadable,
   emptied,

@@ -2,7 +2,7 @@
 import type { DatabaseState } from '../model/database.ts';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import type { Reason } from '../model/reasons.ts';
-import type { Run, Turned } from '../model/run.ts';
+import type { ReturnedRun, Run } from '../model/run.ts';
 
 export type Verdict =
   | { verdict: 'allow'; reason: Reason }
@@ -18,8 +18,8 @@ export interface Question {
   connectionChanged?: boolean;
   database: DatabaseState;
   run: Run | undefined;
-  /** The last run that was turned round, while none is under way. */
-  turned?: Turned | undefined;
+  /** The last run that was returned, while none is under way. */
+  returned?: ReturnedRun | undefined;
   /** Main image before the workload was held, if it is. */
   from?: string | undefined;
 }

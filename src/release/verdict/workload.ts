@@ -67,7 +67,7 @@ export function verdictOnPod(release: Release, pod: Pod): Verdict {
   return judge({ workload, image, database: release.database, run: release.run, from });
 }
 
-/** An old pod that comes back before anything was changed, or after all was brought back, is what ran here already. */
+/** An old pod that comes back before anything was changed, or after all was returned, is what ran here already. */
 function ranBefore({ workloads, run }: Release, { image, owner }: Pod): boolean {
   const { schemaStartedAt, returnedAt } = run?.status ?? {};
   if (schemaStartedAt && !returnedAt) return false;
