@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { cures } from '../../src/release/model/cures.ts';
 import { levels } from '../levels.ts';
+import { blocksOf, commandsOf, documents as forPeople } from './commands.ts';
+import { commandsNotTyped } from './commandtable.ts';
 import { generated, withTable } from './generate.ts';
 
 const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
@@ -101,6 +103,47 @@ describe('what the documents name is there', () => {
     const { core } = JSON.parse(readFileSync('src/release/airflow/heads.json', 'utf8'));
     const versions = Object.keys(core.releases);
     expect(everything).toContain(`${versions[0]} to ${versions.at(-1)}`);
+  });
+});
+
+describe('S1-25: every command of the documents is typed by a test, or stands in a table with why not', () => {
+  const commands = forPeople().flatMap(commandsOf);
+
+  it('every block says what is in it', () => {
+    const blocks = forPeople().flatMap(blocksOf);
+    const unknown = blocks.filter(({ language }) => !['sh', 'console', 'yaml', 'text'].includes(language));
+    expect(unknown.map(({ file, line }) => `${file}:${line}`)).toEqual([]);
+    const silent = blocks.filter(({ language, text }) => language === 'console' && !/^\$ /m.test(text));
+    expect(silent.map(({ file, line }) => `${file}:${line}`)).toEqual([]);
+  });
+
+  it('what test/tools/documents.test.ts can not type is in the table', () => {
+    const left = commands.filter(({ text }) => !(text in commandsNotTyped) && !/^(kubectl|helm|mkdir) /.test(text));
+    expect(left.map(({ file, line, text }) => `${file}:${line}: ${text}`)).toEqual([]);
+  });
+
+  it('the table has nothing that no document says, and names files that are there', () => {
+    const said = new Set(commands.map(({ text }) => text));
+    expect(Object.keys(commandsNotTyped).filter((text) => !said.has(text))).toEqual([]);
+    const files = Object.values(commandsNotTyped).map(({ shownBy }) => shownBy);
+    expect(files.filter((file) => !existsSync(file))).toEqual([]);
+  });
+
+  it('a block is taken apart as a shell does', () => {
+    const [sh, console] = ['```sh\n', '```console\n'];
+    const text = [
+      `${sh}# a word\nkubectl get pods    # all\nhelm template a \\\n  | kubectl apply -f -\n\ncat <<'X'\n# kept\nX\nlast\n\`\`\``,
+      `${console}$ kubectl get nodes\nNAME\n\`\`\``,
+      'Then `kubectl get ns`, with `kubectl` or `NAME`.',
+    ].join('\n');
+    expect(commandsOf({ file: 'a.md', text })).toEqual([
+      { file: 'a.md', line: 3, text: 'kubectl get pods' },
+      { file: 'a.md', line: 4, text: 'helm template a \\\n  | kubectl apply -f -' },
+      { file: 'a.md', line: 7, text: "cat <<'X'\n# kept\nX" },
+      { file: 'a.md', line: 10, text: 'last' },
+      { file: 'a.md', line: 13, text: 'kubectl get nodes' },
+      { file: 'a.md', line: 16, text: 'kubectl get ns' },
+    ]);
   });
 });
 

@@ -71,7 +71,7 @@ export const cures: Record<Reason, string> = {
   LongStep: 'usually wait; read in the message how far it is',
   Late: 'tell people the new estimate, where the message has one',
   DowngradeFailed:
-    'read the message. What may pass by itself (a lost connection, a lock, a session) is tried again every 20 s; else remove the cause and delete the runner (`kubectl delete pod -l downdraft.dev/role=runner`), and a new one goes on from there; or set `spec.abort`. Rows that differ: the message names the tables and the command that accepts them',
+    'read the message. What may pass by itself (a lost connection, a lock, a session) is tried again every 20 s; else remove the cause and delete the runner (`kubectl -n air delete pod -l downdraft.dev/role=runner`), and a new one goes on from there; or set `spec.abort`. Rows that differ: the message names the tables and the command that accepts them',
   Converting: 'wait',
   Returning: 'wait',
   ReturnFailed: "read the message, remove the cause, delete the runner's pod: it is tried again",
