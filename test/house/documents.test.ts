@@ -75,7 +75,7 @@ describe('what the documents name is there', () => {
 
   it.each(named)('npm run %s', (script) => {
     expect(Object.keys(scripts)).toContain(script);
-    const [, file] = /^node (\S+)/.exec(scripts[script]!) ?? [];
+    const [, file] = /^node run\.cjs (\S+)/.exec(scripts[script]!) ?? [];
     if (file) expect(existsSync(file), `npm run ${script} needs ${file}`).toBe(true);
   });
 
