@@ -248,6 +248,50 @@ describe('the DowngradePolicy definition', () => {
   });
 });
 
+describe('kubectl explain', () => {
+  /** Every field below, by its path; lists and maps have theirs in what they hold. */
+  const fieldsOf = (schema: Manifest, path: string): [string, Manifest][] => [
+    [path, schema],
+    ...Object.entries<Manifest>(schema.properties ?? {}).flatMap(([name, inside]) =>
+      fieldsOf(inside, `${path}.${name}`),
+    ),
+    ...Object.entries<Manifest>(schema.items?.properties ?? {}).flatMap(([name, inside]) =>
+      fieldsOf(inside, `${path}[].${name}`),
+    ),
+  ];
+  const fields = () =>
+    ['downgrades', 'downgradepolicies'].flatMap((plural) => {
+      const { versions } = pick(all, 'CustomResourceDefinition', `${plural}.downdraft.dev`).spec;
+      return versions.flatMap((version: Manifest) => fieldsOf(version.schema.openAPIV3Schema, plural));
+    });
+  const words: [string, RegExp][] = [
+    ['seconds', /Seconds$/],
+    ['minutes', /Minutes$/],
+    ['hours', /Hours$/],
+    ['bytes', /\.bytes$/],
+  ];
+
+  it('has a sentence for every field, that is more than its name', () => {
+    const poor = fields().filter(([, { description = '' }]) => !/^\S+ \S+ .*\.$/s.test(description.trim()));
+    expect(poor.map(([path]) => path)).toEqual([]);
+  });
+
+  it('names the unit of every number that has one', () => {
+    const silent = words.flatMap(([unit, ending]) =>
+      fields().filter(([path, { description }]) => ending.test(path) && !description.toLowerCase().includes(unit)),
+    );
+    expect(silent.map(([path]) => path)).toEqual([]);
+    expect(fields().filter(([path]) => words.some(([, ending]) => ending.test(path))).length).toBeGreaterThan(4);
+  });
+
+  it('says of every field that people set what it may be, when it is missing, or an example', () => {
+    const helped = /for example|missing|the default|[A-Z]\w+: |True: /i;
+    const open = fields().filter(([path, { type }]) => /\.spec\./.test(path) && type !== 'object');
+    const bare = open.filter(([, { description }]) => !helped.test(description));
+    expect(bare.map(([path]) => path)).toEqual([]);
+  });
+});
+
 describe('whose word counts', () => {
   const policy = () => pick(all, 'ValidatingAdmissionPolicy', 'downdraft-consent').spec;
 
