@@ -16,6 +16,8 @@ const verb = (shownBy: string): NotTyped => notTyped('is a verb in a sentence', 
 const demo = notTyped('takes a node and images', 'test/cluster/demo/demo.test.ts');
 const levels = notTyped('is what CI runs, by level', 'test/run.ts');
 
+const devTyped = notTyped('does not end; there it is started on a free port and ended', 'test/tools/documents.test.ts');
+
 const kubectl = verb('test/tools/kubectl.test.ts');
 const helm = verb('test/tools/scenarios.ts');
 
@@ -35,6 +37,12 @@ export const commandsNotTyped: Record<string, NotTyped> = {
   'npm run demo': demo,
   'npm run demo -- --stop': demo,
   'npm run demo -- --context NAME --image downdraft=REPOSITORY:TAG': demo,
+  'npm run dev': devTyped,
+  'npm run dev -- --host ADDRESS': devTyped,
+  'npm run cluster -- up --no-node': notTyped(
+    'keeps a cluster; tests start the same and end it',
+    'test/cluster/cluster.test.ts',
+  ),
   'npm run cluster -- down': notTyped('ends clusters that others keep', 'test/cluster/cluster.test.ts'),
   'npm run heads': notTyped('asks a registry for every release', 'test/release/heads-stale.test.ts'),
   'npm run test:matrix': notTyped('takes 20 minutes; a pair of it is run', 'test/matrix/part.test.ts'),

@@ -24,7 +24,7 @@ interface Manifest {
 /** Of downdraft's own manifests these kinds; `reach`: how the API server reaches the webhooks, instead of by a Service. */
 export async function applyManifests(
   client: Client,
-  plane: ControlPlane,
+  plane: Pick<ControlPlane, 'env'>,
   kinds: string[],
   reach?: Reach,
 ): Promise<void> {

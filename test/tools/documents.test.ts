@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -14,6 +15,7 @@ import { apps, core, mergePatch } from '../../src/cluster/client/paths.ts';
 import { watch } from '../../src/cluster/client/watch.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { freePorts } from '../cluster/ports.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { blocksOf, type Command, commandsOf, documents } from '../house/commands.ts';
 import { commandsNotTyped } from '../house/commandtable.ts';
@@ -227,6 +229,37 @@ it('downdraft is taken out of the way, what it held is let go by hand, and it is
     return !left.includes('downdraft');
   });
 }, 120_000);
+
+it('npm run dev runs downdraft beside a cluster, with webhooks that name this machine only while it runs', async () => {
+  const [port] = await freePorts(1);
+  const args = ['run', '--silent', 'dev', '--', '--port', String(port)];
+  const child = spawn('npm', args, { env: plane.env, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const urls = ['-o', 'jsonpath={.items[*].webhooks[*].clientConfig.url}'];
+  const told = () => kubectl('get', 'mutatingwebhookconfigurations', ...urls);
+  try {
+    await waitFor('the webhook to answer the API server', 60_000, async () => {
+      if (child.exitCode !== null) throw new Error('npm run dev has ended');
+      if (!(await told()).includes(`https://127.0.0.1:${port}/mutate`)) return false;
+      const dryRun = ['run', 'any', '--image=any', '--dry-run=server', '-n', 'air', '--labels=tier=airflow,release=af'];
+      const asked = await terminal(plane.env)('kubectl', dryRun);
+      return asked.code === 0 && (await readyAt(port!)) === 200;
+    });
+  } finally {
+    process.kill(-child.pid!, 'SIGINT');
+    await ended;
+  }
+  expect(await told()).toBe('');
+}, 120_000);
+
+async function readyAt(port: number): Promise<number | undefined> {
+  return await new Promise((resolve) => {
+    get({ port, path: '/readyz', rejectUnauthorized: false }, (response) => resolve(response.resume().statusCode)).once(
+      'error',
+      () => resolve(undefined),
+    );
+  });
+}
 
 it('no command is left that nobody has typed', () => {
   expect([...commands].map(({ file, line, text }) => `${file}:${line}: ${text}`)).toEqual([]);
