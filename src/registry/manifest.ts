@@ -1,6 +1,6 @@
 /** What a registry's documents say: the manifest of a platform in an index, the config in a manifest, Airflow's version. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isBelow } from '../release/airflow/revisions.ts';
+import { isBelow, sameRelease } from '../release/airflow/versions.ts';
 import { Unreadable } from './unreadable.ts';
 
 export const indexTypes = [
@@ -104,12 +104,6 @@ export function versionIn(body: Buffer): { version: string; from: 'label' | 'env
   if (labelled) return { version: labelled, from: 'label' };
   if (set) return { version: set, from: 'env' };
   throw new Unreadable(`its config has neither the label ${label} nor ${variable}`);
-}
-
-/** 3.1.8+company and 3.1.8 are one release with one schema. */
-function sameRelease(one: string, other: string): boolean {
-  const [a = '', b = ''] = [one, other].map((version) => version.split('+', 1)[0]);
-  return !isBelow(a, b) && !isBelow(b, a);
 }
 
 function versionFrom(value: unknown, where: string): string | undefined {

@@ -13,6 +13,7 @@ import {
   providerHeadOf,
   releasesAt,
 } from '../../src/release/airflow/revisions.ts';
+import { sameRelease } from '../../src/release/airflow/versions.ts';
 
 /** As Airflow's own heads map and documentation have it, from 2.7.0 on. */
 const published: [string[], string][] = [
@@ -219,5 +220,32 @@ describe('S3-12: a provider’s schema', () => {
     });
     expect(managerOf(edge)?.class).toBe('airflow.providers.edge3.models.db.EdgeDBManager');
     expect(managerOf('alembic_version_astro_version_check')).toBeUndefined();
+  });
+});
+
+describe('two versions of one release', () => {
+  const same: [string, string][] = [
+    ['3.1.8', '3.1.8+company.1'],
+    ['3.1.8+one', '3.1.8+other'],
+    ['3.1', '3.1.0'],
+    ['v3.1.8', '3.1.8'],
+    ['latest', 'latest'],
+  ];
+  it.each(same)('%s and %s are', (one, other) => {
+    expect([sameRelease(one, other), sameRelease(other, one)]).toEqual([true, true]);
+  });
+
+  const different: [string, string][] = [
+    ['3.1.8', '3.1.7'],
+    ['3.1.8', '3.1.8.post1'],
+    ['3.1.8', '3.1.8rc1'],
+    ['3.1.8', '1!3.1.8'],
+    ['3.1.8', 'latest'],
+    ['latest', 'nightly'],
+    ['', '3.1.8'],
+    ['3.1.8+a+b', '3.1.8'],
+  ];
+  it.each(different)('%s and %s are not, whether or not both are versions', (one, other) => {
+    expect([sameRelease(one, other), sameRelease(other, one)]).toEqual([false, false]);
   });
 });

@@ -72,6 +72,11 @@ describe('what is known of an image', () => {
   it('a company’s own number is not taken for Airflow’s', () => {
     expect(known('mycompany/airflow:2.1.0')).toMatchObject({ source: 'unknown' });
   });
+  it('an image of a listed repository that calls itself by no version contradicts its tag', () => {
+    const image = 'apache/airflow:3.1.8';
+    const learned = makeImage('3.1.8', { version: 'nightly' });
+    expect(known(image, undefined, learned)).toMatchObject({ source: 'unknown' });
+  });
   it('a digest is not told by the tag beside it', () => {
     expect(known(`apache/airflow:3.1.8@${digest}`)).toMatchObject({ source: 'unknown' });
   });

@@ -3,9 +3,10 @@
  * Airflow's own: mycompany/airflow:2.1.0 may be the company's own number.
  */
 
-import { compare, explain } from '@renovatebot/pep440';
+import { explain } from '@renovatebot/pep440';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import { compareRevisions, headOf } from './revisions.ts';
+import { sameRelease } from './versions.ts';
 
 export interface ImageReference {
   /** Host of the registry, '' when the reference names none. */
@@ -113,14 +114,6 @@ export function contradictionOf(told: ImageKnowledge, repositories: readonly str
 /** True when the image itself or its maker says what it is: enough to go on by. */
 export function isCertain(known: ImageKnowledge | ImageUnknown | undefined): known is ImageKnowledge {
   return known !== undefined && known.source !== 'unknown' && known.source !== 'annotation';
-}
-
-/** 3.1.8+company and 3.1.8 are one release with one schema. */
-function sameRelease(a: string, b: string): boolean {
-  // Most are written alike, and to take a version apart is dear.
-  if (a === b) return true;
-  const [one, other] = [a, b].map((version) => explain(version)?.public ?? version);
-  return compare(one!, other!) === 0;
 }
 
 function why(registry: RegistryAnswer): string {

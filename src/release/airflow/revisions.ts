@@ -15,7 +15,7 @@
  *
  * What is not in the file is unknown, and nothing here guesses: then the images themselves are asked.
  */
-import { compare, explain, lt, valid } from '@renovatebot/pep440';
+import { compare, explain } from '@renovatebot/pep440';
 import heads from './heads.json' with { type: 'json' };
 
 /** Core table; every other alembic_version% table is a provider's. */
@@ -228,20 +228,4 @@ function rangeOf(minor: string, patches: string[]): string {
 /** The minor that a release of the table belongs to: 3.1.8 gives 3.1. */
 export function minorOf(version: string): string {
   return version.split('.').slice(0, 2).join('.');
-}
-
-/** Each review compares the same few versions, and to read one costs more than all else that is done with it. */
-const known = new Map<string, boolean>();
-
-const mostKnown = 500;
-
-/** True when `version` comes before `other`; false when either is no version. */
-export function isBelow(version: string, other: string): boolean {
-  const pair = `${version} ${other}`;
-  const told = known.get(pair);
-  if (told !== undefined) return told;
-  const below = Boolean(valid(version) && valid(other) && lt(version, other));
-  if (known.size >= mostKnown) known.clear();
-  if (pair.length <= 100) known.set(pair, below);
-  return below;
 }

@@ -2,7 +2,7 @@
  * Age: since when a version newer than the target has run here, from the history of templates that Kubernetes keeps. Pods
  * are made anew now and then, the template that they are made from is not.
  */
-import { isBelow } from '../airflow/revisions.ts';
+import { isBelow } from '../airflow/versions.ts';
 import type { Rollout } from '../model/release.ts';
 import type { NewerSince } from '../model/run.ts';
 

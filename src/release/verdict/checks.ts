@@ -3,14 +3,8 @@
  * order stands in judge.ts. None relies on it: what an earlier check would have answered, a later one does not answer.
  */
 import { isCertain, tagOf } from '../airflow/images.ts';
-import {
-  compareRevisions,
-  coreTable,
-  describeRevision,
-  headOf,
-  isBelow,
-  lowestSupported,
-} from '../airflow/revisions.ts';
+import { compareRevisions, coreTable, describeRevision, headOf, lowestSupported } from '../airflow/revisions.ts';
+import { isBelow } from '../airflow/versions.ts';
 import type { DatabaseState } from '../model/database.ts';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
 import { nameOf } from '../model/kubernetes.ts';

@@ -1,12 +1,7 @@
 /** The check of schemas that providers bring: an image enforces those of the managers that it is configured to have. */
 import { tagOf } from '../airflow/images.ts';
-import {
-  compareProviderRevisions,
-  coreTable,
-  isBelow,
-  isLowestProviderRevision,
-  managerOf,
-} from '../airflow/revisions.ts';
+import { compareProviderRevisions, coreTable, isLowestProviderRevision, managerOf } from '../airflow/revisions.ts';
+import { isBelow } from '../airflow/versions.ts';
 import type { ImageKnowledge } from '../model/image.ts';
 import { nameOf } from '../model/kubernetes.ts';
 import { isRestored, type Question, restored, type Verdict } from './question.ts';
