@@ -1,5 +1,6 @@
 /** AdmissionReview v1: what comes in, and the four answers: allowed, patched, denied, errored. */
 import type { Operation } from 'fast-json-patch';
+import { isRecord } from '../release/model/json.ts';
 import { type Reason, shorten } from '../release/model/reasons.ts';
 
 /** The part of a request that is looked at. Anyone who reaches the port can send one: it names things, it proves nothing. */
@@ -143,10 +144,6 @@ export function respond(uid: string, answer: Answer) {
       },
     },
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function textOf(value: unknown): string {

@@ -4,6 +4,7 @@
  * token is used, which kubelet does not know.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import { isRecord } from '../release/model/json.ts';
 import { placeOf } from './reference.ts';
 import { Unreadable } from './unreadable.ts';
 
@@ -172,8 +173,4 @@ function recordOf(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 /** What a registry's documents say: the manifest of a platform in an index, the config in a manifest, Airflow's version. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isBelow, sameRelease } from '../release/airflow/versions.ts';
+import { isRecord } from '../release/model/json.ts';
 import { Unreadable } from './unreadable.ts';
 
 export const indexTypes = [
@@ -122,8 +123,4 @@ function recordOf(body: Buffer, what: string): Record<string, unknown> {
     if (!(error instanceof SyntaxError)) throw error;
   }
   throw new Unreadable(`${what} is no JSON object`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

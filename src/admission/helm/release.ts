@@ -9,6 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { parseDocument } from 'yaml';
 import { recognize } from '../../release/airflow/charts.ts';
 import { readWorkload } from '../../release/kubernetes/workloads.ts';
+import { isRecord } from '../../release/model/json.ts';
 import type { Metadata, PodSpec, WorkloadObject } from '../../release/model/kubernetes.ts';
 import type { Workload } from '../../release/model/workload.ts';
 
@@ -226,8 +227,4 @@ function isTexts(value: unknown): boolean {
     value === null ||
     (isRecord(value) && Object.values(value).every((v) => typeof v === 'string'))
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

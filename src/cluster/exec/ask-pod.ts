@@ -5,6 +5,7 @@
  * bounded, and of what goes wrong only the program's own sentence is repeated, never its error output.
  */
 import type { DatabaseIdentity, DatabaseRead, DatabaseState, Session } from '../../release/model/database.ts';
+import { isRecord } from '../../release/model/json.ts';
 import type { Client } from '../client/client.ts';
 import { ApiError } from '../client/errors.ts';
 import { type ExecOutcome, exec } from './exec.ts';
@@ -86,9 +87,9 @@ function lineIn({ stdout }: ExecOutcome, mark: string): string | undefined {
 
 function answerOf(line: string, pod: string): Asked {
   const told = parsed(line);
-  if (isObject(told) && typeof told.error === 'string') return unreadable(pod, told.error);
+  if (isRecord(told) && typeof told.error === 'string') return unreadable(pod, told.error);
   const database = databaseIn(told);
-  if (!database || !isObject(told)) return unreadable(pod, 'answered what is not understood');
+  if (!database || !isRecord(told)) return unreadable(pod, 'answered what is not understood');
   const sessions = sessionsIn(told.sessions);
   const backend = typeof told.backend === 'string' ? short(told.backend) : undefined;
   return { database, ...(backend !== undefined && { backend }), ...(sessions && { sessions }) };
@@ -113,7 +114,7 @@ function parsed(text: string): unknown {
 }
 
 function databaseIn(told: unknown): DatabaseRead | undefined {
-  if (!isObject(told) || !isObject(told.versionTables) || typeof told.airflowTables !== 'boolean') return undefined;
+  if (!isRecord(told) || !isRecord(told.versionTables) || typeof told.airflowTables !== 'boolean') return undefined;
   const identity = identityIn(told.identity);
   const tables = Object.entries(told.versionTables);
   if (!identity || tables.length > mostTables || !tables.every(([, heads]) => isTexts(heads))) return undefined;
@@ -124,7 +125,7 @@ function databaseIn(told: unknown): DatabaseRead | undefined {
 }
 
 function identityIn(told: unknown): DatabaseIdentity | undefined {
-  if (!isObject(told)) return undefined;
+  if (!isRecord(told)) return undefined;
   const { database, oid, cluster } = told;
   return isTexts([database, oid, cluster])
     ? { database: String(database), oid: String(oid), cluster: String(cluster) }
@@ -134,16 +135,12 @@ function identityIn(told: unknown): DatabaseIdentity | undefined {
 function sessionsIn(told: unknown): Session[] | undefined {
   if (!Array.isArray(told)) return undefined;
   return told
-    .filter(isObject)
+    .filter(isRecord)
     .slice(0, mostSessions)
     .map(({ pid, user, application, client, state }) => {
       const [by, from, at, how] = [user, application, client, state].map((field) => short(String(field ?? '')));
       return { pid: Number(pid), user: by!, application: from!, client: at!, state: how! };
     });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isTexts(value: unknown): value is string[] {

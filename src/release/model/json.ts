@@ -19,12 +19,14 @@ export function replacing(from: unknown, to: object): object {
   return Object.fromEntries([...gone.map((key) => [key, null]), ...kept]);
 }
 
-/** Looking at values of which nothing is known yet: what is stored past the schema, or by another version. */
+/** Whether a value of which nothing is known yet, a stranger's or another version's, is an object with fields. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** An object with fields; undefined for anything else. */
 export function record(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
+  return isRecord(value) ? value : undefined;
 }
 
 /** Missing, or null as `kubectl edit` may leave it. */
