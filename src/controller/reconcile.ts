@@ -7,6 +7,7 @@ import { phaseOf } from '../release/downgrade/phase.ts';
 import type { Act } from '../release/model/act.ts';
 import type { Release } from '../release/model/release.ts';
 import type { Run } from '../release/model/run.ts';
+import { wordsOfThrown } from '../release/model/thrown.ts';
 import { carryOut } from './act/act.ts';
 import { keep, keepStore } from './act/learned-images.ts';
 import { NoOldPod } from './act/runner.ts';
@@ -14,7 +15,7 @@ import { lookAgain } from './observe/policy.ts';
 import { type ObserveSettings, observe } from './observe/release.ts';
 import type { ActSettings, Reads, Writes } from './ports.ts';
 import { looksAtOnce, patience, timesAsked, type Unanswered, unlessRepeated } from './repeats.ts';
-import { isDue, sayFailure, warnOn, wordsOf } from './report/failures.ts';
+import { isDue, sayFailure, warnOn } from './report/failures.ts';
 import { show } from './report/show.ts';
 
 export interface ReconcileSettings extends ActSettings, ObserveSettings {
@@ -126,7 +127,7 @@ async function carryOutOrSay(
   } catch (error) {
     if (isConflict(error)) throw error;
     const reason = error instanceof NoOldPod ? 'NoOldPod' : 'Blocked';
-    const wait: Act = { act: 'wait', reason, message: `${act.act}: ${wordsOf(error)}` };
+    const wait: Act = { act: 'wait', reason, message: `${act.act}: ${wordsOfThrown(error)}` };
     await report(release, wait, reads, writes);
     if (!(error instanceof NoOldPod)) throw error;
     return wait;

@@ -10,6 +10,7 @@ import type { Client } from '../cluster/client/client.ts';
 import { notFound } from '../cluster/client/errors.ts';
 import { byUs, eventsOf } from '../cluster/client/paths.ts';
 import { eventOf } from '../cluster/events.ts';
+import { wordsOfThrown } from '../release/model/thrown.ts';
 
 /** Name of the webhook configurations in manifests/webhooks.yaml, and of the Deployment. */
 const ownName = 'downdraft';
@@ -44,7 +45,7 @@ export function guardOf(client: Client, of: { namespace: string; identity: strin
   };
   const missed = async (error: unknown) => {
     const first = gone === undefined && published;
-    gone = `a webhook configuration is gone, so no change of Airflow is judged; apply manifests/webhooks.yaml (${error instanceof Error ? error.message : error})`;
+    gone = `a webhook configuration is gone, so no change of Airflow is judged; apply manifests/webhooks.yaml (${wordsOfThrown(error)})`;
     logger.warn(gone);
     if (first) await say(client, of, gone);
   };

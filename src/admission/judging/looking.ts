@@ -1,5 +1,6 @@
 /** Looking at the world within one budget of time. */
 import { shorten } from '../../release/model/reasons.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Ports } from '../ports.ts';
 import { said } from '../said.ts';
 
@@ -43,6 +44,6 @@ function timer(ms: number, controller?: AbortController): { end: Promise<never>;
 
 /** One line of an error's own words. */
 export function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = wordsOfThrown(error);
   return shorten(text.split('\n', 1)[0] ?? '', 160);
 }

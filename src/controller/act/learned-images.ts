@@ -4,6 +4,7 @@
  */
 import type { ImageKnowledge, Learned } from '../../release/model/image.ts';
 import type { Release } from '../../release/model/release.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Writes } from '../ports.ts';
 import { warnOn } from '../report/failures.ts';
 
@@ -25,7 +26,7 @@ export async function keep(
   try {
     await writes.learnImage(learned);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = wordsOfThrown(error);
     settings.log({ namespace, name, image: knowledge.image, err: error }, 'could not keep what an image said');
     const message = `what ${knowledge.image} said could not be kept (${why}): this run goes on, a later change asks it again`;
     await warnOn(workloads, 'KnowledgeNotStored', message, writes);

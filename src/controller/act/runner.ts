@@ -15,6 +15,7 @@ import { label, type PodObject, runLabel } from '../../release/model/kubernetes.
 import type { Release } from '../../release/model/release.ts';
 import type { OwnPod, Run } from '../../release/model/run.ts';
 import { runnerFolder } from '../../release/model/runner.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod } from '../../release/model/workload.ts';
 import { copiedPod, differenceInWords, differing } from '../../release/plan/proof.ts';
 import type { ActSettings, Ways, Writes } from '../ports.ts';
@@ -134,7 +135,7 @@ async function startIn(
   try {
     await writes.startDetached(namespace, pod.name, mainContainerOf(pod.object), settings.commands.runner);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = wordsOfThrown(error);
     if (!/read-only file system|permission denied/i.test(why)) throw error;
     throw new Error(
       `${why}; a runner in an old pod needs a /tmp that can be written: mount an emptyDir there, or use runner: Copy`,

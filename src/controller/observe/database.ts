@@ -7,6 +7,7 @@ import type { DatabaseState, Session } from '../../release/model/database.ts';
 import type { Release } from '../../release/model/release.ts';
 import type { Run } from '../../release/model/run.ts';
 import type { RunnerState } from '../../release/model/runner.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod, Workload } from '../../release/model/workload.ts';
 import { foremost } from '../../release/verdict/workload.ts';
 import type { Reads } from '../ports.ts';
@@ -130,7 +131,7 @@ async function sessionsOutside(reads: Reads, subject: Subject): Promise<SeenSess
   try {
     return { sessions: others(await reads.sessions(workload.object, workload.container), subject.pods) };
   } catch (error) {
-    return { sessions: [], sessionsUnseen: error instanceof Error ? error.message : String(error) };
+    return { sessions: [], sessionsUnseen: wordsOfThrown(error) };
   }
 }
 

@@ -9,6 +9,7 @@ import type { ContainerStatus } from '../../release/model/kubernetes.ts';
 import { inspectionIn, probeIn, progressIn, resultIn, takeUpsIn } from '../../release/model/messages.ts';
 import type { PodPart, Run } from '../../release/model/run.ts';
 import { type ProbeState, type RunnerState, runnerFolder, type TriggersState } from '../../release/model/runner.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod } from '../../release/model/workload.ts';
 import type { Reads } from '../ports.ts';
 import { endedAt, endReason, logOf, notRunning, tooLong, withClaim, wordsOf } from './pod-state.ts';
@@ -140,7 +141,7 @@ async function readRunner(reads: Reads, pod: Pod, status: ContainerStatus, now: 
     told = await reads.runnerFiles(namespace, pod.name, status.name, files);
   } catch (error) {
     // It may work on all the while: nothing is ordered and nothing is ended until it is known.
-    const why = error instanceof Error ? error.message : String(error);
+    const why = wordsOfThrown(error);
     return { state: 'starting', message: `pod/${pod.name} can't be asked how far it is: ${why}` };
   }
   const [inspect, progress, result, alive] = told;

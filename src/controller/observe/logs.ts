@@ -3,6 +3,7 @@ import { podInTrouble } from '../../release/downgrade/resuming.ts';
 import { troubleOf } from '../../release/kubernetes/pod-trouble.ts';
 import type { LastLog, Release } from '../../release/model/release.ts';
 import type { Run } from '../../release/model/run.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod, Workload } from '../../release/model/workload.ts';
 import type { Reads } from '../ports.ts';
 
@@ -43,6 +44,6 @@ async function readLog(
     return [pod, { read: await reads.podLog(namespace, pod, container, previous) }];
   } catch (error) {
     // A missing right, a node that is away: what is known without the log is still worth saying.
-    return [pod, { unread: error instanceof Error ? error.message : String(error) }];
+    return [pod, { unread: wordsOfThrown(error) }];
   }
 }

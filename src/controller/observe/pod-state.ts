@@ -3,6 +3,7 @@ import { inShort, lastWordsInWords } from '../../release/airflow/log.ts';
 import { backupVolume } from '../../release/kubernetes/helper-pods.ts';
 import { mainContainerOf, mainStatusOf } from '../../release/kubernetes/main-container.ts';
 import { troubleOf } from '../../release/kubernetes/pod-trouble.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod } from '../../release/model/workload.ts';
 import type { Reads } from '../ports.ts';
 
@@ -75,7 +76,7 @@ async function warningOf(reads: Reads, { object, name }: Pod): Promise<string> {
     const warning = await reads.podWarning(namespace, uid);
     return warning ? inShort(warning) : `no event says why (kubectl -n ${namespace} describe pod ${name})`;
   } catch (error) {
-    return `its events can't be read (${error instanceof Error ? error.message : error})`;
+    return `its events can't be read (${wordsOfThrown(error)})`;
   }
 }
 
@@ -111,6 +112,6 @@ export async function wordsOf(reads: Reads, pod: Pod): Promise<string> {
   try {
     return lastWordsInWords(await logOf(reads, pod));
   } catch (error) {
-    return `its log can't be read (${error instanceof Error ? error.message : error})`;
+    return `its log can't be read (${wordsOfThrown(error)})`;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { activeRun } from '../../release/kubernetes/downgrade.ts';
 import type { Release } from '../../release/model/release.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import { countingFor, type Said } from '../../release/policy/frozen.ts';
 import type { Reads } from '../ports.ts';
 
@@ -14,7 +15,7 @@ export async function observePolicy(reads: Pick<Reads, 'policy' | 'policyNow'>, 
   } catch (error) {
     // A watch that was lost does not tell why: for good, or for a moment.
     const now = await observePolicyNow(reads, namespace);
-    return 'kindGone' in now ? now : { unknown: wordsOf(error) };
+    return 'kindGone' in now ? now : { unknown: wordsOfThrown(error) };
   }
 }
 
@@ -22,12 +23,8 @@ async function observePolicyNow(reads: Pick<Reads, 'policyNow'>, namespace: stri
   try {
     return { policy: await reads.policyNow(namespace) };
   } catch (error) {
-    return (error as { status?: number }).status === 404 ? { kindGone: true } : { unknown: wordsOf(error) };
+    return (error as { status?: number }).status === 404 ? { kindGone: true } : { unknown: wordsOfThrown(error) };
   }
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The same release with its policies and its Downgrade as they are at this moment. */

@@ -5,6 +5,7 @@
 import { activeRun, type DowngradeObject, downgradeApi } from '../../release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../release/kubernetes/workloads.ts';
 import type { Reason } from '../../release/model/reasons.ts';
+import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod, Workload } from '../../release/model/workload.ts';
 import type { Reads, Writes } from '../ports.ts';
 import { stalledBy } from './downgrade.ts';
@@ -29,10 +30,10 @@ export async function sayFailure(
   error: unknown,
   { reads, writes, now }: Place,
 ): Promise<void> {
-  const message = `downdraft can't go on with release ${name}: ${wordsOf(error)}; it keeps trying, and running pods are not affected`;
+  const message = `downdraft can't go on with release ${name}: ${wordsOfThrown(error)}; it keeps trying, and running pods are not affected`;
   await Promise.allSettled([
     sayOnHeld(namespace, name, message, reads, writes),
-    sayOnRun(namespace, name, { message, words: wordsOf(error) }, { reads, writes, now }),
+    sayOnRun(namespace, name, { message, words: wordsOfThrown(error) }, { reads, writes, now }),
   ]);
 }
 
@@ -74,9 +75,4 @@ export async function warnOn(
     const object = { apiVersion, kind, namespace, name, ...(uid ? { uid } : {}) };
     await writes.event({ object, type: 'Warning', reason, message });
   }
-}
-
-/** An error's own words. */
-export function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
