@@ -3,6 +3,7 @@ import { inShort, lastWordsInWords } from '../../release/airflow/log.ts';
 import { backupVolume } from '../../release/kubernetes/helper-pods.ts';
 import { mainContainerOf, mainStatusOf } from '../../release/kubernetes/main-container.ts';
 import { troubleOf } from '../../release/kubernetes/pod-trouble.ts';
+import { secondsSince } from '../../release/model/elapsed.ts';
 import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod } from '../../release/model/workload.ts';
 import type { Reads } from '../ports.ts';
@@ -57,7 +58,7 @@ const patienceMinutes = 5;
 export async function tooLong(reads: Reads, pod: Pod, now: Date, what: string): Promise<Failed | undefined> {
   const running = mainStatusOf(pod.object)?.state?.running;
   const since = running ? running.startedAt : pod.object.metadata.creationTimestamp;
-  const minutes = since ? (now.getTime() - Date.parse(since)) / 60_000 : 0;
+  const minutes = since ? secondsSince(since, now) / 60 : 0;
   if (!(minutes >= patienceMinutes)) return undefined;
   // Said anew at each doubling: words that change each minute would be an event each minute, for as long as it stands.
   const ago = `${patienceMinutes * 2 ** Math.floor(Math.log2(minutes / patienceMinutes))} min ago or more`;

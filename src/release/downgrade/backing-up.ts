@@ -6,6 +6,7 @@
 import { backupVolume } from '../kubernetes/helper-pods.ts';
 import type { Act } from '../model/act.ts';
 import { backupName, failedTries } from '../model/backup-names.ts';
+import { secondsSince } from '../model/elapsed.ts';
 import { same } from '../model/json.ts';
 import { type BackupWay, isMade, type MadeWay, type SnapshotWay } from '../model/policy.ts';
 import type { Release } from '../model/release.ts';
@@ -136,7 +137,7 @@ function snapshotting(way: SnapshotWay, release: Release, run: Run, backup: Back
   if (made?.state === 'ready')
     return { act: 'record', status: { backup: verified(release, backup, { bytes: made.bytes }) } };
   if (made?.state === 'failed') return { act: 'record', status: notMade(backup, made.message) };
-  const seconds = (now.getTime() - Date.parse(backup.startedAt)) / 1000;
+  const seconds = secondsSince(backup.startedAt, now);
   const most = source.minutes * 60;
   const message = made?.message ?? `${asked.kind} ${asked.metadata.namespace}/${asked.metadata.name} is asked for`;
   if (made?.state === 'erring' && seconds > errorPatienceSeconds)

@@ -3,6 +3,7 @@
  * is proved to be in force. One that can't be proved gates new pods and drains nothing, so it is taken away again.
  */
 import type { Act } from '../model/act.ts';
+import { secondsSince } from '../model/elapsed.ts';
 import type { Release } from '../model/release.ts';
 import type { Run } from '../model/run.ts';
 import { tidyGate } from './gates.ts';
@@ -20,7 +21,7 @@ export function closing(release: Release, run: Run): Act | undefined {
   const { gate, now } = release;
   const { gating } = run.status;
   const at = now.toISOString();
-  const since = (time: string) => (now.getTime() - Date.parse(time)) / 1000;
+  const since = (time: string) => secondsSince(time, now);
   if (gating?.failedAt) {
     const opening = tidyGate(release);
     if (opening) return opening;

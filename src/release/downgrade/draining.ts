@@ -5,6 +5,7 @@
 import { waveOf } from '../airflow/charts.ts';
 import { migrationIn } from '../kubernetes/migrations.ts';
 import type { Act } from '../model/act.ts';
+import { secondsSince } from '../model/elapsed.ts';
 import { replacing } from '../model/json.ts';
 import type { Rules } from '../model/policy.ts';
 import type { Release } from '../model/release.ts';
@@ -22,7 +23,7 @@ export function draining(release: Release, run: Run): Act {
   const emptying = drain(release);
   if (emptying) return emptying;
   if (!run.status.drainedAt) return { act: 'record', status: { drainedAt: release.now.toISOString() } };
-  const waited = (release.now.getTime() - Date.parse(run.status.drainedAt)) / 1000;
+  const waited = secondsSince(run.status.drainedAt, release.now);
   const left = sessionsLeft(release);
   if (left && waited < sessionPatienceSeconds) return { act: 'wait', reason: 'SessionsRemain', message: left };
   // Nobody writes any more: what the plan was made from is looked at once more, and planning.ts judges it again.
@@ -78,7 +79,7 @@ const overdueSeconds = 120;
 
 /** Kubernetes writes into deletionTimestamp when the grace is over. */
 function isOverdue({ object }: Pod, now: Date): boolean {
-  return now.getTime() - Date.parse(object.metadata.deletionTimestamp ?? '') > overdueSeconds * 1000;
+  return secondsSince(object.metadata.deletionTimestamp ?? '', now) > overdueSeconds;
 }
 
 function overdueInWords({ namespace }: Release, pods: Pod[]): string {

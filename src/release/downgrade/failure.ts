@@ -3,6 +3,7 @@
  * is tried again; all else waits for a person or for the policy. The release stays drained meanwhile.
  */
 import type { Act } from '../model/act.ts';
+import { secondsSince } from '../model/elapsed.ts';
 import { consequenceOf } from '../model/error-kinds.ts';
 import type { Release } from '../model/release.ts';
 import type { Run } from '../model/run.ts';
@@ -16,7 +17,7 @@ export function failing({ now }: Release, run: Run, kind: string, message: strin
   if (failure?.message !== message)
     return { act: 'record', status: { failure: { reason: kind, message, at: now.toISOString() } } };
   if (!mayPass(run)) return { act: 'wait', reason, message };
-  if ((now.getTime() - Date.parse(failure.at)) / 1000 > retrySeconds) return { act: 'restartRunner' };
+  if (secondsSince(failure.at, now) > retrySeconds) return { act: 'restartRunner' };
   return { act: 'wait', reason, message: `${message}; it is tried again in ${retrySeconds} s` };
 }
 

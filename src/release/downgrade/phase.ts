@@ -1,4 +1,6 @@
 /** The one-word summary for people, derived from facts. No code reads it back. */
+
+import { secondsSince } from '../model/elapsed.ts';
 import type { Phase } from '../model/phase.ts';
 import type { Run, RunStatus } from '../model/run.ts';
 import { factsOf } from '../model/step-kinds.ts';
@@ -57,6 +59,5 @@ export function outageSeconds(run: Run, now: Date): number | undefined {
   const { drainStartedAt, completedAt, outageSeconds: final } = run.status;
   if (final !== undefined) return final;
   if (!drainStartedAt) return undefined;
-  const end = completedAt ? Date.parse(completedAt) : now.getTime();
-  return Math.max(0, Math.round((end - Date.parse(drainStartedAt)) / 1000));
+  return Math.max(0, Math.round(secondsSince(drainStartedAt, completedAt ? new Date(completedAt) : now)));
 }

@@ -9,6 +9,7 @@ import { ownPod } from '../kubernetes/own-pods.ts';
 import { digestOf, runningDigests } from '../kubernetes/pods.ts';
 import type { Act } from '../model/act.ts';
 import { dumpPlace, failedTries } from '../model/backup-names.ts';
+import { secondsSince } from '../model/elapsed.ts';
 import type { ImageKnowledge } from '../model/image.ts';
 import { replacing, same } from '../model/json.ts';
 import { nameOf } from '../model/kubernetes.ts';
@@ -95,7 +96,7 @@ function askRunner({ runner, pods, rules }: Release, run: Run): Act | undefined 
 const retrySeconds = 20;
 
 function waitForAnswers({ probe, runner, now }: Release, run: Run): Act | undefined {
-  const due = (at: string) => (now.getTime() - Date.parse(at)) / 1000 > retrySeconds;
+  const due = (at: string) => secondsSince(at, now) > retrySeconds;
   if (!run.status.target) {
     if (probe.state === 'failed' && due(probe.at)) return { act: 'restartProbe' };
     if (probe.state === 'failed') return { act: 'wait', reason: 'TargetImageNotStarted', message: probe.message };
@@ -139,7 +140,7 @@ function askTriggers({ runner, triggers, now }: Release, run: Run): Act | undefi
     return { act: 'record', status: { triggers: answers } };
   }
   if (triggers.state === 'failed') return notKnown(triggers.message);
-  const waited = (now.getTime() - Date.parse(triggers.since)) / 1000;
+  const waited = secondsSince(triggers.since, now);
   if (waited > triggersPatienceSeconds) return notKnown(triggers.message);
   return { act: 'wait', reason: 'ProbeRunning', message: triggers.message };
 }
@@ -229,7 +230,7 @@ function blocked(release: Release, run: Run, first: Plan['blockers'][number]): A
   const opening = tidyGate(release);
   if (opening) return opening;
   const { runner, now } = release;
-  const stale = runner.state === 'ready' && now.getTime() - Date.parse(runner.inspection.at) > 60_000;
+  const stale = runner.state === 'ready' && secondsSince(runner.inspection.at, now) > 60;
   if (stale) return { act: 'lookAgain', mark: now.toISOString() };
   return { act: 'wait', reason: first.reason as WaitReason, message: first.message };
 }
