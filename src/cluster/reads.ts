@@ -22,6 +22,7 @@ import { runnerFiles } from './exec/runner-files.ts';
 import { getBackup, obstaclesOf } from './external-backups.ts';
 import { learnedImages } from './learned-images.ts';
 import { ranBefore, rolloutsOf, templatesBefore } from './rollout-history.ts';
+import { decodedData } from './secrets.ts';
 import { tryPods } from './trials.ts';
 
 export interface ReadsOptions {
@@ -111,7 +112,7 @@ export async function getSecret(
   if (!isObjectName(name)) return undefined;
   const secret = await found<{ data?: Record<string, string> }>(client, core(namespace, 'secrets', name));
   if (!secret) return undefined;
-  return decoded(secret.data);
+  return decodedData(secret.data);
 }
 
 /**
@@ -133,15 +134,9 @@ export async function pullSecretsOf(
       client,
       core(namespace, 'secrets', name),
     );
-    return secret && { name, type: secret.type ?? '', data: decoded(secret.data) };
+    return secret && { name, type: secret.type ?? '', data: decodedData(secret.data) };
   });
   return (await Promise.all(read)).filter((secret) => secret !== undefined);
-}
-
-function decoded(data: Record<string, string> = {}): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
-  );
 }
 
 /** Values of a ConfigMap; undefined when there is none. */

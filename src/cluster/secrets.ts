@@ -18,8 +18,13 @@ export async function readStoredSecret(
   const path = core(namespace, 'secrets', name);
   const secret = await found<{ metadata: { resourceVersion: string }; data?: Record<string, string> }>(client, path);
   if (!secret) return undefined;
-  const decoded = Object.entries(secret.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString('utf8')]);
-  return { data: Object.fromEntries(decoded), resourceVersion: secret.metadata.resourceVersion };
+  return { data: decodedData(secret.data), resourceVersion: secret.metadata.resourceVersion };
+}
+
+/** The entries of a Secret as text. */
+export function decodedData(data: Record<string, string> = {}): Record<string, string> {
+  const text = (value: string) => Buffer.from(value, 'base64').toString('utf8');
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, text(value)]));
 }
 
 /** Creates the Secret (no resourceVersion) or replaces the one that was read; 'conflict' when someone was faster. */
