@@ -11,6 +11,7 @@ import type { RunnerProgress, ServerActivity } from '../model/runner.ts';
 import { factsOf, type Part } from '../model/step-kinds.ts';
 import { revisionsBetween } from '../plan/chain.ts';
 import { estimateSeconds } from '../plan/estimate.ts';
+import { patchCommand } from '../plan/patch-command.ts';
 import { partName } from './orders.ts';
 
 export interface Pace {
@@ -119,8 +120,7 @@ function aborting(namespace: string, run: Run, kind: string, statement: string):
       ? 'which takes effect at once'
       : `which takes effect after what runs now${reverses ? statement : ''}`;
   if (run.status.returnStartedAt) return [`it is already aborted, ${effect}`];
-  const abort = `abort it: kubectl -n ${namespace} patch downgrade ${run.name} --type merge -p '{"spec":{"abort":true}}'`;
-  return [`${abort}, ${effect}`];
+  return [`abort it: ${patchCommand(namespace, run.name, { abort: true })}, ${effect}`];
 }
 
 /** How the statement itself may be ended once the run is aborted. */

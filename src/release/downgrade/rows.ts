@@ -8,6 +8,7 @@ import { same } from '../model/json.ts';
 import type { Release } from '../model/release.ts';
 import type { Counted, Run } from '../model/run.ts';
 import type { RunnerResult } from '../model/runner.ts';
+import { patchCommand } from '../plan/patch-command.ts';
 import { failing } from './failure.ts';
 import { bringRunner, progressOf, resultOf } from './orders.ts';
 
@@ -88,8 +89,7 @@ export function failureInWords(
   error: { kind: string; message: string },
 ): string {
   if (consequenceOf(error.kind) !== 'accept') return error.message;
-  const patch = (spec: object) =>
-    `kubectl -n ${namespace} patch downgrade ${name} --type merge -p '${JSON.stringify({ spec })}'`;
+  const patch = (spec: object) => patchCommand(namespace, name, spec);
   const either = `to start the older version on these rows: ${patch({ acceptRows: true })}`;
   return `${error.message}. The release stays drained. Look at these tables; ${either}; to go back: ${patch({ abort: true })}`;
 }

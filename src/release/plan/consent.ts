@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import type { PlannedBackup, PlanStep } from '../model/plan.ts';
 import { type BackupWay, isMade, type Rules } from '../model/policy.ts';
 import type { RunSpec } from '../model/run.ts';
+import { patchOf } from './patch-command.ts';
 
 /** What the older version can't keep. */
 export interface Loss {
@@ -98,10 +99,10 @@ export function consentOf(question: ConsentQuestion): Consent {
   const ended = expired(spec, now);
   if (!unnamed && spec.approved === plan.hash && !ended) return { state: 'given', by: 'approval' };
   const why = [...lapsed(question, ended), ...asked, ...(unnamed ? [unnamed] : [])];
-  if (!unnamed) return { state: 'needed', why, command: patch(question.name, { approved: plan.hash }) };
+  if (!unnamed) return { state: 'needed', why, command: patchOf(question.name, { approved: plan.hash }) };
   const command = naming(question, 'Reference', { reference: '<name of the backup>' });
   const again = question.failedTries
-    ? patch(question.name, { backup: { copyAgain: question.failedTries } })
+    ? patchOf(question.name, { backup: { copyAgain: question.failedTries } })
     : undefined;
   const without = naming(question, 'Waiver', { waivedBy: '<your name>' });
   return { state: 'needed', why, command, without, ...(again ? { again } : {}) };
@@ -169,12 +170,7 @@ function expired({ approvedUntil }: ConsentQuestion['spec'], now: Date): boolean
 /** Names a backup and, where the plan will then still need it, approves that plan in the same write. */
 function naming({ plan, rules, name }: ConsentQuestion, way: BackupWay, backup: object): string {
   const named = { ...plan, backup: { way, named: name, why: [] } };
-  return patch(name, { backup, ...(questions(named, rules).length > 0 ? { approved: planHash(named) } : {}) });
-}
-
-/** In a shell's single quotes, so a quote of the text itself is written as JSON may write it. */
-function patch(name: string, spec: object): string {
-  return `patch downgrade ${name} --type merge -p '${JSON.stringify({ spec }).replaceAll("'", '\\u0027')}'`;
+  return patchOf(name, { backup, ...(questions(named, rules).length > 0 ? { approved: planHash(named) } : {}) });
 }
 
 /** A loss by its words, without the numbers that stand in them. */
