@@ -6,10 +6,8 @@ import type { Client } from './client/client.ts';
 import { ApiError, conflict } from './client/errors.ts';
 import { found } from './client/lists.ts';
 import { byUs, groupPath, isObjectName, pathIn } from './client/paths.ts';
+import { keptAnswers } from './kept-answers.ts';
 import { mayI } from './rights.ts';
-
-/** A plan is judged at every look: what a cluster offers is asked for again after this long. */
-const keptMs = 20_000;
 
 interface Source {
   name: string;
@@ -21,16 +19,9 @@ interface Source {
  * we may not look at is not known, and stands in no way. Throws ApiError when the API server can't tell.
  */
 export function obstaclesOf(client: Client): (way: SnapshotWay, source: Source) => Promise<string[]> {
-  const kept = new Map<string, { at: number; told: Promise<string[]> }>();
-  return (way, source) => {
-    const key = `${way} ${source.namespace}/${source.name}`;
-    const known = kept.get(key);
-    if (known && performance.now() - known.at < keptMs) return known.told;
-    const told = ask(client, way, source);
-    kept.set(key, { at: performance.now(), told });
-    told.catch(() => kept.delete(key));
-    return told;
-  };
+  // A plan is judged at every look.
+  const kept = keptAnswers<string[]>();
+  return (way, source) => kept(`${way} ${source.namespace}/${source.name}`, async () => await ask(client, way, source));
 }
 
 async function ask(client: Client, way: SnapshotWay, { name, namespace }: Source): Promise<string[]> {

@@ -4,6 +4,7 @@
  */
 import type { Client } from './client/client.ts';
 import { everywhere } from './client/paths.ts';
+import { keptAnswers } from './kept-answers.ts';
 
 interface Row {
   /** group/resource or group/resource/subresource, the core group's being ''. */
@@ -129,25 +130,11 @@ export function neededIn(namespace: string): Right[] {
   });
 }
 
-/** Long enough that a deploy of six workloads asks once, short enough that a mended role counts at the next try. */
-const keptMs = 20_000;
-
-/** Answers that are kept at most; the oldest goes first. */
-const mostKept = 500;
-
 /** Tells which of them are missing in a namespace, in words as "create pods/exec". Throws when the API server can't be asked. */
 export function rightsOf(client: Client): (namespace: string) => Promise<string[]> {
-  const kept = new Map<string, { at: number; missing: Promise<string[]> }>();
-  return (namespace) => {
-    const now = performance.now();
-    for (const [name, { at }] of kept) if (now - at >= keptMs || kept.size > mostKept) kept.delete(name);
-    const known = kept.get(namespace);
-    if (known) return known.missing;
-    const missing = mayI(client, neededIn(namespace)).then((rights) => rights.map(inWords));
-    kept.set(namespace, { at: now, missing });
-    missing.catch(() => kept.delete(namespace));
-    return missing;
-  };
+  const kept = keptAnswers<string[]>();
+  return (namespace) =>
+    kept(namespace, async () => (await mayI(client, neededIn(namespace))).map((right) => inWords(right)));
 }
 
 function inWords({ verb, group, resource, subresource }: Right): string {
