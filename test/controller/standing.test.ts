@@ -196,6 +196,16 @@ it.each<[string, PodObject['status'], RegExp]>([
     /CreateContainerConfigError: password=\*\*\* is wrong/,
   ],
   [
+    'why one waits, for a reason that a newer kubelet has',
+    {
+      phase: 'Pending',
+      containerStatuses: [
+        { name: 'api-server', state: { waiting: { reason: 'SignatureValidationFailed', message: 'no signature' } } },
+      ],
+    },
+    /SignatureValidationFailed: no signature/,
+  ],
+  [
     'which sidecar does not stay up',
     {
       phase: 'Pending',

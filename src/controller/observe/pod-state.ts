@@ -2,7 +2,7 @@
 import { inShort, lastWordsInWords } from '../../release/airflow/log.ts';
 import { backupVolume } from '../../release/kubernetes/helper-pods.ts';
 import { mainContainerOf, mainStatusOf } from '../../release/kubernetes/main-container.ts';
-import { troubleOf } from '../../release/kubernetes/pod-trouble.ts';
+import { passesByItself, troubleOf } from '../../release/kubernetes/pod-trouble.ts';
 import { secondsSince } from '../../release/model/elapsed.ts';
 import { wordsOfThrown } from '../../release/model/thrown.ts';
 import type { Pod } from '../../release/model/workload.ts';
@@ -14,17 +14,6 @@ export interface Failed {
   at: string;
 }
 
-/** Reasons with which kubelet says that a container will not start as things are; it goes on trying by itself. */
-const stuck = [
-  'ErrImagePull',
-  'ImagePullBackOff',
-  'InvalidImageName',
-  'ErrImageNeverPull',
-  'CreateContainerConfigError',
-  'CreateContainerError',
-  'RunContainerError',
-];
-
 /** A pod that kubelet or the scheduler can't bring up says so; both go on trying. */
 export function notRunning(pod: Pod, now: Date): Failed | undefined {
   const { status } = pod.object;
@@ -34,8 +23,8 @@ export function notRunning(pod: Pod, now: Date): Failed | undefined {
   for (const { name, state } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
     const { reason, message = '' } = state?.waiting ?? {};
     // Only a sidecar is started again and again: until it stays up, the main container is not begun.
-    const again = reason === 'CrashLoopBackOff' && name !== main?.name;
-    if (!reason || !(again || stuck.includes(reason))) continue;
+    const ours = reason === 'CrashLoopBackOff' && name === main?.name;
+    if (!reason || ours || passesByItself(reason)) continue;
     const which = name === main?.name ? '' : ` (container ${name})`;
     return failed(now, `pod/${pod.name}${which}: ${reason}: ${inShort(message)}`);
   }

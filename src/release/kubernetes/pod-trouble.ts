@@ -10,8 +10,13 @@ export interface Trouble {
   log?: 'current' | 'previous';
 }
 
-/** Reasons for waiting that pass by themselves. */
-const starting = ['PodInitializing', 'ContainerCreating'];
+/**
+ * Whether a container that waits for this reason is only being started. Kubelet's other reasons all say that it will not
+ * start as things are, and there are new ones with each release; it goes on trying by itself.
+ */
+export function passesByItself(reason: string): boolean {
+  return reason === 'PodInitializing' || reason === 'ContainerCreating';
+}
 
 /** The first container that ended badly or can't start, init containers first; undefined when none is known. */
 export function troubleOf({ status }: PodObject): Trouble | undefined {
@@ -31,7 +36,7 @@ function ofContainer({ name, ready, state, lastState }: ContainerStatus, mayEnd:
   const { reason = '', message } = state?.waiting ?? {};
   // Asked for the log of a container that waits, kubelet gives that of its last run.
   if (before) return ended(name, before, 'current');
-  if (!reason || starting.includes(reason)) return undefined;
+  if (!reason || passesByItself(reason)) return undefined;
   return { container: name, how: `${name} ${reason}${message ? `: ${inShort(message)}` : ''}` };
 }
 
