@@ -11,7 +11,7 @@ export interface Cost {
 }
 
 /** Undefined for a level that has no budget. */
-export function budgetOf(level: string): number | undefined {
+function budgetOf(level: string): number | undefined {
   return (budgets as Record<string, number>)[level];
 }
 

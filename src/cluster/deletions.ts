@@ -35,7 +35,7 @@ export async function gateOf(client: Client, namespace: string, release: string)
   return ours ? uid : undefined;
 }
 
-export function gatePath(namespace: string, release: string): string {
+function gatePath(namespace: string, release: string): string {
   return configurations('MutatingWebhookConfiguration', gateConfigurationName(namespace, release));
 }
 

@@ -13,13 +13,6 @@ import type { RunStatus } from '../release/model/run.ts';
 import type { Digests } from '../release/model/runner.ts';
 import type { Workload } from '../release/model/workload.ts';
 
-export interface ExecResult {
-  /** undefined: the stream ended without a status. The command may still be running. */
-  exitCode: number | undefined;
-  stdout: string;
-  stderr: string;
-}
-
 /** The copy of a run, by the name of its database. */
 export interface CopyToDrop {
   name: string;

@@ -58,11 +58,6 @@ export function parseDatabaseUrl(url: string, namespace: string): ConnectionSett
   return settingsOf(parts, new URLSearchParams(parts.query ?? ''), namespace);
 }
 
-/** `user@host:port/database`: for people, without the password. */
-export function describe(settings: ConnectionSettings): string {
-  return `${settings.user}@${settings.hosts.map(addressOf).join(',')}/${settings.database}`;
-}
-
 /** `host:port`, an IPv6 address in brackets. */
 export function addressOf({ host, port }: DatabaseHost): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -104,7 +99,7 @@ function refuse(what: string): Unreadable {
 }
 
 /** As Python's unquote: what is no valid escape stays as it is. */
-export function percentDecoded(text: string): string {
+function percentDecoded(text: string): string {
   return text.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => Buffer.from(escapes.replaceAll('%', ''), 'hex').toString());
 }
 

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { processorSeconds, residentMiB } from './proc.ts';
 import type { Server } from './servers.ts';
 
-export const connections = 4;
+const connections = 4;
 
 /** What is sent, and what every answer must contain. */
 export interface Load {

@@ -42,7 +42,7 @@ const settleMs = 3_000;
 type Say = (text: string) => void;
 
 /** What every answer of a server must contain, so that a wrong answer is not counted as a fast one. */
-export function expected(server: Server, held: boolean): string[] {
+function expected(server: Server, held: boolean): string[] {
   if (server.name !== 'downdraft') return ['"allowed":true'];
   return held ? ['"reason":"DatabaseAhead"', '"patch":"'] : ['"verdict":"allow"', '"reason":"Fits"'];
 }
@@ -129,7 +129,7 @@ export async function runTrials(
 }
 
 /** The medians, by case and server. */
-export function figuresOf(told: { trial: Trial; round: Round }[]): Results['figures'] {
+function figuresOf(told: { trial: Trial; round: Round }[]): Results['figures'] {
   const groups = Map.groupBy(told, ({ trial }) => `${trial.name}/${trial.server.name}`);
   const figures: Results['figures'] = {};
   for (const group of groups.values()) {

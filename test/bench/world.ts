@@ -16,7 +16,7 @@ import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 export const releaseCount = 1000;
 
 /** Image that runs before the reviewed change. */
-export const currentImage = 'apache/airflow:3.2.0';
+const currentImage = 'apache/airflow:3.2.0';
 
 /** Images that the reviewed change asks for: one fits the database, one is too old for it. */
 export const desiredImage = { allow: 'apache/airflow:3.2.1', hold: 'apache/airflow:3.1.8' } as const;

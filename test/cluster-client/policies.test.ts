@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/cluster/client/client.ts';
 import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/report/policies.ts';
 import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
-import { faultOf, type PolicyObject } from '../../src/release/policy/policy.ts';
+import { type PolicyObject, readPolicy } from '../../src/release/policy/policy.ts';
 import { run } from '../cluster/command.ts';
 import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
 import { makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
@@ -84,7 +84,7 @@ describe('a selector', () => {
 
 describe('a policy', () => {
   it.each(['Hold', 'Deny', 'Observe'])('may say %s', async (mode) => {
-    expect(faultOf(await tried({ mode, description: 'why' }))).toBeUndefined();
+    expect(readPolicy(await tried({ mode, description: 'why' })).fault).toBeUndefined();
   });
 
   const refused: [string, unknown, string][] = [

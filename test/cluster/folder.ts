@@ -97,7 +97,7 @@ export async function deleteClusterFolder(dir: string): Promise<void> {
 }
 
 /** The last lines that a program of this cluster wrote. */
-export async function logTail(dir: string, name: string, lines = 20): Promise<string> {
+async function logTail(dir: string, name: string, lines = 20): Promise<string> {
   const text = await readFile(logPath(dir, name), 'utf8').catch(() => '(no log)');
   return text.trim().split('\n').slice(-lines).join('\n');
 }

@@ -7,7 +7,7 @@ import { nodeAddress, podNetwork } from './netns.ts';
 import { waitFor } from './wait.ts';
 
 /** The node's name. */
-export const nodeName = 'node';
+const nodeName = 'node';
 /** The Service address of the cluster's DNS. */
 export const dnsAddress = '10.96.0.10';
 

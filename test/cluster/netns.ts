@@ -25,7 +25,7 @@ export interface Network {
 /** The pods' and the Services' addresses: the same in each cluster, as no cluster sees another's. */
 export const podNetwork = '10.88.0.0/16';
 export const nodeAddress = '10.88.0.1';
-export const serviceNetwork = '10.96.0.0/16';
+const serviceNetwork = '10.96.0.0/16';
 export const bridge = 'cni0';
 
 /** The namespace's name. */

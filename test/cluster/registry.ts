@@ -19,7 +19,7 @@ export interface Manifest {
 }
 
 /** The blobs' folder; the registry's names in it are its own. */
-export function registryDir(): string {
+function registryDir(): string {
   return join(cacheDir(), 'registry');
 }
 

@@ -14,7 +14,7 @@ export const guarded = ['air', 'sea'];
 export const observed = 'calm';
 
 /** Images that are asked for by name; what is in them the test's oracle says. */
-export const images = {
+const images = {
   running: ['apache/airflow:3.2.1', 'apache/airflow:3.2.0', 'apache/airflow:slim-3.2.1-python3.12'],
   desired: [
     'apache/airflow:3.1.8',

@@ -1,6 +1,7 @@
 /** Which Airflow a pod of the test runs, told from its image's tag or from the digest that the fake kubelet gives it. */
-import { chainOf, managerOf, providerHeadOf } from '../../src/release/airflow/revisions.ts';
+import { managerOf } from '../../src/release/airflow/revisions.ts';
 import type { ChainLink } from '../../src/release/model/runner.ts';
+import { chainOf, providerHeadOf } from '../make/heads.ts';
 import { revisionsOf } from '../make/release.ts';
 
 export type Version = keyof typeof revisionsOf;

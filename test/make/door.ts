@@ -9,7 +9,6 @@ import type { Ports } from '../../src/admission/ports.ts';
 import { type Answer, readReview } from '../../src/admission/review.ts';
 import { drain } from '../../src/admission/webhooks/drain.ts';
 import { validate } from '../../src/admission/webhooks/held.ts';
-import { gate } from '../../src/admission/webhooks/jobs.ts';
 import { mutate } from '../../src/admission/webhooks/workloads.ts';
 import { ApiError } from '../../src/cluster/client/errors.ts';
 import { activeRun, lastReturned } from '../../src/release/kubernetes/downgrade.ts';
@@ -52,13 +51,6 @@ async function enter(world: World, object: WorkloadObject, before: WorkloadObjec
   const patched = patchedBy(object, answer);
   const last = validate(review(patched));
   return last.allowed ? { answer, admitted: patched } : { answer: last };
-}
-
-/** A pod of a Job, created: what the webhook of Jobs' pods makes of it. */
-export async function applyPod(world: World, pod: PodObject): Promise<Answer> {
-  const answer = await gate(reviewOf(pod), portsOf(world));
-  world.pods.push(patchedBy(pod, answer));
-  return answer;
 }
 
 /** A new pod of a release that is being drained, as the gate leaves it. */

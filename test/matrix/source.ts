@@ -59,7 +59,7 @@ export async function sinceOf(server: Server): Promise<Date> {
 }
 
 /** Where the data of a source version is kept: named by everything that goes in. */
-export async function sourceFile({ from: version, server }: SourceOf): Promise<string> {
+async function sourceFile({ from: version, server }: SourceOf): Promise<string> {
   const venv = await ensureVenv(version);
   const texts = recipe.map((name) => readFileSync(new URL(name, import.meta.url)));
   const where = server === 'postgresql' ? [] : [server];

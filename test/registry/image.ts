@@ -25,7 +25,7 @@ export function digestOf(body: Buffer): string {
   return `sha256:${createHash('sha256').update(body).digest('hex')}`;
 }
 
-export function describeDocument({ type, body }: Document): Descriptor {
+function describeDocument({ type, body }: Document): Descriptor {
   return { mediaType: type, digest: digestOf(body), size: body.length };
 }
 

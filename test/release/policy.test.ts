@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { matches } from '../../src/release/kubernetes/selector.ts';
 import type { Mode } from '../../src/release/model/policy.ts';
 import { defaultRules } from '../../src/release/model/policy.ts';
-import { faultOf, modes, type PolicyObject, policyFor } from '../../src/release/policy/policy.ts';
+import { modes, type PolicyObject, policyFor, readPolicy } from '../../src/release/policy/policy.ts';
 import { makeForeignPolicy, makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
 
 const { air, beta } = namespaces;
@@ -15,11 +15,11 @@ describe('a selector', () => {
   it.each(readable)('%s selects what Kubernetes selects', (_, selector, selected) => {
     const found = Object.entries(namespaces).filter(([, labels]) => matches(selector, labels));
     expect(found.map(([name]) => name)).toEqual(selected);
-    expect(faultOf(makePolicy(selector ? { selector } : {}))).toBeUndefined();
+    expect(readPolicy(makePolicy(selector ? { selector } : {})).fault).toBeUndefined();
   });
 
   it.each(unreadable)('%s is a fault', (_, selector, fault) => {
-    expect(faultOf(makePolicy({ selector }))).toContain(fault);
+    expect(readPolicy(makePolicy({ selector })).fault).toContain(fault);
   });
 });
 
@@ -114,7 +114,7 @@ describe('a policy that cannot be read counts everywhere, and never loosens', ()
   ];
   it.each(broken)('%s', (_, spec, fault, mode) => {
     const policy = makeForeignPolicy('broken', spec);
-    expect(faultOf(policy)).toContain(fault);
+    expect(readPolicy(policy).fault).toContain(fault);
     expect(policyFor([policy], namespaces.dusk)).toMatchObject({ mode, by: ['broken'], matched: ['broken'] });
     expect(policyFor([policy, makePolicy({ mode: 'Observe' })], namespaces.dusk).mode).toBe(mode);
   });
@@ -161,7 +161,7 @@ describe('whatever the policies', () => {
         const after = policyFor(made(one ? [one, ...rest] : rest), of);
         if (before.matched.length > 0) expect(rank(after.mode)).toBeLessThanOrEqual(rank(before.mode));
         if (after.mode === 'Observe')
-          for (const p of made(one ? [one, ...rest] : rest)) expect(faultOf(p)).toBeUndefined();
+          for (const p of made(one ? [one, ...rest] : rest)) expect(readPolicy(p).fault).toBeUndefined();
       }),
     );
   });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BackupWay, Rules, SaidRules } from '../../src/release/model/policy.ts';
 import { defaultRules } from '../../src/release/model/policy.ts';
-import { faultOf, type PolicyObject, policyFor } from '../../src/release/policy/policy.ts';
+import { type PolicyObject, policyFor, readPolicy } from '../../src/release/policy/policy.ts';
 import { makeForeignPolicy, makePolicy, namespaces, readable, readableRules, unreadableRules } from '../make/policy.ts';
 
 const { air, calm } = namespaces;
@@ -19,7 +19,7 @@ function together(...said: SaidRules[]): Rules {
 
 describe('what one policy says', () => {
   it.each(readableRules)('counts as said: %s', (_, rules) => {
-    expect(faultOf(makePolicy({ rules }))).toBeUndefined();
+    expect(readPolicy(makePolicy({ rules })).fault).toBeUndefined();
     const { backup, ...rest } = rules;
     expect(together(rules)).toEqual({ ...defaultRules, ...rest, backup: { ...defaultRules.backup, ...backup } });
   });
@@ -102,7 +102,7 @@ describe('a policy that cannot be read', () => {
       namespaceSelector: { matchLabels: { team: 'x' } },
       ...part,
     });
-    expect(faultOf(policy)).toContain(fault);
+    expect(readPolicy(policy).fault).toContain(fault);
     expect(policyFor([policy], calm)).toMatchObject({ mode: 'Hold', rules: { approval: 'Always', onFailure: 'Ask' } });
     expect(policyFor([policy], calm).rules.backup).toMatchObject({ ...defaultRules.backup, required: true });
   });

@@ -16,7 +16,7 @@ export interface Helm {
 }
 
 /** One release of the example chart and a helm that works on it. */
-export function releaseIn(helm: Helm, site: Site) {
+function releaseIn(helm: Helm, site: Site) {
   const type = (args: string[]) => helm.place().type(helm.name, [...args, '-n', site.namespace, '--timeout', '90s']);
   return {
     install: (version: typeof newer, ...more: string[]) =>

@@ -3,26 +3,6 @@ import { randomBytes } from 'node:crypto';
 import type { Client } from '../client/client.ts';
 import { type ExecOutcome, exec } from './exec.ts';
 
-const absent = 3;
-
-/** The script's own exit code for "does not exist"; a folder that can't be searched also reads as absent. */
-const readScript = `[ -e "$1" ] || exit ${absent}; exec cat "$1"`;
-
-/** Text of a file; undefined when there is none. Throws when it can't be told, or is longer than 1 MiB. */
-export async function readFile(
-  client: Client,
-  namespace: string,
-  pod: string,
-  container: string,
-  path: string,
-): Promise<string | undefined> {
-  const command = ['sh', '-c', readScript, 'sh', path];
-  const outcome = await exec(client, { namespace, pod, container, command, timeoutMs: 15_000 });
-  if (outcome.exitCode === absent) return undefined;
-  if (outcome.exitCode === 0 && !outcome.cut) return outcome.stdout;
-  throw failed(`read ${path} in ${namespace}/${pod}`, outcome);
-}
-
 /**
  * A stream that is cut looks like the end of the text to the reader in the container: the length decides whether the
  * file is whole. It also ends the reading where stdin can't be closed (v4). A draft of its own for each writer.

@@ -41,7 +41,7 @@ export function upToDate(mirror: Mirror): Mirror {
 }
 
 /** Labels by which workloads of Airflow are found, one for each profile. */
-export const workloadSelectors = ['tier=airflow', 'app=airflow', label.release];
+const workloadSelectors = ['tier=airflow', 'app=airflow', label.release];
 
 type Change = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: Watched };
 type Listener = Parameters<Mirror['onChange']>[0];

@@ -40,7 +40,7 @@ export function versionOfTag(tag: string): string | undefined {
 }
 
 /** True when the image's repository is listed; an entry without a registry's host stands for that path on any registry. */
-export function isListed(reference: ImageReference, repositories: readonly string[]): boolean {
+function isListed(reference: ImageReference, repositories: readonly string[]): boolean {
   const full = reference.registry ? `${reference.registry}/${reference.repository}` : reference.repository;
   return repositories.some((r) => r === full || r === reference.repository);
 }

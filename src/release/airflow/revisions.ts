@@ -10,8 +10,7 @@
  *
  * There is more than one chain since scripts were squashed: images of 2.x begin with Airflow's first revision, those of
  * 3.0 and 3.1 with 937cbd173ca1, those from 3.2 on with 4bc4d934e2bc, which stands for all up to c804e5c76e3e. What a
- * chain has lost is taken from the chain before it, so that an old revision can still be placed; `chainOf` tells what an
- * image really has.
+ * chain has lost is taken from the chain before it, so that an old revision can still be placed.
  *
  * What is not in the file is unknown, and nothing here guesses: then the images themselves are asked.
  */
@@ -31,9 +30,7 @@ export type Relation = 'same' | 'ahead' | 'behind' | 'unrelated' | 'unknown';
 type Chain = Map<Revision, Revision[]>;
 
 interface Lineage {
-  /** As the packages have them. */
-  own: Chain[];
-  /** The same with what was squashed away put back. */
+  /** As the packages have them, with what was squashed away put back. */
   whole: Chain[];
   releases: Map<string, { chain: number; head: Revision }>;
 }
@@ -55,11 +52,6 @@ const managers = new Map(
 /** The oldest release that a database is downgraded to: images of 3.0 and 3.1 have no scripts for what came before. */
 export const lowestSupported = '2.7.0';
 
-/** The newest release in the table. */
-export function newestKnown(): string {
-  return [...core.releases.keys()].at(-1)!;
-}
-
 /**
  * The head of a release, by exact version in any PEP 440 spelling. Post and local releases (3.1.8.post1, 3.1.8+local)
  * have the scripts of their base. Undefined for pre-releases, for releases that the table lacks (a patch release can
@@ -67,12 +59,6 @@ export function newestKnown(): string {
  */
 export function headOf(version: string): Revision | undefined {
   return releaseIn(core, version)?.head;
-}
-
-/** The revisions that a release's image has scripts for, oldest first; its first one is as far as it can go back. */
-export function chainOf(version: string): Revision[] | undefined {
-  const release = releaseIn(core, version);
-  return release && upTo([...core.own[release.chain]!.keys()], release.head);
 }
 
 /** The releases whose head a revision is, ascending. */
@@ -90,18 +76,6 @@ export function compareRevisions(database: Revision, head: Revision): Relation {
   return compareIn(core, database, head);
 }
 
-/**
- * The core revisions that are undone on the way down, newest first: `from` is the first of them, `to` is not among
- * them. Empty unless `from` is ahead of `to`.
- */
-export function crossed(from: Revision, to: Revision): Revision[] {
-  const chain = chainWith(core, from, to);
-  if (!chain || compareRevisions(from, to) !== 'ahead') return [];
-  const kept = ancestry(chain, to);
-  const all = ancestry(chain, from);
-  return [...chain.keys()].filter((revision) => all.has(revision) && !kept.has(revision)).reverse();
-}
-
 /** The manager that keeps its revision in this table, by class path; undefined for a table we know nothing of. */
 export function managerOf(versionTable: string): { class: string; versionTable: string } | undefined {
   const manager = managers.get(versionTable);
@@ -115,12 +89,6 @@ export function compareProviderRevisions(versionTable: string, database: Revisio
   return 'unknown';
 }
 
-/** As headOf, for a provider's version; undefined too for the releases from before it had scripts. */
-export function providerHeadOf(versionTable: string, providerVersion: string): Revision | undefined {
-  const manager = managers.get(versionTable);
-  return manager && releaseIn(manager, providerVersion)?.head;
-}
-
 /** True for a provider's very first revision: nothing can be behind it, so no image is. */
 export function isLowestProviderRevision(versionTable: string, revision: Revision): boolean {
   const manager = managers.get(versionTable);
@@ -128,10 +96,9 @@ export function isLowestProviderRevision(versionTable: string, revision: Revisio
 }
 
 function lineageFrom(stored: StoredLineage): Lineage {
-  const own = stored.chains.map(chainFrom);
   const whole: Chain[] = [];
-  for (const chain of own) whole.push(restored(chain, whole));
-  return { own, whole, releases: new Map(Object.entries(stored.releases)) };
+  for (const chain of stored.chains.map(chainFrom)) whole.push(restored(chain, whole));
+  return { whole, releases: new Map(Object.entries(stored.releases)) };
 }
 
 function chainFrom(entries: (string | string[])[]): Chain {
@@ -196,10 +163,6 @@ function releaseIn(lineage: Lineage, version: string): { chain: number; head: Re
   if (known) return known;
   const same = [...lineage.releases.keys()].find((release) => compare(release, wanted) === 0);
   return same === undefined ? undefined : lineage.releases.get(same);
-}
-
-function upTo(revisions: Revision[], last: Revision): Revision[] {
-  return revisions.slice(0, revisions.indexOf(last) + 1);
 }
 
 function placeOf(revision: Revision): string {

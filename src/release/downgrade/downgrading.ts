@@ -57,7 +57,7 @@ function follow(release: Release, run: Run, progress: Progress): Act {
 }
 
 /** True when every step's table is at the revision that the step aims at. */
-export function meets(database: DatabaseState, plan: Plan): boolean {
+function meets(database: DatabaseState, plan: Plan): boolean {
   if (database.state !== 'read') return false;
   return plan.steps.every((step) => {
     if (step.kind !== 'core' && step.kind !== 'manager') return true;

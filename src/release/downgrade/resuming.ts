@@ -36,7 +36,7 @@ function outcomeOf(release: Release, run: Run): NonNullable<Run['status']['outco
 }
 
 /** The act of waiting for these workloads. Those in trouble come first, and words that were said are not said again. */
-export function awaiting(release: Release, unsettled: Workload[]): Act {
+function awaiting(release: Release, unsettled: Workload[]): Act {
   const ill = unsettled.filter((w) => podInTrouble(release, w));
   const said = new Set<string>();
   const troubles = ill.map((workload) => {

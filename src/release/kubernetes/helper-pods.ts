@@ -60,7 +60,7 @@ export function runValue(run: string): string {
 }
 
 /** The name of the probe's pod. */
-export function probeName(run: string): string {
+function probeName(run: string): string {
   return `${runValue(run)}-probe`;
 }
 

@@ -57,7 +57,7 @@ function asNative(container: ContainerSpec): ContainerSpec {
 const connections = ['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', 'AIRFLOW__CORE__SQL_ALCHEMY_CONN'];
 
 /** Whether the database is named by an address inside the pod; undefined where a Secret or a program says it. */
-export function isLocal({ env = [] }: ContainerSpec): boolean | undefined {
+function isLocal({ env = [] }: ContainerSpec): boolean | undefined {
   const entry = connections.map((name) => env.findLast((e) => e.name === name)).find((e) => e !== undefined);
   const url = entry?.value;
   if (!url || url.includes('$(') || !url.includes('://')) return undefined;

@@ -117,7 +117,7 @@ export const reasons = {
 export type Reason = keyof typeof reasons;
 
 /** API servers cut a warning at 256 characters and advise 120. */
-export const warningLimit = 256;
+const warningLimit = 256;
 
 /** Cuts a sentence to `limit` characters, marking the cut. */
 export function shorten(text: string, limit = warningLimit): string {

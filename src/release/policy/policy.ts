@@ -104,12 +104,6 @@ function strict({ mode, rules }: Said): Said {
   return { mode: mode === 'Observe' ? 'Hold' : mode, rules: neverLoose(rules) };
 }
 
-/** Why a policy can't be read; undefined when it can. Reads what is stored as unknown: no schema is relied on. */
-export function faultOf(policy: PolicyObject): string | undefined {
-  const spec = record(policy.spec) ?? {};
-  return faultIn(spec, readRules(spec).fault);
-}
-
 function faultIn({ mode, namespaceSelector }: Record<string, unknown>, inRules: string | undefined) {
   if (!modes.some((m) => m === mode)) return `spec.mode is ${text(mode)}, not one of ${[...modes].sort().join(', ')}`;
   return selectorFault(namespaceSelector, 'spec.namespaceSelector') ?? inRules;

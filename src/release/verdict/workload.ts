@@ -28,7 +28,7 @@ export function verdictOn(release: Release, workload: Workload): Verdict {
 }
 
 /** A run whose schema step has begun is brought to its end, whatever the policy says since. */
-export function onlyObserves({ mode, run }: Release): boolean {
+function onlyObserves({ mode, run }: Release): boolean {
   return mode === 'Observe' && !run?.status.schemaStartedAt;
 }
 

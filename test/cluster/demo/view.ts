@@ -106,7 +106,7 @@ function versionOf({ spec }: PodObject, tags: Map<string, string>): string {
 }
 
 /** One or two words, kubectl's where it has them. */
-export function stateOf({ metadata, spec, status = {} }: PodObject): string {
+function stateOf({ metadata, spec, status = {} }: PodObject): string {
   if (metadata.deletionTimestamp) return 'Terminating';
   if (spec.schedulingGates?.length) return 'SchedulingGated';
   const broken = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find((container) =>
