@@ -1,7 +1,8 @@
 /**
  * What a review needs of the world; main passes it in. All of it only looks: a review changes nothing (sideEffects: None).
  *
- * Every function takes the signal of the review's time budget and may be abandoned when that fires.
+ * Every function takes the signal of the review's time budget and may be abandoned when that fires. What is known already is
+ * told at once: a promise for each would be a good part of what a review costs.
  */
 import type { DigestAnswer, RegistryAnswer } from '../release/airflow/images.ts';
 import type { DatabaseState } from '../release/model/database.ts';
@@ -10,6 +11,9 @@ import type { WorkloadObject } from '../release/model/kubernetes.ts';
 import type { Mode } from '../release/model/policy.ts';
 import type { ReturnedRun, Run } from '../release/model/run.ts';
 
+/** What may be known already. */
+export type Told<T> = T | Promise<T>;
+
 export interface Ports {
   /** The Deployment or StatefulSet as the API server has it stored, before this change; undefined when there is none. */
   storedWorkload(
@@ -17,17 +21,17 @@ export interface Ports {
     namespace: string,
     name: string,
     signal: AbortSignal,
-  ): Promise<WorkloadObject | undefined>;
+  ): Told<WorkloadObject | undefined>;
   /** The stored Deployments and StatefulSets of a release, `kind` filled in; [] when there are none. */
-  releaseWorkloads(namespace: string, release: string, signal: AbortSignal): Promise<WorkloadObject[]>;
+  releaseWorkloads(namespace: string, release: string, signal: AbortSignal): Told<WorkloadObject[]>;
   /** Where the schema is, by that stored workload's own connection. */
   database(workload: WorkloadObject, container: string, signal: AbortSignal): Promise<DatabaseState>;
   /** The release's unfinished Downgrade. */
-  run(namespace: string, release: string, signal: AbortSignal): Promise<Run | undefined>;
+  run(namespace: string, release: string, signal: AbortSignal): Told<Run | undefined>;
   /** The release's last Downgrade, if it was returned by a person or the policy and none is under way. */
-  returned(namespace: string, release: string, signal: AbortSignal): Promise<ReturnedRun | undefined>;
+  returned(namespace: string, release: string, signal: AbortSignal): Told<ReturnedRun | undefined>;
   /** What images have told of themselves, for this very release; nothing that was told elsewhere. */
-  learnedImages(of: Owner, signal: AbortSignal): Promise<readonly ImageKnowledge[]>;
+  learnedImages(of: Owner, signal: AbortSignal): Told<readonly ImageKnowledge[]>;
   /** Which digest the image's name has in its registry now; undefined: not asked. */
   digest(image: string, workload: WorkloadObject, signal: AbortSignal): Promise<DigestAnswer>;
   /** The images that Kubernetes' own history has for a stored workload, read live. */
@@ -35,7 +39,7 @@ export interface Ports {
   /** What the image's config in its registry says, with the pull secrets of that stored workload; undefined: not asked. */
   registry(image: string, workload: WorkloadObject, signal: AbortSignal): Promise<RegistryAnswer>;
   /** What the DowngradePolicies say for a namespace. */
-  policy(namespace: string, signal: AbortSignal): Promise<{ mode: Mode; by: string[] }>;
+  policy(namespace: string, signal: AbortSignal): Told<{ mode: Mode; by: string[] }>;
   /** Rights for a downgrade that we lack in a namespace, in words; [] when none is missing. */
   missingRights(namespace: string, signal: AbortSignal): Promise<string[]>;
   /** The name under which the API server knows downdraft's own writes. */

@@ -10,7 +10,7 @@ import type { Config } from '../config.ts';
 import { activeRun, lastReturned } from '../release/kubernetes/downgrade.ts';
 import type { DatabaseState } from '../release/model/database.ts';
 import type { WorkloadObject } from '../release/model/kubernetes.ts';
-import { policyFor } from '../release/policy/policy.ts';
+import { modeFor } from '../release/policy/policy.ts';
 import { databaseOf } from './database.ts';
 import type { Registries } from './images.ts';
 import { readOnce } from './read-once.ts';
@@ -43,18 +43,17 @@ export function admissionPorts(
   const fresh = () => upToDate(mirror);
   return {
     // One that is not mirrored was made this moment, or lost the labels by which it is watched.
-    storedWorkload: async (kind, namespace, name) =>
-      fresh().workload(kind, namespace, name) ?? lookUp(kind, namespace, name),
-    releaseWorkloads: async (namespace, release) => fresh().workloadsOf(namespace, release),
+    storedWorkload: (kind, namespace, name) => fresh().workload(kind, namespace, name) ?? lookUp(kind, namespace, name),
+    releaseWorkloads: (namespace, release) => fresh().workloadsOf(namespace, release),
     database: (workload, container) =>
       oneReading(readingOf(workload, container), () => discreet(databaseOf(client, workload, container, databaseMs))),
-    run: async (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
-    returned: async (namespace, release) => lastReturned(fresh().downgradesIn(namespace), release),
-    learnedImages: async (of) => fresh().learned(of),
+    run: (namespace, release) => activeRun(fresh().downgradesIn(namespace), release),
+    returned: (namespace, release) => lastReturned(fresh().downgradesIn(namespace), release),
+    learnedImages: (of) => fresh().learned(of),
     digest: registry.digest,
     ranBefore: async (workload) => await imagesBefore(client, workload),
     registry: registry.version,
-    policy: async (namespace) => policyFor(fresh().policies(), mirror.labelsOf(namespace), readOnce),
+    policy: (namespace) => modeFor(fresh().policies(), mirror.labelsOf(namespace), readOnce),
     missingRights: (namespace) => discreet(missingRights(namespace)),
     ownAccount: accountOf(client),
     notReady: () => mirror.missing() ?? notReady(),

@@ -7,7 +7,7 @@ import { makeShelf } from '../../src/cluster/mirror/workload-store.ts';
 import { activeRun, lastReturned } from '../../src/release/kubernetes/downgrade.ts';
 import { digestOf } from '../../src/release/kubernetes/pods.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { policyFor } from '../../src/release/policy/policy.ts';
+import { modeFor } from '../../src/release/policy/policy.ts';
 import { readOnce } from '../../src/wiring/read-once.ts';
 import { makePolicy } from '../make/policy.ts';
 import { makeDatabase, makeImage } from '../make/release.ts';
@@ -58,16 +58,16 @@ export function benchPorts(database?: Ports['database']): Ports {
     makePolicy({ name: 'production', mode: 'Deny', selector: { matchLabels: { stage: 'production' } } }),
   ];
   return {
-    storedWorkload: async (kind, namespace, name) => shelf.get(kind, namespace, name),
-    releaseWorkloads: async (namespace, release) => shelf.of(namespace, release),
+    storedWorkload: (kind, namespace, name) => shelf.get(kind, namespace, name),
+    releaseWorkloads: (namespace, release) => shelf.of(namespace, release),
     database: database ?? (async () => makeDatabase()),
-    run: async (_, release) => activeRun([], release),
-    returned: async (_, release) => lastReturned([], release),
-    learnedImages: async () => learned,
+    run: (_, release) => activeRun([], release),
+    returned: (_, release) => lastReturned([], release),
+    learnedImages: () => learned,
     registry: async () => undefined,
     digest: async (image) => ({ digest: digestOf(learned.find((one) => one.image === image)?.imageID) ?? '' }),
     ranBefore: async () => [],
-    policy: async () => policyFor(policies, { stage: 'test' }, readOnce),
+    policy: () => modeFor(policies, { stage: 'test' }, readOnce),
     missingRights: async () => [],
     ownAccount: async () => 'system:serviceaccount:downdraft:downdraft',
     notReady: () => undefined,

@@ -101,13 +101,18 @@ export function withoutUnread(body: Buffer): Buffer {
   let copy = placeOf(body, copyKey, 0);
   while (fields < body.length || copy < body.length) {
     const from = Math.min(fields, copy);
-    end += body.copy(body, end, kept, from);
+    end = moved(body, end, kept, from);
     kept = fields < copy ? endOfArray(body, from) : endOfText(body, from);
     if (fields <= kept) fields = placeOf(body, fieldsKey, kept);
     if (copy <= kept) copy = placeOf(body, copyKey, kept);
   }
-  end += body.copy(body, end, kept);
-  return body.subarray(0, end);
+  return body.subarray(0, moved(body, end, kept, body.length));
+}
+
+/** Moves what is kept to the front, and answers where it ends. */
+function moved(body: Buffer, to: number, from: number, end: number): number {
+  if (to !== from) body.copyWithin(to, from, end);
+  return to + end - from;
 }
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];

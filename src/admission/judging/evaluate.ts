@@ -4,7 +4,7 @@
  * image's registry. Whatever fails or takes too long is "not observed", which is a hold and never an allow.
  */
 import { holdOf } from '../../release/kubernetes/hold.ts';
-import { readWorkload } from '../../release/kubernetes/workloads.ts';
+import { mainContainerIn, readWorkload } from '../../release/kubernetes/workloads.ts';
 import type { DatabaseState } from '../../release/model/database.ts';
 import { nameOf, type WorkloadObject } from '../../release/model/kubernetes.ts';
 import type { Mode } from '../../release/model/policy.ts';
@@ -14,7 +14,7 @@ import type { Workload } from '../../release/model/workload.ts';
 import { type Decision, decide } from '../../release/verdict/decide.ts';
 import { judge } from '../../release/verdict/judge.ts';
 import type { Question, Verdict } from '../../release/verdict/question.ts';
-import type { Ports } from '../ports.ts';
+import type { Ports, Told } from '../ports.ts';
 import { said } from '../said.ts';
 import { knowledgeOf } from './images.ts';
 import { firstLine, type Look, looker } from './looking.ts';
@@ -36,7 +36,7 @@ export interface Subject {
   /** Nothing is held for it, so no rights to resume it are needed. */
   onlyRefused?: boolean;
   /** Looks up the workload whose connection is used; undefined when there is none. */
-  connection(signal: AbortSignal): Promise<WorkloadObject | undefined>;
+  connection(signal: AbortSignal): Told<WorkloadObject | undefined>;
   /** Why it is let through when there is none. */
   otherwise?: Reason;
 }
@@ -164,7 +164,7 @@ async function databaseFor(
 }
 
 function containerOf(stored: WorkloadObject): string {
-  return readWorkload(stored)?.container ?? stored.spec.template.spec.containers[0]?.name ?? '';
+  return mainContainerIn(stored) ?? stored.spec.template.spec.containers[0]?.name ?? '';
 }
 
 /** A first installation, whose database is not up yet, must not be kept waiting for it. */

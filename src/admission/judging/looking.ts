@@ -1,32 +1,46 @@
 /** Looking at the world within one budget of time. */
 import { shorten } from '../../release/model/reasons.ts';
 import { wordsOfThrown } from '../../release/model/thrown.ts';
-import type { Ports } from '../ports.ts';
+import type { Ports, Told } from '../ports.ts';
 import { said } from '../said.ts';
 
-export type Look = <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number) => Promise<T>;
+export interface Look {
+  <T>(what: string, looking: (signal: AbortSignal) => Promise<T>, patienceMs?: number): Promise<T>;
+  <T>(what: string, looking: (signal: AbortSignal) => Told<T>, patienceMs?: number): Told<T>;
+}
 
-/** Waits for each look until the one budget ends, also when a port does not listen to the signal. `done` must be called. */
+/**
+ * Answers at once what is told at once. Waits for the other looks until the one budget ends, also when a port does not
+ * listen to the signal. `done` must be called.
+ */
 export function looker(ports: Ports): { look: Look; done(): void } {
   const { budgetMs } = ports.settings;
   const controller = new AbortController();
   const { signal } = controller;
   const budget = timer(budgetMs, controller);
-  const look: Look = async (what, looking, patienceMs = budgetMs) => {
+  const failed = (what: string, error: unknown) =>
+    new Error(said(ports, `${what} can't be read: ${firstLine(error)}`, `${what} can't be read`));
+  const waited = async <T>(what: string, telling: Promise<T>, patienceMs: number): Promise<T> => {
     const time = patienceMs < budgetMs ? timer(patienceMs) : budget;
     try {
       // What nobody waits for any more may go on until the budget ends: a signal of its own would be dearer.
-      return await Promise.race(
-        time === budget ? [looking(signal), budget.end] : [looking(signal), time.end, budget.end],
-      );
+      return await Promise.race(time === budget ? [telling, budget.end] : [telling, time.end, budget.end]);
     } catch (error) {
       if (error === tooLate) throw new Error(`${what} was not read within ${Math.min(patienceMs, budgetMs) / 1000} s`);
-      throw new Error(said(ports, `${what} can't be read: ${firstLine(error)}`, `${what} can't be read`));
+      throw failed(what, error);
     } finally {
       if (time !== budget) time.done();
     }
   };
-  return { look, done: budget.done };
+  const look = <T>(what: string, looking: (signal: AbortSignal) => Told<T>, patienceMs = budgetMs): Told<T> => {
+    try {
+      const telling = looking(signal);
+      return telling instanceof Promise ? waited(what, telling, patienceMs) : telling;
+    } catch (error) {
+      return Promise.reject(failed(what, error));
+    }
+  };
+  return { look: look as Look, done: budget.done };
 }
 
 const tooLate = new Error('too late');

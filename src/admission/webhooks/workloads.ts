@@ -69,18 +69,23 @@ async function judgeUpdate(change: Change, current: Workload, object: WorkloadOb
     ...subjectOf(desired),
     from: current.hold?.from,
     connectionChanged: desired.connection !== current.connection,
-    connection: async (signal: AbortSignal) => {
-      const stored = await ports.storedWorkload(desired.kind, request.namespace, request.name, signal);
-      if (!stored) throw new Error('the API server has none of this name');
-      return stored;
+    connection: (signal: AbortSignal) => {
+      const stored = ports.storedWorkload(desired.kind, request.namespace, request.name, signal);
+      return stored instanceof Promise ? stored.then(thatIsStored) : thatIsStored(stored);
     },
   };
   const decision = await judgeWithin(
     { ...subject, workload: { ...subject.workload, release: current.release } },
     ports,
   );
-  const since = { from: current.image, connection: current.connection };
-  return answer(change, object, decision, { ...since, since: ports.now().toISOString(), by: request.username });
+  const before = { from: current.image, connection: current.connection };
+  const since = () => ({ ...before, since: ports.now().toISOString(), by: request.username });
+  return answer(change, object, decision, since);
+}
+
+function thatIsStored(object: WorkloadObject | undefined): WorkloadObject {
+  if (!object) throw new Error('the API server has none of this name');
+  return object;
 }
 
 /** A new workload of a release that is there already is judged on that release's database; its own is not believed yet. */
@@ -101,7 +106,8 @@ async function judgeCreate(change: Change, object: WorkloadObject, ports: Ports)
     },
   };
   const decision = await judgeWithin(subject, ports);
-  const since = { since: ports.now().toISOString(), by: request.username, from: from === desired.image ? '' : from };
+  const before = from === desired.image ? '' : from;
+  const since = () => ({ since: ports.now().toISOString(), by: request.username, from: before });
   return answer(change, object, decision, since);
 }
 
@@ -109,7 +115,8 @@ function subjectOf({ kind, namespace, name, release, image, images, declaredVers
   return { workload: { kind, namespace, name, release }, image, others: images.slice(1), declaredVersion };
 }
 
-type Since = Parameters<typeof hold>[3];
+/** Asked only where something is held. */
+type Since = () => Parameters<typeof hold>[3];
 
 function answer(change: Change, object: WorkloadObject, decision: Decision, since: Since): Answer {
   const { desired, current, unlabelled } = change;
@@ -155,7 +162,7 @@ function podsLabelled({ desired, current }: Change): boolean {
  */
 function holdPatch({ request, current }: Change, object: WorkloadObject, since: Since) {
   const standing = [current?.object, object].find((o) => o && holdOf(o) !== undefined);
-  return fastJsonPatch.compare(object, hold(request.kind, object, standing, since, current === undefined));
+  return fastJsonPatch.compare(object, hold(request.kind, object, standing, since(), current === undefined));
 }
 
 function warningsOf(workload: Workload, verdict: { reason: string; message: string }): string[] {

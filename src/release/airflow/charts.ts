@@ -137,8 +137,10 @@ export function selectorOf(profile: ProfileName, release: string): Record<string
 
 /** The containers that open the database: the main one first, then further main ones, then those that wait for it. */
 export function databaseContainers(spec: PodSpec, container: string): ContainerSpec[] {
-  const all = spec.containers ?? [];
-  const others = all.filter((c) => c.name !== container && mainContainers.has(c.name));
+  const [main, others]: [ContainerSpec[], ContainerSpec[]] = [[], []];
+  for (const one of spec.containers ?? [])
+    if (one.name === container) main.push(one);
+    else if (mainContainers.has(one.name)) others.push(one);
   const waiting = (spec.initContainers ?? []).filter((c) => waitContainers.includes(c.name));
-  return [...all.filter((c) => c.name === container), ...others, ...waiting];
+  return main.concat(others, waiting);
 }

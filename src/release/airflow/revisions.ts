@@ -145,9 +145,8 @@ function ancestry(chain: Chain, revision: Revision): Set<Revision> {
 }
 
 function compareIn(lineage: Lineage, database: Revision, head: Revision): Relation {
-  if (!chainWith(lineage, database) || !chainWith(lineage, head)) return 'unknown';
   const chain = chainWith(lineage, database, head);
-  if (!chain) return 'unrelated';
+  if (!chain) return chainWith(lineage, database) && chainWith(lineage, head) ? 'unrelated' : 'unknown';
   const [databaseName, headName] = [nameIn(chain, database)!, nameIn(chain, head)!];
   if (databaseName === headName) return 'same';
   if (ancestry(chain, databaseName).has(headName)) return 'ahead';
@@ -155,10 +154,13 @@ function compareIn(lineage: Lineage, database: Revision, head: Revision): Relati
 }
 
 function releaseIn(lineage: Lineage, version: string): { chain: number; head: Revision } | undefined {
+  // As it is written in the table, nearly always: to take a version apart is dear.
+  const written = lineage.releases.get(version);
+  if (written) return written;
   const parsed = explain(version.trim());
   if (!parsed || parsed.is_prerelease || parsed.epoch !== 0) return undefined;
   const wanted = parsed.release.join('.');
-  // As it is written in the table, nearly always; 3.2 and 3.2.0 are one as well.
+  // 3.2 and 3.2.0 are one.
   const known = lineage.releases.get(wanted);
   if (known) return known;
   const same = [...lineage.releases.keys()].find((release) => compare(release, wanted) === 0);

@@ -1,17 +1,17 @@
 /** Kubernetes objects → our words. Pure: the same reading serves the webhook (from a review) and the controller (from a list). */
 import { hash } from 'node:crypto';
-import { databaseContainers, recognize } from '../airflow/charts.ts';
-import { annotation, type ContainerSpec, type Metadata, type WorkloadObject } from '../model/kubernetes.ts';
+import { databaseContainers, type Recognized, recognize } from '../airflow/charts.ts';
+import { annotation, type ContainerSpec, type WorkloadObject } from '../model/kubernetes.ts';
 import type { Workload } from '../model/workload.ts';
 import { holdOf, isStopped } from './hold.ts';
 import { imageOf } from './pods.ts';
 
 /** Reads a Deployment or StatefulSet; undefined when it is no workload of Airflow that uses the database. */
 export function readWorkload(object: WorkloadObject): Workload | undefined {
-  const { kind, metadata, spec } = object;
-  if (kind !== 'Deployment' && kind !== 'StatefulSet') return undefined;
-  const recognized = recognize(identityOf(object), spec?.template?.spec);
-  if (!recognized || recognized.job) return undefined;
+  const { metadata, spec } = object;
+  const recognized = recognizedIn(object);
+  if (!recognized) return undefined;
+  const kind = object.kind as Workload['kind'];
   const declaredVersion =
     metadata.annotations?.[annotation.version] ?? spec.template.metadata?.annotations?.[annotation.version];
   const hold = holdOf(object);
@@ -40,10 +40,24 @@ export function readWorkload(object: WorkloadObject): Workload | undefined {
  * What the pods are labelled counts more: a person can take a label off the workload, not off what its selector needs. Only
  * pods are a Job's: what a workload says of its owners makes it none.
  */
-function identityOf({ metadata, spec }: WorkloadObject): Partial<Metadata> {
-  const annotations = { ...spec?.template?.metadata?.annotations, ...metadata.annotations };
-  const labels = { ...metadata.labels, ...spec?.template?.metadata?.labels };
-  return { ...metadata, labels, annotations, ownerReferences: [] };
+function recognizedIn({ kind, metadata, spec }: WorkloadObject): Recognized | undefined {
+  if (kind !== 'Deployment' && kind !== 'StatefulSet') return undefined;
+  const pods = spec?.template?.metadata;
+  const annotations = laidOver(pods?.annotations, metadata.annotations);
+  const labels = laidOver(metadata.labels, pods?.labels);
+  const recognized = recognize({ labels, annotations, ownerReferences: [] }, spec?.template?.spec);
+  return recognized?.job ? undefined : recognized;
+}
+
+type Texts = Record<string, string>;
+
+function laidOver(under: Texts | undefined, over: Texts | undefined): Texts {
+  return under && over ? { ...under, ...over } : (over ?? under ?? {});
+}
+
+/** Name of a workload's main container; undefined when it is none of Airflow's. */
+export function mainContainerIn(object: WorkloadObject): string | undefined {
+  return recognizedIn(object)?.container;
 }
 
 /** Prefixes of variables that say which database it is; DATABASE_ is the community chart's. The webhook's condition has the same. */

@@ -53,19 +53,41 @@ export function policyFor(
   labels: Record<string, string> | undefined,
   read: (policy: PolicyObject) => ReadPolicy = readPolicy,
 ): PolicyDecision {
-  const matching = policies
+  const matching = matchingIn(policies, labels, read);
+  return {
+    ...strictest(matching),
+    rules: mergeRules(matching.map(({ rules }) => rules)),
+    matched: matching.map(({ name }) => name),
+  };
+}
+
+/** Of the same only the mode, and whose it is: all that a review needs. */
+export function modeFor(
+  policies: PolicyObject[],
+  labels: Record<string, string> | undefined,
+  read: (policy: PolicyObject) => ReadPolicy,
+): Pick<PolicyDecision, 'mode' | 'by'> {
+  return strictest(matchingIn(policies, labels, read));
+}
+
+type Matching = Said & { name: string };
+
+function matchingIn(
+  policies: PolicyObject[],
+  labels: Record<string, string> | undefined,
+  read: (policy: PolicyObject) => ReadPolicy,
+): Matching[] {
+  return policies
     .flatMap((policy) => {
       const said = read(policy).said(labels);
       return said ? [{ name: policy.metadata.name, ...said }] : [];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function strictest(matching: readonly Matching[]): Pick<PolicyDecision, 'mode' | 'by'> {
   const mode = modes.find((m) => matching.some((policy) => policy.mode === m)) ?? 'Hold';
-  return {
-    mode,
-    rules: mergeRules(matching.map(({ rules }) => rules)),
-    by: matching.filter((policy) => policy.mode === mode).map(({ name }) => name),
-    matched: matching.map(({ name }) => name),
-  };
+  return { mode, by: matching.filter((policy) => policy.mode === mode).map(({ name }) => name) };
 }
 
 /** A policy, read once to be asked about many namespaces. */
