@@ -55,11 +55,11 @@ export function receive(body: IncomingMessage, most: number, inflow: Inflow): Pr
   };
   if (announced > most) refuse(tooLarge(most));
   else body.on('data', take);
-  // Every body closes; an error is dear to make.
+  // Every body closes; an error is dear to make, and so is a listener that takes itself off.
   const cut = () => (settled ? undefined : refuse(new Aborted('the body was cut')));
-  body.once('error', cut);
-  body.once('close', cut);
-  body.once('end', () => {
+  body.on('error', cut);
+  body.on('close', cut);
+  body.on('end', () => {
     if (settled) return;
     settled = true;
     reception.complete = true;

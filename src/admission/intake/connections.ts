@@ -23,7 +23,7 @@ export function limitConnections(server: Pick<Server, 'on'>, limit = mostConnect
   server.on('request', ({ socket }: IncomingMessage, answer: ServerResponse) => {
     const peer = peerOf(socket);
     asking.add(peer);
-    answer.once('close', () => asking.delete(peer));
+    answer.on('close', () => asking.delete(peer));
   });
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';

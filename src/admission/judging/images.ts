@@ -2,7 +2,7 @@
  * What is known of an image that a review names. A name is believed to be the image that was asked only while its registry
  * says so: where that is another one, or can't be told, it is as if nothing had been learned.
  */
-import { knowImage, parseImage, versionInName } from '../../release/airflow/images.ts';
+import { digestIn, knowImage, versionInName } from '../../release/airflow/images.ts';
 import { isLearned, learnedOf } from '../../release/kubernetes/pods.ts';
 import type { ImageKnowledge, ImageUnknown } from '../../release/model/image.ts';
 import type { WorkloadObject } from '../../release/model/kubernetes.ts';
@@ -57,7 +57,7 @@ async function digestNow(
   ports: Ports,
   look: Look,
 ): Promise<string | undefined> {
-  if (!stored || parseImage(image).digest || !isLearned(image, learned)) return undefined;
+  if (!stored || digestIn(image) || !isLearned(image, learned)) return undefined;
   const asking = (signal: AbortSignal) => ports.digest(image, stored, signal);
   const answer = await look("the image's digest", asking, digestMs).catch(() => undefined);
   return answer && 'digest' in answer ? answer.digest : undefined;

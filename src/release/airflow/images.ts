@@ -33,6 +33,11 @@ export function parseImage(image: string): ImageReference {
   };
 }
 
+/** The digest in an image reference; undefined when it names none. */
+export function digestIn(image: string): string | undefined {
+  return image.includes('@') ? parseImage(image).digest : undefined;
+}
+
 /** An Airflow version at the start of a tag: 3.1.8, 3.1.8-python3.12, slim-3.1.8; undefined for latest or a name. */
 export function versionOfTag(tag: string): string | undefined {
   const match = /^(?:slim-)?(\d+\.\d+\.\d+(?:(?:a|b|rc|\.post|\.dev)\d+)?)(?:-python3\.\d+)?$/.exec(tag);

@@ -3,7 +3,7 @@
  * it still is what was asked.
  */
 import { databaseContainers, recognize } from '../airflow/charts.ts';
-import { parseImage } from '../airflow/images.ts';
+import { digestIn } from '../airflow/images.ts';
 import type { ImageKnowledge } from '../model/image.ts';
 import { gateName, label, type PodObject } from '../model/kubernetes.ts';
 import type { Pod } from '../model/workload.ts';
@@ -40,7 +40,7 @@ export function learnedOf(
   learned: readonly ImageKnowledge[],
   digest: string | undefined,
 ): ImageKnowledge | undefined {
-  const wanted = parseImage(image).digest ?? digest;
+  const wanted = digestIn(image) ?? digest;
   const same = wanted === undefined ? undefined : learned.find((other) => digestOf(other.imageID) === wanted);
   return same && { ...same, image };
 }
