@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Size, sizes, writeBodies } from './bodies.ts';
 import { withFolder } from './folder.ts';
-import { median } from './load.ts';
 import { runTrials } from './measure.ts';
 import { ensureGo } from './programs.ts';
 import { makeCertificates, startDowndraft, startGo } from './servers.ts';
@@ -21,7 +20,7 @@ export async function recordedRatios(): Promise<Ratios> {
   return JSON.parse(await readFile(recordedFile, 'utf8')).cpuRatioToGo;
 }
 
-/** Measures both servers in turn, about half a minute once Go's is built. Throws as the bench does. */
+/** Measures both servers in turn, some 40 s once Go's is built. Throws as the bench does. */
 export async function measureRatios(say: (text: string) => void, signal: AbortSignal): Promise<Ratios> {
   const go = await ensureGo(say);
   return await withFolder(async (folder, stack) => {
@@ -43,10 +42,8 @@ export async function measureRatios(say: (text: string) => void, signal: AbortSi
   });
 }
 
-/** The median over pairs of neighbouring rounds: what disturbs the machine disturbs both of a pair. */
+/** Of the cheapest round of each: what disturbs the machine makes a review dearer, and never cheaper. */
 function ratioOf(rounds: { ours: boolean; cpuMs: number }[]): number {
-  const ours = rounds.filter((round) => round.ours);
-  const theirs = rounds.filter((round) => !round.ours);
-  const pairs = ours.map(({ cpuMs }, i) => cpuMs / theirs[i]!.cpuMs);
-  return Number(median(pairs).toFixed(3));
+  const least = (ours: boolean) => Math.min(...rounds.filter((r) => r.ours === ours).map(({ cpuMs }) => cpuMs));
+  return Number((least(true) / least(false)).toFixed(3));
 }
