@@ -20,7 +20,7 @@ export async function recordedRatios(): Promise<Ratios> {
   return JSON.parse(await readFile(recordedFile, 'utf8')).cpuRatioToGo;
 }
 
-/** Measures both servers in turn, some 40 s once Go's is built. Throws as the bench does. */
+/** Measures both servers in turn, about a minute once Go's is built. Throws as the bench does. */
 export async function measureRatios(say: (text: string) => void, signal: AbortSignal): Promise<Ratios> {
   const go = await ensureGo(say);
   return await withFolder(async (folder, stack) => {

@@ -13,6 +13,8 @@ export interface Load {
   bodies: string;
   expect: string[];
   seconds: number;
+  /** Ends it before, when given. */
+  most?: number;
 }
 
 export interface Round {
@@ -48,6 +50,7 @@ export async function runLoad(go: string, server: Server, load: Load): Promise<R
     `-bodies=${load.bodies}`,
     `-connections=${connections}`,
     `-seconds=${load.seconds}`,
+    ...(load.most === undefined ? [] : [`-most=${load.most}`]),
     ...load.expect.map((text) => `-expect=${text}`),
   ];
   const before = await processorSeconds(server.pid);
