@@ -73,7 +73,7 @@ export async function runLoad(go: string, server: Server, load: Load): Promise<R
 }
 
 /** The middle one of several numbers; the mean of the two in the middle when there is no middle one. */
-export function median(numbers: number[]): number {
+function median(numbers: number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const half = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;

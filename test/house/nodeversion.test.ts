@@ -11,7 +11,7 @@ const { engines, scripts, devDependencies } = JSON.parse(readFileSync('package.j
 
 /** What it prints and its exit code; `options` come before the script. */
 async function start(node: string, options: string[], folder = '.') {
-  const args = [...options, join(folder, 'run.cjs'), 'test/cluster/cli.ts'];
+  const args = [...options, join(folder, '.run.cjs'), 'test/cluster/cli.ts'];
   return await run(node, args, { env: { PATH: process.env.PATH } }).then(
     () => ({ code: 0, stderr: '' }),
     ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
@@ -28,7 +28,7 @@ it('the Node that is asked for is the one of the image and of the scripts', () =
 });
 
 it('every script that is a program of ours starts through the check', () => {
-  const past = Object.entries<string>(scripts).filter(([, line]) => /^node (?!run\.cjs )/.test(line));
+  const past = Object.entries<string>(scripts).filter(([, line]) => /^node (?!\.run\.cjs )/.test(line));
   expect(past).toEqual([]);
 });
 
@@ -49,7 +49,7 @@ it("the machine's own Node starts it, or is named in one line", async () => {
 it('packages that are missing are named in one line', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'downdraft-script-'));
   try {
-    for (const file of ['run.cjs', 'package.json']) copyFileSync(file, join(folder, file));
+    for (const file of ['.run.cjs', 'package.json']) copyFileSync(file, join(folder, file));
     const stderr = 'downdraft: the packages are missing: run "npm ci" first\n';
     expect(await start(process.execPath, [], folder)).toEqual({ code: 1, stderr });
   } finally {
@@ -58,6 +58,6 @@ it('packages that are missing are named in one line', async () => {
 });
 
 it('a script has its own arguments', async () => {
-  const { stdout } = await run(process.execPath, ['run.cjs', 'test/cluster/demo.ts', '--help']);
+  const { stdout } = await run(process.execPath, ['.run.cjs', 'test/cluster/demo.ts', '--help']);
   expect(stdout).toContain('npm run demo -- --stop');
 });

@@ -179,7 +179,7 @@ it('the examples of a policy are ones, and the patches leave a namespace out', a
   }
 });
 
-it('a Downgrade is followed, read, decided upon and called off', async () => {
+it('a Downgrade is followed, read, decided upon and aborted', async () => {
   await installApis(client);
   await apply({
     apiVersion: 'downdraft.dev/v1alpha1',
