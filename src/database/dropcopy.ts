@@ -1,7 +1,7 @@
 /**
  * Dropping a copy that downdraft made, from outside, by the login that Airflow itself uses.
  *
- * Which database is ours is told as the runner tells it (src/inside/marks.py): by its comment, JSON that names the run
+ * Which database is ours is told as the runner tells it (src/inside/downdraft/backup/marks.py): by its comment, JSON that names the run
  * and the database's own oid; a copy that was only begun also by the connection limit that CREATE DATABASE gave it.
  * Nothing else is ever dropped, nor the database in use, and no session is ended for it.
  */
@@ -46,7 +46,7 @@ const lookMs = 10_000;
 
 const lockTimeoutMs = 10_000;
 
-/** The runner's LOCK_KEY (src/inside/guard.py), upper half. */
+/** The runner's LOCK_KEY (src/inside/downdraft/orders/guard.py), upper half. */
 const runnerLock = 0x646f776e;
 
 const identityColumns = `current_database()::text as database,
@@ -214,7 +214,7 @@ function markOf(run: string, { oid }: Row): string {
   return JSON.stringify({ downdraft: run, oid });
 }
 
-/** As `birthmark` in src/inside/marks.py. */
+/** As `birthmark` in src/inside/downdraft/backup/marks.py. */
 function birthmark(name: string): number {
   return 2 ** 30 + (crc32(`downdraft ${name}`) % 2 ** 30);
 }

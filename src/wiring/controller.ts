@@ -12,7 +12,7 @@ import { inFolder } from '../controller/act/runner.ts';
 import { startLoop } from '../controller/loop.ts';
 import type { Reads, Writes } from '../controller/ports.ts';
 import { reconcile } from '../controller/reconcile.ts';
-import { askScript, digestsScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../inside/scripts.ts';
+import { askScript, digestsScript, probeScript, runnerScript, shellCommand, takeUpScript } from '../inside/bundle.ts';
 import type { DowngradeObject } from '../release/kubernetes/downgrade.ts';
 import { policyFor } from '../release/policy/policy.ts';
 import type { Views } from './admission.ts';

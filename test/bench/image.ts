@@ -58,10 +58,8 @@ export async function containerEntry(folder: string, program: 'downdraft' | 'inp
   const settings = { extends: join(root, 'tsconfig.json'), compilerOptions, include: [], files: [entry] };
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(settings));
   await run(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { cwd: root });
-  await cp(join(root, 'src/inside'), join(out, 'src/inside'), {
-    recursive: true,
-    filter: (name) => !name.endsWith('.ts'),
-  });
+  for (const name of ['bootstrap.py', 'downdraft'])
+    await cp(join(root, 'src/inside', name), join(out, 'src/inside', name), { recursive: true });
   await cp(join(root, 'package.json'), join(out, 'package.json'));
   await symlink(join(root, 'node_modules'), join(out, 'node_modules')).catch((error) => {
     // Compiled before, for another server of the same run.

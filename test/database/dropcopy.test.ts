@@ -1,4 +1,4 @@
-/** S2-14: a copy is dropped from outside, and nothing else ever is. Marks are written as src/inside/marks.py writes them. */
+/** S2-14: a copy is dropped from outside, and nothing else ever is. Marks are written as src/inside/downdraft/backup/marks.py writes them. */
 import { crc32 } from 'node:zlib';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

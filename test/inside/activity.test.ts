@@ -3,22 +3,21 @@
  * the runner, without Airflow, on sessions that look like the runner's.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServerActivity } from '../../src/release/model/runner.ts';
 import { type Flavour, type Mysql, mysqlAbsence, startMysql } from '../database/mysql.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
+import { packageEnv } from '../make/inside.ts';
 import { mysqlDrivers } from './mysqldrivers.ts';
 import { ensureVenv } from './venv.ts';
 
-const files = ['chain.py', 'database.py', 'hazards.py', 'blockers.py', 'activity.py'];
-const own = files.map((file) => readFileSync(join('src/inside', file), 'utf8')).join('\n');
-
 /** Runs one statement in a session like the runner's, and prints what is seen from another one until it ends. */
 const driver = `
-import threading
+import contextlib, json, os, threading
+from downdraft.orders.activity import Activity
+from downdraft.orders.blockers import blockers_of
 from sqlalchemy import create_engine, event
 watched, activity = create_engine(os.environ["URL"]), Activity()
 @event.listens_for(watched, "connect")
@@ -61,8 +60,10 @@ for (const flavour of ['mysql', 'mariadb'] as const) {
 
 /** Everything that was seen while the statement ran; ended by `enough`, else by the statement's own end. */
 async function watch(url: string, statement: string, enough: (seen: Seen) => boolean = () => false): Promise<Seen[]> {
-  const env = { ...process.env, PGAPPNAME: 'downdraft-runner', ...drivers, DOWNDRAFT_QUIET_SECONDS: '2' };
-  const child = spawn(python, ['-c', own + driver], { env: { ...env, URL: url, STATEMENT: statement } });
+  const PYTHONPATH = [packageEnv.PYTHONPATH, drivers.PYTHONPATH ?? ''].join(':');
+  const ours = { ...drivers, ...packageEnv, PYTHONPATH, PGAPPNAME: 'downdraft-runner', DOWNDRAFT_QUIET_SECONDS: '2' };
+  const env = { ...process.env, ...ours };
+  const child = spawn(python, ['-c', driver], { env: { ...env, URL: url, STATEMENT: statement } });
   const seen: Seen[] = [];
   let [errors, rest] = ['', ''];
   child.stderr.setEncoding('utf8').on('data', (text) => {

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runnerScript, shellCommand } from '../../src/inside/scripts.ts';
+import { runnerScript, shellCommand } from '../../src/inside/bundle.ts';
 import { inspectionIn, progressIn, resultIn } from '../../src/release/model/messages.ts';
 import type { Inspection, RunnerProgress } from '../../src/release/model/runner.ts';
 import { waitFor } from '../cluster/wait.ts';

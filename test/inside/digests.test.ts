@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { digestsScript, shellCommand } from '../../src/inside/scripts.ts';
+import { digestsScript, shellCommand } from '../../src/inside/bundle.ts';
 import { digestsIn } from '../../src/release/model/messages.ts';
 import { type Digests, digested } from '../../src/release/model/runner.ts';
 import { airflowEnv } from './airflow.ts';

@@ -1,13 +1,13 @@
 /** What the runner does before it connects, without an Airflow: only Python's own library is needed. */
-import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { run } from '../cluster/command.ts';
-
-const source = ['chain.py', 'environment.py'].map((name) => readFileSync(`src/inside/${name}`, 'utf8')).join('\n');
+import { packageEnv } from '../make/inside.ts';
 
 /** The last line that a program prints which waits for a proxy at an address. */
 async function waited(url: string, before = ''): Promise<string> {
   const program = `
+import json, socket, time
+from downdraft.environment import await_proxy
 class Engine:
     class dialect: name = "postgresql"
 class Url:
@@ -23,8 +23,8 @@ socket.create_connection = connect
 time.sleep = lambda _: None
 await_proxy(Engine)
 print(json.dumps([len(tries), tries[-1:]]))`;
-  const { stdout } = await run('python3', ['-c', `${source}\n${program}`], {
-    env: { ...process.env, DOWNDRAFT_PROXY_SECONDS: '3600' },
+  const { stdout } = await run('python3', ['-c', program], {
+    env: { ...process.env, ...packageEnv, DOWNDRAFT_PROXY_SECONDS: '3600' },
   });
   return stdout.trim().split('\n').at(-1)!;
 }

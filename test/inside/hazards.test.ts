@@ -1,5 +1,4 @@
 /** What hazards.py finds is what the real reverse scripts then do (S2-36, S2-32, S4-17): real Airflow 3.2.1, real PostgreSQL. */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,17 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DatabaseSizes, FoundHazard, Obstacle } from '../../src/release/model/runner.ts';
 import { run } from '../cluster/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
+import { packageEnv } from '../make/inside.ts';
 import { airflowEnv } from './airflow.ts';
 import { ensureVenv } from './venv.ts';
 
-const source = (name: string) => readFileSync(new URL(`../../src/inside/${name}`, import.meta.url), 'utf8');
-const program = [
-  source('chain.py'),
-  source('database.py'),
-  `HAZARDS = json.loads(r'''${source('hazards.json')}''')`,
-  source('hazards.py'),
-  source('guard.py'),
-].join('\n');
+const program = `import json, time
+from downdraft.image import chain_of, core_scripts
+from downdraft.inspect import hazards
+from downdraft.inspect.hazards import hazards_of, limits_of, obstacles_of, sizes_of
+from downdraft.metadata import engine, rows, version_tables
+`;
 
 /** As the inspection looks: in one read-only transaction with a time limit of its own. */
 const look = `
@@ -141,7 +139,7 @@ let bin: string;
 
 /** Runs the program and some more Python in the image; answers what it printed after TOLD. */
 async function python(more: string, on = 'air'): Promise<Told> {
-  const env = airflowEnv(bin, folder, postgres.url(on));
+  const env = { ...airflowEnv(bin, folder, postgres.url(on)), ...packageEnv };
   const { stdout } = await run(join(bin, 'python'), ['-'], { env, input: program + more, timeoutMs: 240_000 });
   const told = stdout.split('\n').find((line) => line.startsWith('TOLD '));
   return JSON.parse((told ?? 'TOLD null').slice(5));
@@ -219,7 +217,7 @@ print("TOLD " + json.dumps(stopped))`;
       await somebody('runner', `SELECT pg_advisory_lock(${BigInt(`0x${Buffer.from('downdraf').toString('hex')}`)})`),
       await somebody('harmless', 'SELECT pg_advisory_lock(2)'),
     ];
-    const { obstacles, limits, sizes } = await python(`IDLE_TRANSACTION_SECONDS = 0\n${look}`, 'held');
+    const { obstacles, limits, sizes } = await python(`hazards.IDLE_TRANSACTION_SECONDS = 0\n${look}`, 'held');
     expect(obstacles.map(({ application, what }) => [application, what]).sort()).toEqual([
       ['migration', "holds the lock of Airflow's migrations"],
       ['runner', "holds downdraft's lock"],

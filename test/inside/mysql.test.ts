@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { askScript, shellCommand } from '../../src/inside/scripts.ts';
+import { askScript, shellCommand } from '../../src/inside/bundle.ts';
 import { revisionsBetween } from '../../src/release/plan/chain.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { probeScript, shellCommand } from '../../src/inside/scripts.ts';
+import { probeScript, shellCommand } from '../../src/inside/bundle.ts';
 import { explained } from '../../src/release/airflow/log.ts';
 import { probeIn } from '../../src/release/model/messages.ts';
 import { run } from '../cluster/command.ts';

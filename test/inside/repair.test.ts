@@ -1,5 +1,4 @@
 /** The step `repair` after real reverse scripts of 3.2.1, and managers that have scripts but no downgrade (Edge3). */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,20 +6,21 @@ import { inflateSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../cluster/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
+import { packageEnv } from '../make/inside.ts';
 import { airflowEnv } from './airflow.ts';
 import { ensureVenv } from './venv.ts';
 
-const source = (name: string) => readFileSync(new URL(`../../src/inside/${name}`, import.meta.url), 'utf8');
-const program = [
-  source('chain.py'),
-  source('database.py'),
-  `HAZARDS = json.loads(r'''${source('hazards.json')}''')`,
-  ...['hazards.py', 'guard.py', 'steps.py', 'renames.py', 'confs.py', 'repair.py'].map(source),
-  // A step tells its progress and asks for its authority; here nobody listens and nobody objects.
-  `class Quiet:
+// A step tells its progress and asks for its authority; here nobody listens and nobody objects.
+const program = `import json
+from downdraft.image import import_class, manager_scripts
+from downdraft.metadata import engine, version_tables
+from downdraft.steps.repair import give_numbers, repair
+from downdraft.steps.reversible import reverse_by_scripts, without_reverse
+from downdraft.work import Work
+class Quiet:
     def __getattr__(self, name):
-        return lambda *args, **kwargs: None`,
-].join('\n');
+        return lambda *args, **kwargs: None
+`;
 
 const crossed = ['6222ce48e289', 'b87d2135fa50', '55297ae24532', 'cc92b33c6709'];
 const repairTwice = `
@@ -55,7 +55,7 @@ let bin: string;
 
 /** Runs the program and some more Python in an image on a database; answers what it printed after TOLD. */
 async function python(on: string, more: string, image = bin): Promise<unknown> {
-  const env = airflowEnv(image, folder, postgres.url(on));
+  const env = { ...airflowEnv(image, folder, postgres.url(on)), ...packageEnv };
   const { stdout } = await run(join(image, 'python'), ['-'], { env, input: program + more, timeoutMs: 120_000 });
   return JSON.parse(/^TOLD (.*)$/m.exec(stdout)?.[1] ?? 'null');
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { askScript, shellCommand } from '../../src/inside/scripts.ts';
+import { askScript, shellCommand } from '../../src/inside/bundle.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
+import { shellCommand, takeUpScript } from '../../src/inside/bundle.ts';
 import type { AskedTrigger, TakeUp } from '../../src/release/model/runner.ts';
 import { run } from '../cluster/command.ts';
 import { airflowEnv } from './airflow.ts';

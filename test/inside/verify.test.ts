@@ -4,16 +4,14 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../cluster/command.ts';
+import { packageEnv, textInside } from '../make/inside.ts';
 import { fabManager, type Runner } from './airflow.ts';
 import { type Outcome, type Scene, type Stage, startStage } from './copies.ts';
 import { ensureVenv } from './venv.ts';
 
-const source = (name: string) =>
-  readFileSync(fileURLToPath(new URL(`../../src/inside/${name}`, import.meta.url)), 'utf8');
-const { checked, effects } = JSON.parse(source('rows.json')) as {
+const { checked, effects } = JSON.parse(textInside('downdraft/steps/rows.json')) as {
   checked: string[];
   effects: Record<string, { drops?: string[] }>;
 };
@@ -31,16 +29,14 @@ interface Case {
 /** What verify.py says of rows before and after, of each case. */
 async function judged(cases: Case[]): Promise<string[][]> {
   const program = `import json, sys
-step = lambda *_, **__: lambda run: run
-is_own = lambda name, own: name != 'theirs'
-ROW_EFFECTS = json.loads(sys.argv[1])
-exec(sys.argv[2])
+from downdraft.steps import verify
+verify.is_own = lambda name, own: name != 'theirs'
 def judged(case):
-    expected, _ = foresee(dict(case, counts=case["before"]), case["backend"], ())
-    return differences(expected, case["after"], {}, ())
+    expected, _ = verify.foresee(dict(case, counts=case["before"]), case["backend"], ())
+    return verify.differences(expected, case["after"], {}, ())
 print(json.dumps([judged(case) for case in json.load(sys.stdin)]))`;
-  const given = ['-c', program, source('rows.json'), source('verify.py')];
-  return JSON.parse((await run('python3', given, { env: process.env, input: JSON.stringify(cases) })).stdout);
+  const env = { ...process.env, ...packageEnv };
+  return JSON.parse((await run('python3', ['-c', program], { env, input: JSON.stringify(cases) })).stdout);
 }
 
 describe('what is foreseen', () => {

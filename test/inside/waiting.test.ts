@@ -1,21 +1,20 @@
 /** The bounds of the list of waiting triggers, without a database: rows.test.ts has one. */
-import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { WaitingTrigger } from '../../src/release/model/runner.ts';
 import { run } from '../cluster/command.ts';
-
-const source = ['chain.py', 'database.py', 'waiting.py']
-  .map((name) => readFileSync(new URL(`../../src/inside/${name}`, import.meta.url), 'utf8'))
-  .join('\n');
+import { packageEnv } from '../make/inside.ts';
 
 /** The list for these rows of deferred tasks, given as Python. */
 async function listed(rows: string, before = ''): Promise<WaitingTrigger[]> {
-  const program = `${source}
-has_column = lambda connection, table, column: table == "task_instance"
-referred_triggers = lambda *place: ${rows}
+  const program = `import json
+from downdraft.inspect import waiting
+waiting.has_column = lambda connection, table, column: table == "task_instance"
+waiting.referred_triggers = lambda *place: ${rows}
 ${before}
-print(json.dumps(waiting_triggers(None)))`;
-  return JSON.parse((await run('python3', ['-c', program], { env: process.env })).stdout) as WaitingTrigger[];
+print(json.dumps(waiting.waiting_triggers(None)))`;
+  return JSON.parse(
+    (await run('python3', ['-c', program], { env: { ...process.env, ...packageEnv } })).stdout,
+  ) as WaitingTrigger[];
 }
 
 it('a hundred kinds are listed, the most awaited first, and the others counted together', async () => {
@@ -26,7 +25,7 @@ it('a hundred kinds are listed, the most awaited first, and the others counted t
 });
 
 it('what there is no time to open has no names of arguments', async () => {
-  const found = await listed(`[("x.Y", '{"a": 1}', 1)] * 3`, 'OPENING_SECONDS = 0');
+  const found = await listed(`[("x.Y", '{"a": 1}', 1)] * 3`, 'waiting.OPENING_SECONDS = 0');
   expect(found).toEqual([{ class: 'x.Y', arguments: null, tasks: 3, watchers: 0, callbacks: 0 }]);
 });
 

@@ -1,4 +1,4 @@
-/** What the stand-in for the runner does to whole databases: as src/inside/copy.py and takeback.py, without their checks. */
+/** What the stand-in for the runner does to whole databases: as src/inside/downdraft/backup/copy.py and takeback.py, without their checks. */
 import pg from 'pg';
 import { runnerName } from '../../src/database/sessions.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -9,7 +9,7 @@ interface Order {
   aside?: string;
 }
 
-/** Commented when it is whole, as src/inside/copy.py does; done already is fine. */
+/** Commented when it is whole, as src/inside/downdraft/backup/copy.py does; done already is fine. */
 export async function copyDatabase(url: string, { name = '', run = '' }: Order): Promise<void> {
   await onServer(url, async (server, own) => {
     const [made] = (await server.query(commentSql, [name])).rows;

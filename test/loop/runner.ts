@@ -1,6 +1,6 @@
 /**
- * The runner's program as src/inside/runner.py does it, but with only the version tables for a schema: files in, files
- * out, and each revision really reversed by an UPDATE in PostgreSQL, in a transaction of its own.
+ * The runner's program as src/inside/downdraft/runner.py does it, but with only the version tables for a schema: files in,
+ * files out, and each revision really reversed by an UPDATE in PostgreSQL, in a transaction of its own.
  */
 import type pg from 'pg';
 import { readDatabase } from '../../src/database/read.ts';
@@ -40,7 +40,7 @@ interface Orders {
   steps: Order[];
 }
 
-/** "downdraf", as in src/inside/guard.py. */
+/** "downdraf", as in src/inside/downdraft/orders/guard.py. */
 const lockKey = '7237970109966541158';
 /** Of a step's 22 revisions these are slow: the runner stays there until the controller has looked. */
 const slow = [0, 8, 16];

@@ -1,7 +1,11 @@
-/** The files of src/inside, by which tests hold tables of ours against what runs there. */
+/** The package in src/inside: for Python to import, and as text by which tests hold tables of ours against what runs there. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const folder = new URL('../../src/inside/', import.meta.url);
+
+/** With it a Python imports the package, and leaves nothing beside it. */
+export const packageEnv = { PYTHONPATH: fileURLToPath(folder), PYTHONDONTWRITEBYTECODE: '1' };
 
 /** The text of one file. */
 export function textInside(name: string): string {
@@ -10,6 +14,7 @@ export function textInside(name: string): string {
 
 /** What the first group of a pattern finds in all programs. */
 export function foundInside(pattern: RegExp): string[] {
-  const programs = readdirSync(folder).filter((name) => name.endsWith('.py'));
+  const modules = readdirSync(new URL('downdraft/', folder), { recursive: true, encoding: 'utf8' });
+  const programs = modules.filter((name) => name.endsWith('.py')).map((name) => `downdraft/${name}`);
   return programs.flatMap((name) => [...textInside(name).matchAll(pattern)].map(([, found]) => found!));
 }

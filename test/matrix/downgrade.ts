@@ -1,7 +1,7 @@
 /** One downgrade as the controller does it, without a cluster: probe, runner, plan, orders, result. */
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { probeScript, shellCommand, takeUpScript } from '../../src/inside/scripts.ts';
+import { probeScript, shellCommand, takeUpScript } from '../../src/inside/bundle.ts';
 import { ordersOf } from '../../src/release/downgrade/orders.ts';
 import { countedBy } from '../../src/release/downgrade/rows.ts';
 import type { ImageKnowledge } from '../../src/release/model/image.ts';

@@ -1,7 +1,7 @@
 /** Which words of a plan tell of which table: rows that are gone without such words make a pair fail. */
 import type { Difference } from './counts.ts';
 
-/** Words of src/inside/hazards.json that announce that rows of these tables go. */
+/** Words of src/inside/downdraft/inspect/hazards.json that announce that rows of these tables go. */
 const announced: readonly { tables: readonly string[]; by: RegExp }[] = [
   { tables: ['deadline'], by: /deadlines of runs/ },
   { tables: ['asset_watcher'], by: /asset watchers|triggers that watch assets/ },

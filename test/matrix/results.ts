@@ -21,9 +21,11 @@ const source = new URL('../../src/', import.meta.url);
 
 /** The code that a downgrade runs through: all that travels into the image, and what plans and orders it. */
 export function codeHash(): string {
-  const inside = readdirSync(new URL('inside/', source)).filter((name) => /\.(py|json|ts)$/.test(name));
+  const modules = readdirSync(new URL('inside/downdraft/', source), { recursive: true, encoding: 'utf8' });
   const names = [
-    ...inside.map((name) => `inside/${name}`),
+    ...modules.filter((name) => /\.(py|json)$/.test(name)).map((name) => `inside/downdraft/${name}`),
+    'inside/bootstrap.py',
+    'inside/bundle.ts',
     'release/plan/plan.ts',
     'release/plan/chain.ts',
     'release/plan/provider-schemas.ts',

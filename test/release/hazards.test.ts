@@ -8,7 +8,7 @@ interface Listed extends FoundHazard {
   rows: Record<string, string>;
 }
 
-const source = new URL('../../src/inside/hazards.json', import.meta.url);
+const source = new URL('../../src/inside/downdraft/inspect/hazards.json', import.meta.url);
 const listed: Listed[] = JSON.parse(readFileSync(source, 'utf8')).hazards;
 
 describe('S4-15: the table of hazards', () => {

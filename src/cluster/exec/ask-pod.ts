@@ -1,5 +1,5 @@
 /**
- * A running Airflow container is asked where its database is and what stands in it (src/inside/ask.py), by one exec.
+ * A running Airflow container is asked where its database is and what stands in it (src/inside/downdraft/ask.py), by one exec.
  *
  * What it prints is a stranger's word: whoever may write a pod may write that line. So its shape is checked, its length
  * bounded, and of what goes wrong only the program's own sentence is repeated, never its error output.

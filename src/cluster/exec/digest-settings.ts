@@ -1,4 +1,4 @@
-/** A container is asked for keyed digests of its settings (src/inside/digests.py), by one exec. */
+/** A container is asked for keyed digests of its settings (src/inside/downdraft/digests.py), by one exec. */
 import { digestsIn } from '../../release/model/messages.ts';
 import type { Digests } from '../../release/model/runner.ts';
 import type { Client } from '../client/client.ts';

@@ -138,7 +138,7 @@ export const knownErrors: readonly KnownError[] = [
     says: /no database is named in this container/,
     means:
       "what names it is not in the pod's spec, but is put there by its command, entry point or image, and this copy does not have it: set runner: OldPod in the DowngradePolicy, or name the connection in the pod's env",
-    from: 'src/inside/environment.py, named_file',
+    from: 'src/inside/downdraft/environment.py, named_file',
   },
   {
     says: /exec format error/,

@@ -1,6 +1,6 @@
 /**
  * Pace: how the step that runs gets on, in words with numbers, by what the runner saw the server do
- * (src/inside/activity.py). At a limit a person is asked to decide; nothing is ended here. Pure.
+ * (src/inside/downdraft/orders/activity.py). At a limit a person is asked to decide; nothing is ended here. Pure.
  *
  * Every duration is a difference of the runner's own times; only its last sign of life is held against our clock.
  */

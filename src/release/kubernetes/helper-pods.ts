@@ -40,7 +40,7 @@ const probeDeadlineSeconds = 1800;
 /** Seconds after which kubelet ends the pod that asks about triggers: importing people's classes runs their code. */
 const triggersDeadlineSeconds = 110;
 
-/** A pod of the desired template that prints which of these triggers its image can take up (src/inside/takeup.py). */
+/** A pod of the desired template that prints which of these triggers its image can take up (src/inside/downdraft/triggers.py). */
 export function triggersPod(
   workload: Workload,
   wanted: Wanted,

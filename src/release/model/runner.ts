@@ -13,7 +13,7 @@ export interface Progress {
   message: string;
 }
 
-/** What the running image says of its own scripts and of the database (src/inside/runner.py, inspect.json). */
+/** What the running image says of its own scripts and of the database (src/inside/downdraft/runner.py, inspect.json). */
 export interface Inspection extends WhatWasFound {
   /** When it looked, ISO 8601, by the runner's own clock. */
   at: string;
@@ -63,7 +63,7 @@ export interface ChainLink {
   down: string | string[] | null;
 }
 
-/** What was found on the way down, of one row of src/inside/hazards.json, with that row's own words. */
+/** What was found on the way down, of one row of src/inside/downdraft/inspect/hazards.json, with that row's own words. */
 export interface FoundHazard {
   id: string;
   /** The revision whose reverse script has the effect. */
@@ -146,7 +146,7 @@ export const digested = [
 /** By setting; null where nothing is given. */
 export type Digests = Record<(typeof digested)[number], string | null>;
 
-/** What the running image found in its database (src/inside/waiting.py). */
+/** What the running image found in its database (src/inside/downdraft/inspect/waiting.py). */
 export interface WaitingTrigger {
   /** Path of the class; null for all that were too many to list. */
   class: string | null;
@@ -164,7 +164,7 @@ export interface AskedTrigger {
   arguments: string[];
 }
 
-/** What the target image said of one (src/inside/takeup.py); with nothing but the question in it, it takes it up. */
+/** What the target image said of one (src/inside/downdraft/triggers.py); with nothing but the question in it, it takes it up. */
 export interface TakeUp extends AskedTrigger {
   /** Why its class can't be imported there. */
   lacks?: string;

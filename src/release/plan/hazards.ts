@@ -1,5 +1,5 @@
 /**
- * What follows for a plan from what the running image counted in the database (src/inside/hazards.py): what blocks it,
+ * What follows for a plan from what the running image counted in the database (src/inside/downdraft/inspect/hazards.py): what blocks it,
  * what is lost, what a person should know before, and about how long it takes. Pure.
  */
 import type { FoundHazard, Obstacle, WhatWasFound } from '../model/runner.ts';

@@ -1,6 +1,6 @@
 /**
  * The proof that a copy sees what the Airflow that it was copied from sees: both tell keyed digests of the settings by which
- * a downgrade goes (src/inside/digests.py). What comes of comparing them is kept, the digests are not. Pure.
+ * a downgrade goes (src/inside/downdraft/digests.py). What comes of comparing them is kept, the digests are not. Pure.
  */
 import { isCopy } from '../kubernetes/helper-pods.ts';
 import { mainStatusOf } from '../kubernetes/main-container.ts';

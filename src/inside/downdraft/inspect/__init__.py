@@ -1,0 +1,1 @@
+"""What the newer image tells before anything is done: its chains, the database, what stands in the way."""

@@ -1,0 +1,56 @@
+"""Configurations of runs as Airflow 2 reads them: a part of `repair`.
+
+On MySQL and SQLite the reverse script of CONF_REVISION reads JSON without its type, so it pickles the text of a
+configuration; the scheduler of 2.x ends when it meets such a run (ValueError).
+"""
+
+import io
+import json
+import pickle
+
+from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of
+
+CONF_REVISION = "e39a26ac59f6"
+CONF_BATCH = 500
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads nothing but plain values."""
+
+    def find_class(self, module, name):
+        raise pickle.UnpicklingError("a configuration holds a %s.%s" % (module, name))
+
+
+def pickle_confs(work):
+    """Pickles the values of configurations whose text was pickled; answers how many, or None where that can't be."""
+    from sqlalchemy import text
+
+    with engine().connect() as connection:
+        if is_postgres(connection) or not has_column(connection, "dag_run", "conf"):
+            return None
+        target = quoted(connection, schema_of(connection), "dag_run")
+    select = "SELECT id, conf FROM %s WHERE conf IS NOT NULL AND id > :last ORDER BY id LIMIT %d" % (target, CONF_BATCH)
+    update = text("UPDATE %s SET conf = :conf WHERE id = :id" % target)
+    changed, last = 0, -1
+    while True:
+        work.authority.check()
+        with engine().begin() as connection:
+            found = rows(connection, select, last=last)
+            if not found:
+                return changed
+            changes = [{"id": key, "conf": conf} for key, conf in ((key, conf_of(stored)) for key, stored in found) if conf]
+            if changes:
+                connection.execute(update, changes)
+        changed, last = changed + len(changes), found[-1][0]
+        work.progress.tell(message="configurations of runs: %d" % changed)
+
+
+def conf_of(stored):
+    """What to store instead of a pickled text that is JSON; None where it is to be left. A value is never a text."""
+    try:
+        value = PlainUnpickler(io.BytesIO(bytes(stored))).load()
+        read = json.loads(value) if isinstance(value, str) else value
+    except Exception:  # Whatever a pickle of people's own throws: the older version reads it itself.
+        return None
+    plain = read is None or isinstance(read, (dict, list))
+    return pickle.dumps(read, protocol=4) if plain and isinstance(value, str) else None
