@@ -1,5 +1,5 @@
 /**
- * The levels of test, fast ones first. Rules and door need nothing; cluster needs Go for its binaries; node and stories
+ * The levels of test, fast ones first. Rules and door need Python and nothing else; cluster needs Go for its binaries; node and stories
  * need root on Debian.
  */
 import { spawn } from 'node:child_process';
@@ -36,6 +36,9 @@ const clusterAlso = [
   'test/registry/crane.test.ts',
 ];
 
+/** What Python's own tools say of the package in src/inside. */
+const pythonsOwn = 'test/inside/python.test.ts';
+
 /** Callers that send the worst there is. */
 const hostile = ['test/admission/flags.test.ts'];
 
@@ -43,7 +46,14 @@ export const levels = {
   rules: {
     name: 'rules',
     question: 'is every verdict, plan and phase right?',
-    paths: ['test/release', 'test/controller', 'test/house', 'test/config.test.ts', 'test/cluster/paths.test.ts'],
+    paths: [
+      'test/release',
+      'test/controller',
+      'test/house',
+      'test/config.test.ts',
+      'test/cluster/paths.test.ts',
+      pythonsOwn,
+    ],
     except: ['test/release/heads-stale.test.ts'],
     serial: false,
     node: false,
@@ -69,6 +79,7 @@ export const levels = {
     name: 'airflow',
     question: 'does what runs inside an Airflow image do there what it must?',
     paths: ['test/inside'],
+    except: [pythonsOwn],
     serial: false,
     node: false,
   },

@@ -1,8 +1,9 @@
 """Starts a program of the package downdraft, whose modules come along as text: nothing is installed into an image.
 
-Put before a call of `start` by bundle.ts. What the package imports of itself comes from these texts alone, whatever else in
-the image is called so; a traceback shows their lines.
+Put before a call of `start` by bundle.ts. What the package imports of itself comes from these texts alone, whatever
+else in the image is called so; a traceback shows their lines.
 """
+
 import sys
 
 # "python -c" puts the working directory first, where a folder named airflow would hide the real one.
@@ -37,7 +38,7 @@ class Texts(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.find_spec(fullname).submodule_search_locations is not None
 
     def get_code(self, fullname):
-        source, name = self.get_source(fullname), "<%s>" % fullname
+        source, name = self.get_source(fullname), f"<{fullname}>"
         linecache.cache[name] = (len(source), None, source.splitlines(True), name)
         return compile(source, name, "exec", dont_inherit=True)
 

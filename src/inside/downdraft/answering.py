@@ -53,7 +53,7 @@ class Answer:
 
 def end_in_time(answer):
     """After SECONDS the clock answers; a second later the kernel ends us, whatever any library is doing."""
-    late = {"error": "no answer within %g s" % SECONDS, "kind": "Timeout"}
+    late = {"error": f"no answer within {SECONDS:g} s", "kind": "Timeout"}
     clock = threading.Timer(SECONDS, answer.give, (late, 1))
     clock.daemon = True
     clock.start()
@@ -80,9 +80,9 @@ def resolve():
 def adopt_runner():
     """In a copy no Airflow runs, but our runner, which the container's own command line has started: takes over its
     environment; answers whether it was found."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(os.path.join(os.environ.get("DOWNDRAFT_DIR", "/tmp/downdraft"), "pid")) as file:
-            return adopt(int(file.read()), lambda _: True)
+    file = os.path.join(os.environ.get("DOWNDRAFT_DIR", "/tmp/downdraft"), "pid")
+    with contextlib.suppress(OSError, ValueError), open(file) as pid:
+        return adopt(int(pid.read()), lambda _: True)
     return False
 
 

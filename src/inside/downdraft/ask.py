@@ -59,14 +59,14 @@ def begin_reading(connection):
     milliseconds = int(SECONDS * 900)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-        connection.exec_driver_sql("SET LOCAL statement_timeout = %d" % milliseconds)
-        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = %d" % milliseconds)
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}")
     if connection.dialect.name == "mysql":
-        limit = "max_execution_time = %d" % milliseconds
+        limit = f"max_execution_time = {milliseconds}"
         if getattr(connection.dialect, "is_mariadb", False):
-            limit = "max_statement_time = %g" % (milliseconds / 1000)
+            limit = f"max_statement_time = {milliseconds / 1000:g}"
         # Reflection asks by SHOW, which no time limit for statements covers, but that for waiting does.
-        connection.exec_driver_sql("SET SESSION %s, lock_wait_timeout = %d" % (limit, max(1, milliseconds // 1000)))
+        connection.exec_driver_sql(f"SET SESSION {limit}, lock_wait_timeout = {max(1, milliseconds // 1000)}")
         # Not inside the transaction that is open already: for the next one, begun after this commit.
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
@@ -81,7 +81,7 @@ def refuse_hidden(connection):
         FROM unnest(string_to_array(current_setting('search_path'), ',')) AS part UNION SELECT :configured)"""
     found = rows(connection, hidden, configured=configured_schema(connection))
     if found:
-        raise PermissionError("permission denied for schema %s" % found[0][0])
+        raise PermissionError(f"permission denied for schema {found[0][0]}")
 
 
 def sessions(connection):

@@ -46,7 +46,7 @@ def keyed(key, name, value):
     """The digest of a value by a key in hexadecimal digits; None where there is none."""
     if value is None:
         return None
-    told = ("%s\0%s" % (name, value)).encode("utf-8", "surrogateescape")
+    told = (f"{name}\0{value}").encode("utf-8", "surrogateescape")
     return hmac.new(bytes.fromhex(key), told, hashlib.sha256).hexdigest()
 
 
@@ -67,7 +67,8 @@ def connection_values(resolved):
 
 
 def fernet_value():
-    """The keys; None where the environment gives none: Airflow then writes one of its own into each pod's airflow.cfg."""
+    """The keys; None where the environment gives none: Airflow then writes one of its own into each pod's
+    airflow.cfg."""
     from airflow.configuration import conf
 
     if not any("AIRFLOW__CORE__FERNET_KEY" + end in os.environ for end in ("", "_CMD", "_SECRET")):
@@ -80,9 +81,10 @@ def listed(value):
 
 
 def digests(who, key):
-    """The answer. Throws what Airflow and its configuration throw, and LookupError where nobody's environment is seen."""
+    """The answer. Throws what Airflow and its configuration throw, and LookupError where nobody's environment is
+    seen."""
     if not (adopt_runner() if who == "runner" else adopt_environment()):
-        raise LookupError("no %s that runs here shows its environment" % who)
+        raise LookupError(f"no {who} that runs here shows its environment")
     os.environ.setdefault("PGCONNECT_TIMEOUT", str(max(2, int(SECONDS * 0.8))))
     resolved = resolve()
     from airflow.configuration import conf
@@ -94,5 +96,6 @@ def digests(who, key):
 
 
 def main(who, key):
-    """`who`: whose environment counts, "airflow" in an old pod, "runner" in its copy. `key` is of one comparison alone."""
+    """`who`: whose environment counts, "airflow" in an old pod, "runner" in its copy. `key` is of one comparison
+    alone."""
     answer_with("DOWNDRAFT-DIGESTS ", lambda: digests(who, key))

@@ -18,7 +18,7 @@ def adopt_environment():
     home = os.environ.get("AIRFLOW_HOME")
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(OSError):  # It has ended, or is another user's.
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read().split(b"\0")[:2]
             # With another home it is another Airflow.
             if b"airflow" in map(os.path.basename, words) and adopt(pid, lambda env: env.get("AIRFLOW_HOME") == home):
@@ -28,7 +28,7 @@ def adopt_environment():
 
 def adopt(pid, fits):
     """Takes over the environment of a process, if it `fits`; answers whether it did. Throws OSError."""
-    with open("/proc/%d/environ" % pid, "rb") as file:
+    with open(f"/proc/{pid}/environ", "rb") as file:
         pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
         found = {name: value for name, _, value in pairs}
     # Without PATH it is no environment (setproctitle writes over it).
@@ -42,10 +42,11 @@ def adopt(pid, fits):
 
 
 def named_file(resolved, confirmed=False):
-    """The file of an SQLite engine; None for other databases. Throws, before anything makes a file, where it is not there.
+    """The file of an SQLite engine; None for other databases. Throws, before anything makes a file, where it is not
+    there.
 
-    SQLite in AIRFLOW_HOME is also where Airflow looks when it was told nothing: that counts only if it is `confirmed`, by
-    an Airflow that runs on it.
+    SQLite in AIRFLOW_HOME is also where Airflow looks when it was told nothing: that counts only if it is `confirmed`,
+    by an Airflow that runs on it.
     """
     if resolved.dialect.name != "sqlite":
         return None
@@ -56,9 +57,9 @@ def named_file(resolved, confirmed=False):
     file = Path(resolved.url.database or "").absolute()
     told = confirmed or any("SQL_ALCHEMY_CONN" in name for name in os.environ)
     if not told and file == Path(AIRFLOW_HOME, "airflow.db").absolute():
-        raise LookupError("no database is named in this container, and no Airflow runs here on its default, %s" % file)
+        raise LookupError(f"no database is named in this container, and no Airflow runs here on its default, {file}")
     if not file.is_file():
-        raise FileNotFoundError("the SQLite file %s does not exist" % file)
+        raise FileNotFoundError(f"the SQLite file {file} does not exist")
     return file
 
 

@@ -150,7 +150,7 @@ def warm_up():
 
         models.import_all_models()
     except Exception as error:
-        say("can't load the models beforehand: %s" % one_line(error))
+        say(f"can't load the models beforehand: {one_line(error)}")
 
 
 def script_says(scripts, revision, words):

@@ -55,7 +55,7 @@ def read_identity(connection):
 def identity_by(first_row, dialect):
     """The identity, by a function that answers the first row of a statement."""
     if dialect not in IDENTITY_SQL:
-        raise NotImplementedError("a database of the kind %s can't be read yet" % dialect)
+        raise NotImplementedError(f"a database of the kind {dialect} can't be read yet")
     sql = IDENTITY_SQL[dialect]
     if dialect == "postgresql":
         sql = sql % (CLUSTER_SQL if first_row(MAY_READ_CLUSTER)[0] else "''")
@@ -152,16 +152,16 @@ def bounded(connection, seconds):
         mariadb = rows(connection, IS_MARIADB)[0][0]
         setting, value = ("max_statement_time", seconds) if mariadb else ("max_execution_time", seconds * 1000)
         before = rows(connection, "SELECT @@SESSION." + setting)[0][0]
-        connection.exec_driver_sql("SET SESSION %s = %d" % (setting, value))
+        connection.exec_driver_sql(f"SET SESSION {setting} = {value}")
         try:
             yield
         finally:
-            connection.exec_driver_sql("SET SESSION %s = %s" % (setting, before))
+            connection.exec_driver_sql(f"SET SESSION {setting} = {before}")
     elif dialect == "postgresql":
         before = rows(connection, "SELECT current_setting('statement_timeout')")[0][0]
-        connection.exec_driver_sql("SET LOCAL statement_timeout = '%ds'" % seconds)
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
         # What is thrown ends the transaction, and the setting with it.
         yield
-        connection.exec_driver_sql("SET LOCAL statement_timeout = '%s'" % before)
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{before}'")
     else:
         yield

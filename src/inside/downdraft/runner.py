@@ -47,17 +47,17 @@ def inspect_or_end(confirmed, mark=None):
         told["seconds"] = {"import": imported - begun, "inspect": time.monotonic() - imported}
     except (Exception, SystemExit) as error:
         write("inspect.json", {"error": one_line(error)})
-        say("inspection failed: %s" % one_line(error))
+        say(f"inspection failed: {one_line(error)}")
         sys.exit(1)
     engine().dispose()
     write("inspect.json", told)
-    say("inspected %s in %.1f s" % (told["database"]["versionTables"], time.monotonic() - begun))
+    say(f"inspected {told['database']['versionTables']} in {time.monotonic() - begun:.1f} s")
     return managers
 
 
 def obey(orders, authority, managers, guard):
     """Carries out orders and writes result.json, whatever happens."""
-    say("orders %s of run %s: %d steps" % (orders["token"], orders["run"], len(orders["steps"])))
+    say(f"orders {orders['token']} of run {orders['run']}: {len(orders['steps'])} steps")
     remove("progress.json", "result.json")
     progress = Progress(authority, write, say, len(orders["steps"]))
     try:
@@ -76,7 +76,7 @@ def obey(orders, authority, managers, guard):
     engine().dispose()
     guard.close_what_is_left()
     write("result.json", dict(result, **authority.signature()))
-    say("result: %s" % json.dumps(result))
+    say(f"result: {json.dumps(result)}")
 
 
 def end_on_sigterm():
@@ -116,7 +116,7 @@ def main():
             obey(orders, authority, managers, guard)
             deadline = time.monotonic() + IDLE_SECONDS
         time.sleep(POLL_SECONDS)
-    say("ends: %s" % ("stopped" if os.path.exists(path("stop")) else "idle"))
+    say(f"ends: {'stopped' if os.path.exists(path('stop')) else 'idle'}")
     remove("pid")
     # Other people's atexit functions and threads must not keep the pod, nor connect.
     sys.stdout.flush()

@@ -15,7 +15,7 @@ def one_line(error):
     said = lines[0] if lines else type(error).__name__
     statement = getattr(error, "statement", None)
     if statement:
-        said += " (in: %s)" % " ".join(statement.split())[:160]
+        said += f" (in: {' '.join(statement.split())[:160]})"
     return masked(said)[:600]
 
 
@@ -39,7 +39,7 @@ def masked(text):
 
 
 def megabytes(size):
-    return "%.1f MB" % (size / 1000000)
+    return f"{size / 1000000:.1f} MB"
 
 
 def named(schema, table):

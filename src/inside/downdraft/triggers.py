@@ -3,8 +3,8 @@
 DOWNDRAFT_TRIGGERS is JSON, [{"class", "arguments"}]. Prints one line, `DOWNDRAFT-TRIGGERS {json}`, and exits 0; on
 failure `{"error", "kind"}` and exits 1.
 
-A triggerer (2.7 to 3.3) imports the class by its path and makes it with the stored arguments. Whatever the import throws,
-and a TypeError of the constructor, fail the trigger. Here nothing is made: the signature alone is asked.
+A triggerer (2.7 to 3.3) imports the class by its path and makes it with the stored arguments. Whatever the import
+throws, and a TypeError of the constructor, fail the trigger. Here nothing is made: the signature alone is asked.
 
 Modules are imported in a child, for one may hang or end its process: that one is then not known, and another child goes
 on after it.
@@ -27,7 +27,8 @@ ONE_TRIGGER_SECONDS = ALL_TRIGGERS_SECONDS / 4
 
 
 def take_ups(asked):
-    """For each entry what keeps this image from taking it up: `lacks`, `refuses`, `needs`; or `notKnown`; or nothing."""
+    """For each entry what keeps this image from taking it up: `lacks`, `refuses`, `needs`; or `notKnown`; or
+    nothing."""
     until, told = time.monotonic() + ALL_TRIGGERS_SECONDS, []
     while len(told) < len(asked):
         left = until - time.monotonic()
@@ -98,7 +99,7 @@ def take_up(path, names):
     try:
         parameters = inspect.signature(made).parameters.values()
     except (TypeError, ValueError) as error:
-        return {"notKnown": "its signature can't be read: %s" % one_line(error)[:300]}
+        return {"notKnown": f"its signature can't be read: {one_line(error)[:300]}"}
     by_name = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     taken = {one.name for one in by_name}
     any_name = any(one.kind == one.VAR_KEYWORD for one in parameters)

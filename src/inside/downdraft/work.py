@@ -88,5 +88,5 @@ def failure(error, progress):
     timed_out = "lock timeout" in message.lower() or "lock wait timeout" in message.lower()
     if timed_out and not isinstance(error, Refused):
         by = "; ".join(progress.blocked_by) or "a session that was not seen"
-        kind, message = "LockTimeout", "%s; kept waiting by %s" % (message, by)
+        kind, message = "LockTimeout", f"{message}; kept waiting by {by}"
     return {"kind": kind, "message": message, "step": progress.state["step"], "revision": progress.state["revision"]}

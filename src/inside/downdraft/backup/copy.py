@@ -52,16 +52,16 @@ def look_at_names(order, work):
     for key in ("name", "aside"):
         name = order.get(key, "-")
         if not isinstance(name, str) or not name:
-            raise Refused("BadOrder", "a step %s needs a %s" % (order["kind"], key))
+            raise Refused("BadOrder", f"a step {order['kind']} needs a {key}")
         if len(name.encode()) > NAME_BYTES:
-            raise Refused("NameTooLong", "%s is longer than PostgreSQL's %d bytes" % (name, NAME_BYTES))
+            raise Refused("NameTooLong", f"{name} is longer than PostgreSQL's {NAME_BYTES} bytes")
         if name == work.guard.identity["database"] or name in MAINTENANCE_DATABASES:
-            raise Refused("NameTaken", "%s is a database that is in use" % name)
+            raise Refused("NameTaken", f"{name} is a database that is in use")
 
 
 def copy_database(order, work):
-    """Facts of a copy that is verified: name, bytes, tables, rows, heads (by schema.table) and seconds; and `counts`, the
-    rows of Airflow's own tables by schema.table. Throws Refused."""
+    """Facts of a copy that is verified: name, bytes, tables, rows, heads (by schema.table) and seconds; and `counts`,
+    the rows of Airflow's own tables by schema.table. Throws Refused."""
     begun = time.monotonic()
     work.progress.begin(work.index, "copy", 0, "")
     with at_maintenance(work) as (server, connection):
@@ -96,8 +96,8 @@ def drop_database(connection, name, work):
 
 
 def make_copy(server, connection, original, order, work):
-    """Makes, closes to others and verifies the copy; answers its comment, and its rows by schema.table. Nothing stays of
-    what can't be verified."""
+    """Makes, closes to others and verifies the copy; answers its comment, and its rows by schema.table. Nothing stays
+    of what can't be verified."""
     mark = {"downdraft": order.get("run"), "of": work.guard.identity}
     statement = create_statement(connection, original, order["name"])
     with tended(connection, work):
@@ -127,13 +127,15 @@ def create_statement(connection, original, name):
     told %= (*names, birthmark(name))
     if rows(connection, "SELECT current_setting('server_version_num')::int")[0][0] < 150000:
         return told
-    # A server whose C library has changed refuses to copy, unless told that the copy's order is as old as the original's.
+    # A server whose C library has changed refuses to copy, unless told that the copy's order is as old as the
+    # original's.
     known, actual = rows(connection, COLLATION_SQL, name=original.name)[0]
     return told + " STRATEGY FILE_COPY" + ("" if known in (None, actual) else " COLLATION_VERSION " + sql_text(known))
 
 
 def copy_files(connection, statement, work):
-    """Carries out CREATE DATABASE. From PostgreSQL 18 on the file system may share the blocks; where it can't, copies."""
+    """Carries out CREATE DATABASE. From PostgreSQL 18 on the file system may share the blocks; where it can't,
+    copies."""
     work.progress.tell(message="copies the database")
     cloning = rows(connection, FILE_COPY_METHOD_SQL, method="clone")
     try:
@@ -149,9 +151,9 @@ def copy_files(connection, statement, work):
 def close_to_others(connection, row, mark):
     """From here on the owner may connect, and nobody else but superusers."""
     with one_transaction(connection):
-        run_sql(connection, "REVOKE ALL ON DATABASE %s FROM PUBLIC" % sql_name(row.name))
+        run_sql(connection, f"REVOKE ALL ON DATABASE {sql_name(row.name)} FROM PUBLIC")
         put_mark(connection, row, mark)
-        run_sql(connection, "ALTER DATABASE %s ALLOW_CONNECTIONS true" % sql_name(row.name))
+        run_sql(connection, f"ALTER DATABASE {sql_name(row.name)} ALLOW_CONNECTIONS true")
 
 
 @contextlib.contextmanager
@@ -175,7 +177,7 @@ def tended(connection, work):
         yield
     except Exception:
         if lost:
-            raise lost[0]
+            raise lost[0] from None
         raise
     finally:
         ended.set()
@@ -186,7 +188,10 @@ def contents_of_both(server, name, work):
     """Version tables and rows per table of the original and of the copy, read at the same time."""
     original = work.guard.identity["database"]
     with futures.ThreadPoolExecutor(2) as pool:
-        told = pool.submit(contents_of, server, original, work, locked=True), pool.submit(contents_of, server, name, work)
+        told = (
+            pool.submit(contents_of, server, original, work, locked=True),
+            pool.submit(contents_of, server, name, work),
+        )
         return [one.result() for one in told]
 
 
@@ -198,14 +203,14 @@ def contents_of(server, database, work, locked=False):
     connection = server.open(database)
     try:
         run_sql(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        run_sql(connection, "SET LOCAL statement_timeout = '%ds'" % COPY_COUNT_SECONDS)
-        if locked and not rows(connection, "SELECT pg_try_advisory_xact_lock(%d)" % LOCK_KEY)[0][0]:
+        run_sql(connection, f"SET LOCAL statement_timeout = '{COPY_COUNT_SECONDS}s'")
+        if locked and not rows(connection, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})")[0][0]:
             raise Refused("AnotherRunner", "another downdraft runner works on this database; wait for its end")
         heads, counted, found = heads_of(connection), {}, rows(connection, COUNTED_SQL)
         for index, (schema, name) in enumerate(found):
             work.authority.check()
             if not locked:
-                work.progress.tell(done=index, of=len(found), message="checks the copy: %s.%s" % (schema, name))
+                work.progress.tell(done=index, of=len(found), message=f"checks the copy: {schema}.{name}")
             place = sql_name(schema, name)
             counted[schema + "." + name] = run_sql(connection, "SELECT count(*) FROM " + place).scalar()
         return heads, counted
@@ -232,8 +237,8 @@ def refuse_difference(name, original, copy):
 
 
 def check_again(server, mark, row, work):
-    """The rows of a verified copy by schema.table. Throws Refused unless it is what its comment says, and the original has
-    not lived on since."""
+    """The rows of a verified copy by schema.table. Throws Refused unless it is what its comment says, and the original
+    has not lived on since."""
     (heads, counted), (copied_heads, copied) = contents_of_both(server, row.name, work)
     if copied_heads != mark["heads"] or (len(copied), sum(copied.values())) != (mark["tables"], mark["rows"]):
         told = "the copy %s is not any more what it was when it was verified at %s; it was not touched"

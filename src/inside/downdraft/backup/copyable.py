@@ -23,7 +23,8 @@ TABLES_SQL = """
 SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                  AND d.deptype = 'e')
 ORDER BY 1, 2"""
 
 REPLICATION_SQL = """
@@ -45,7 +46,7 @@ def describe_copy(connection):
     told = {"possible": False, "why": [], "notes": [], "bytes": 0, "others": [], "freeBytes": None}
     told.update(maintenance=None, strategy="")
     if not is_postgres(connection):
-        told["why"].append("only PostgreSQL copies a database by itself, this is %s" % connection.dialect.name)
+        told["why"].append(f"only PostgreSQL copies a database by itself, this is {connection.dialect.name}")
         return told
     try:
         # What can't be read must not take the rest of the inspection with it.
@@ -61,8 +62,8 @@ def describe_on_postgres(connection, told):
     about = rows(connection, ABOUT_SQL)[0]
     told["bytes"], told["strategy"] = about.bytes, "FILE_COPY" if about.version >= 150000 else ""
     told["notes"].append(
-        "the copy takes %d MB in tablespace %s; PostgreSQL does not tell how much is free there"
-        % (about.bytes // 1000000 + 1, about.tablespace)
+        f"the copy takes {about.bytes // 1000000 + 1} MB in tablespace {about.tablespace};"
+        " PostgreSQL does not tell how much is free there"
     )
     told["why"] += missing_rights(about)
     if goes_through_pooler(connection):
@@ -75,14 +76,14 @@ def describe_on_postgres(connection, told):
     told["others"] = sorted(others)
     if others:
         told["why"].append(
-            "tables that are not Airflow's are in the schemas %s: the way back would take their rows back, too"
-            % ", ".join(told["others"])
+            f"tables that are not Airflow's are in the schemas {', '.join(told['others'])}:"
+            " the way back would take their rows back, too"
         )
     if unreadable:
-        told["why"].append("%s can't be read by %s, so that a copy can't be checked" % (unreadable[0], about.role))
+        told["why"].append(f"{unreadable[0]} can't be read by {about.role}, so that a copy can't be checked")
     bound = [row[0] for row in rows(connection, REPLICATION_SQL)]
     if bound:
-        told["why"].append("%s follow this database and would not follow a copy that takes its place" % ", ".join(bound))
+        told["why"].append(f"{', '.join(bound)} follow this database and would not follow a copy that takes its place")
     told["why"] += settings_of_others(connection, about)
 
 
@@ -92,7 +93,7 @@ def missing_rights(about):
         return ["this server is a standby; a copy is made on the primary"]
     if about.super:
         return []
-    why = [] if about.creates else ["the role %s may not create databases: ALTER ROLE ... CREATEDB" % about.role]
+    why = [] if about.creates else [f"the role {about.role} may not create databases: ALTER ROLE ... CREATEDB"]
     if not about.owns:
         told = "the database belongs to %s, and the role %s is not a member of it"
         why.append(told % (about.owner, about.role))
@@ -127,10 +128,10 @@ def settings_of_others(connection, about):
     why = []
     for name, role, context in rows(connection, SETTINGS_SQL):
         if role not in ("", about.role) and not about.creates_roles:
-            why.append("only %s or a superuser may set %s for %s in a database" % (role, name, role))
+            why.append(f"only {role} or a superuser may set {name} for {role} in a database")
         # One that the server does not know may belong to an extension: that, too, needs a superuser.
         elif (context or "superuser").startswith("superuser") and not may_set(connection, about, name):
-            why.append("the database sets %s, which only a superuser may" % name)
+            why.append(f"the database sets {name}, which only a superuser may")
     return why
 
 

@@ -98,7 +98,7 @@ def make_dump(order, work):
         write_mark(folder, mark)
         work.authority.check()
         if os.path.lexists(folder_of(order)):
-            raise Refused("NameTaken", "%s has come in between; it was not touched" % folder_of(order))
+            raise Refused("NameTaken", f"{folder_of(order)} has come in between; it was not touched")
         os.rename(folder, folder_of(order))
         write_out(BACKUP_DIR)
     except BaseException:
@@ -126,8 +126,8 @@ def dump_postgres(connection, exported, folder, work):
     tables = {row.oid: (row.schema, row.name) for row in found if row.kind == "r"}
     login, environment = libpq_login(engine())
     chosen = ["--schema=" + sql_name(schema) for schema in schemas]
-    options = ["--format=directory", "--compress=1", "--jobs=%d" % DUMP_JOBS, "--no-password", "--strict-names"]
-    options += ["--snapshot=" + exported, "--lock-wait-timeout=%d" % (LOCK_TIMEOUT_SECONDS * 1000), "--file=" + content]
+    options = ["--format=directory", "--compress=1", f"--jobs={DUMP_JOBS}", "--no-password", "--strict-names"]
+    options += ["--snapshot=" + exported, f"--lock-wait-timeout={LOCK_TIMEOUT_SECONDS * 1000}", "--file=" + content]
     tell = lambda: work.progress.tell(message="dumps: " + megabytes(size_of(content)))  # noqa: E731
     with tended_children(work, tell, connection) as children:
         children.append(Child(["pg_dump", login] + options + chosen, environment))
@@ -186,8 +186,8 @@ def count_in_files(content, listed, tables, counts, work):
     work.progress.tell(message="checks the dump")
     files = {int(oid): number for number, oid in (found.groups() for found in map(LISTED_DATA.match, listed) if found)}
     if set(files) != set(tables):
-        odd = sorted(named(*tables[oid]) if oid in tables else "oid %d" % oid for oid in set(files) ^ set(tables))
-        raise Refused("DumpDiffers", "only one of database and dump has %s; the dump was given up" % ", ".join(odd[:5]))
+        odd = sorted(named(*tables[oid]) if oid in tables else f"oid {oid}" for oid in set(files) ^ set(tables))
+        raise Refused("DumpDiffers", f"only one of database and dump has {', '.join(odd[:5])}; the dump was given up")
     for oid, number in files.items():
         work.authority.check()
         table, found = named(*tables[oid]), rows_in(os.path.join(content, number + ".dat"))

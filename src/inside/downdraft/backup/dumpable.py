@@ -62,7 +62,7 @@ def describe_dump(connection):
     try:
         told["freeBytes"] = free_bytes()
     except OSError as error:
-        told["why"].append("the folder %s can't be written: %s" % (BACKUP_DIR, error.strerror))
+        told["why"].append(f"the folder {BACKUP_DIR} can't be written: {error.strerror}")
     try:
         known = {"postgresql": describe_dump_of_postgres, "mysql": describe_dump_of_mysql}
         describe = known.get(connection.dialect.name)
@@ -76,15 +76,15 @@ def describe_dump(connection):
         told["why"].append("what a dump needs can't be found out: " + one_line(error))
     free, need = told["freeBytes"], told["needBytes"]
     if free is not None and need is not None and need > free:
-        sizes = (megabytes(need), megabytes(free), BACKUP_DIR)
-        told["why"].append("the dump may take %s, and %s are free in %s" % sizes)
+        sizes = f"{megabytes(need)}, and {megabytes(free)} are free in {BACKUP_DIR}"
+        told["why"].append("the dump may take " + sizes)
     told["possible"] = not told["why"]
     return told
 
 
 def free_bytes():
     """What is free in the folder, dumps counted in whose time is over. Throws OSError where it can't be written."""
-    probe = os.path.join(BACKUP_DIR, ".downdraft-probe-%d" % os.getpid())
+    probe = os.path.join(BACKUP_DIR, f".downdraft-probe-{os.getpid()}")
     os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     os.unlink(probe)
     volume = os.statvfs(BACKUP_DIR)
@@ -104,30 +104,30 @@ def describe_dump_of_postgres(connection, told):
     found = rows(connection, DUMPED_SQL, schemas=schemas)
     told["needBytes"] = sum(row.bytes for row in found)
     told["notes"].append(
-        "the dump may take about %s: the size of the tables in %s without their indexes; it is compressed"
-        % (megabytes(told["needBytes"]), ", ".join(schemas))
+        f"the dump may take about {megabytes(told['needBytes'])}: the size of the tables in"
+        f" {', '.join(schemas)} without their indexes; it is compressed"
     )
     role = rows(connection, "SELECT current_user")[0][0]
     unreadable = [row for row in found if row.kind in "rpS" and not row.readable]
     if unreadable:
-        told["why"].append("%s.%s can't be read by %s" % (unreadable[0].schema, unreadable[0].name, role))
+        told["why"].append(f"{unreadable[0].schema}.{unreadable[0].name} can't be read by {role}")
     foreign = [row for row in found if not row.ours]
     if foreign:
         place = named(foreign[0].schema, foreign[0].name)
-        told["why"].append("%s does not belong to %s, who could not bring it back" % (place, role))
+        told["why"].append(f"{place} does not belong to {role}, who could not bring it back")
     told["why"] += [
-        "%s may not make tables in the schema %s, so that they could not be brought back" % (role, schema)
+        f"{role} may not make tables in the schema {schema}, so that they could not be brought back"
         for schema in schemas
         if not rows(connection, "SELECT has_schema_privilege(:schema, 'CREATE')", schema=schema)[0][0]
     ]
     others = others_on(connection, schemas)
     if others:
-        told["notes"].append("a dump is not restored while %s depends on Airflow's tables" % ", ".join(others))
+        told["notes"].append(f"a dump is not restored while {', '.join(others)} depends on Airflow's tables")
 
 
 def missing_programs(connection, told):
     """Sentences; writes `program`. pg_dump reads servers of its own version and older ones."""
-    why = ["the program %s is not in this image" % name for name in POSTGRES_PROGRAMS if not shutil.which(name)]
+    why = [f"the program {name} is not in this image" for name in POSTGRES_PROGRAMS if not shutil.which(name)]
     if why:
         return why
     told["program"] = " ".join(run_quickly(["pg_dump", "--version"]).replace("(PostgreSQL)", "").split()[:2])
@@ -136,7 +136,7 @@ def missing_programs(connection, told):
         return ["pg_dump does not tell its version: " + told["program"]]
     server = rows(connection, "SELECT current_setting('server_version_num')::int / 10000")[0][0]
     older = int(version.group(1)) < server
-    return ["%s is older than the server, which is PostgreSQL %d" % (told["program"], server)] if older else []
+    return [f"{told['program']} is older than the server, which is PostgreSQL {server}"] if older else []
 
 
 def dumped_schemas(connection):

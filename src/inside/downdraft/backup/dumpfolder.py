@@ -30,7 +30,7 @@ def look_at_dump_name(order, _work):
     if not BACKUP_DIR:
         raise Refused("DumpImpossible", "no folder is named for dumps (DOWNDRAFT_BACKUP_DIR)")
     if not isinstance(order.get("run"), str) or not NAME_OF_DUMP.match(str(order.get("name"))):
-        raise Refused("BadOrder", "a step %s needs a run, and a name that a folder can have" % order["kind"])
+        raise Refused("BadOrder", f"a step {order['kind']} needs a run, and a name that a folder can have")
 
 
 def folder_of(order):
@@ -155,7 +155,7 @@ def checksum(file):
 
 def refuse_changed_dump(folder, mark, work):
     """Throws Refused unless all files of a dump are what they were when it was verified."""
-    work.progress.tell(message="reads the dump %s" % mark["name"])
+    work.progress.tell(message=f"reads the dump {mark['name']}")
     if checksums(folder) != mark["files"]:
         told = "the files in %s are not any more what they were when they were verified at %s; nothing was done"
         raise Refused("DumpChanged", told % (folder, mark["verified"]))

@@ -49,7 +49,7 @@ def birthmark(name):
 def put_mark(connection, row, mark):
     """Our comment on a database."""
     told = json.dumps(dict(mark, oid=row.oid), sort_keys=True)
-    run_sql(connection, "COMMENT ON DATABASE %s IS %s" % (sql_name(row.name), sql_text(told)))
+    run_sql(connection, f"COMMENT ON DATABASE {sql_name(row.name)} IS {sql_text(told)}")
 
 
 def original_row(connection, work):
@@ -58,7 +58,7 @@ def original_row(connection, work):
     row = database_named(connection, identity["database"])
     if row is None or row.oid != identity["oid"]:
         told = "%s is %s, the orders are for %s; nothing was done"
-        seen = "gone" if row is None else "another database, with oid %s" % row.oid
+        seen = "gone" if row is None else f"another database, with oid {row.oid}"
         raise Refused("IdentityChanged", told % (identity["database"], seen, identity))
     return row
 

@@ -43,7 +43,7 @@ MYSQL_WORDS.update({"ssl_" + name: word for name, word in SSL_WORDS.items()})
 DUMP_OPTIONS = """
 --single-transaction --quick --routines --triggers --hex-blob --no-tablespaces --skip-lock-tables --skip-dump-date
 --default-character-set=utf8mb4 --max-allowed-packet=1G --loose-set-gtid-purged=OFF --loose-column-statistics=0
-""".split()
+""".split()  # noqa: SIM905
 
 
 def mysql_programs(connection):
@@ -64,8 +64,8 @@ def describe_dump_of_mysql(connection, told):
         told["why"].append("neither mysql nor mariadb is in this image")
     told["needBytes"] = sum(int(row.bytes or 0) for row in rows(connection, MYSQL_TABLES_SQL))
     told["notes"].append(
-        "the dump may take about %s: the size of the tables without their indexes; it is compressed"
-        % megabytes(told["needBytes"])
+        f"the dump may take about {megabytes(told['needBytes'])}: the size of the tables without their indexes;"
+        " it is compressed"
     )
     told["notes"].append("a restore is not one act on MySQL: Airflow must stay away until it is done")
 
@@ -85,7 +85,7 @@ def mysql_login():
             login.write("[client]\n")
             # As on any connection by name: without this the client would take a socket for localhost.
             login.write("" if "socket" in words else "protocol=tcp\n")
-            login.writelines('%s="%s"\n' % (word, mysql_escaped(str(value))) for word, value in words.items())
+            login.writelines(f'{word}="{mysql_escaped(str(value))}"\n' for word, value in words.items())
         yield "--defaults-file=" + file
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -104,7 +104,7 @@ def dump_mysql(folder, work):
     with engine().connect() as connection, connection.begin():
         work.guard.check(read_identity(connection))
         dumper, _ = mysql_programs(connection)
-        without = "--ignore-table=%s.%s" % (database, VERSION_TABLE)
+        without = f"--ignore-table={database}.{VERSION_TABLE}"
         for file, chosen in zip(files, ([without, database], [database, VERSION_TABLE])):
             dump_to(file, [dumper, DUMP_OPTIONS, chosen], work)
         heads, counts, sums = mysql_contents(connection, database, work)
@@ -121,13 +121,20 @@ def dump_to(file, command, work):
     """Runs the dump program; what it prints is packed into a file."""
     dumper, options, chosen = command
     tell = lambda: work.progress.tell(message="dumps: " + megabytes(os.path.getsize(file)))  # noqa: E731
-    with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as plain:
-        with mysql_login() as login, tended_children(work, tell) as children, gzip.open(plain, "wb", 1) as packed:
-            child = Child([dumper, login] + options + chosen, {}, stdout=subprocess.PIPE)
-            children.append(child)
-            with child.process.stdout as printed:
-                shutil.copyfileobj(printed, packed, 1 << 20)
-            child.wait()
+    with packed_file(file) as packed, mysql_login() as login, tended_children(work, tell) as children:
+        child = Child([dumper, login] + options + chosen, {}, stdout=subprocess.PIPE)
+        children.append(child)
+        with child.process.stdout as printed:
+            shutil.copyfileobj(printed, packed, 1 << 20)
+        child.wait()
+
+
+@contextlib.contextmanager
+def packed_file(file):
+    """A new file of gzip's that only its owner may read, to write into."""
+    handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with open(handle, "wb") as plain, gzip.open(plain, "wb", 1) as packed:
+        yield packed
 
 
 def mysql_contents(connection, database, work):
@@ -163,9 +170,11 @@ def rows_in_sql(file):
                 if last.endswith(b";"):
                     table = None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Refused("DumpDiffers", "%s can't be read: %s; the dump was given up" % (os.path.basename(file), error))
+        raise Refused(
+            "DumpDiffers", f"{os.path.basename(file)} can't be read: {error}; the dump was given up"
+        ) from error
     if not last.startswith(END_OF_DUMP):
-        raise Refused("DumpDiffers", "%s has no end; the dump was given up" % os.path.basename(file))
+        raise Refused("DumpDiffers", f"{os.path.basename(file)} has no end; the dump was given up")
     return found
 
 
@@ -177,10 +186,10 @@ def restore_mysql(folder, mark, work):
         write_heads(connection, [RESTORING])
         _, client = mysql_programs(connection)
         found = [row for row in rows(connection, MYSQL_TABLES_SQL) if row.name != VERSION_TABLE]
-        first = ["SET SESSION lock_wait_timeout = %d, foreign_key_checks = 0;" % HALF_WAY_SECONDS]
+        first = [f"SET SESSION lock_wait_timeout = {HALF_WAY_SECONDS}, foreign_key_checks = 0;"]
         for row in found:
             what = "TABLE" if row.kind == "BASE TABLE" else "VIEW"
-            first.append("DROP %s IF EXISTS `%s`;" % (what, row.name.replace("`", "``")))
+            first.append(f"DROP {what} IF EXISTS `{row.name.replace('`', '``')}`;")
     engine().dispose()
     options = ["--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G", "--database=" + database]
     fed = [0]
@@ -211,4 +220,4 @@ def write_heads(connection, heads):
     """The rows of the version table, in the transaction that is open."""
     run_sql(connection, "DELETE FROM " + VERSION_TABLE)
     for head in heads:
-        run_sql(connection, "INSERT INTO %s (version_num) VALUES (%s)" % (VERSION_TABLE, sql_text(head)))
+        run_sql(connection, f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ({sql_text(head)})")

@@ -23,13 +23,14 @@ END_SECONDS = 5
 
 # What of a connection's parameters libpq's own programs take, too; the password is not among them. client_encoding is
 # the driver's matter.
-LIBPQ_KEYWORDS = frozenset(
+LIBPQ_WORDS = (
     "application_name channel_binding connect_timeout dbname gssdelegation gssencmode gsslib host hostaddr keepalives"
     " keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts options passfile port"
     " require_auth requirepeer service ssl_max_protocol_version ssl_min_protocol_version sslcert sslcertmode"
     " sslcompression sslcrl sslcrldir sslkey sslmode sslnegotiation sslrootcert sslsni target_session_attrs"
-    " tcp_user_timeout user".split()
+    " tcp_user_timeout user"
 )
+LIBPQ_KEYWORDS = frozenset(LIBPQ_WORDS.split())
 
 started = set()
 
@@ -114,7 +115,7 @@ def run_quickly(arguments):
 def child_failed(name, code, complaint):
     """The error of a program that failed: the line of the error only, since what follows may hold a row's values."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    state, told = None, lines[-1] if lines else "ended with %d" % code
+    state, told = None, lines[-1] if lines else f"ended with {code}"
     for line in lines:
         found = re.search(r"(?:ERROR|FATAL|error):\s+(?:(\w{5}): )?(.*)", line)
         if found:
@@ -123,7 +124,7 @@ def child_failed(name, code, complaint):
     kind, meaning = REFUSALS.get(state, ("DumpFailed", ""))
     if "No space left on device" in complaint or "Disk quota exceeded" in complaint:
         kind, meaning = "DiskFull", "the disk is full"
-    return ChildFailed(kind, "%s: %s%s" % (name, meaning and meaning + ": ", masked(told)[:400]))
+    return ChildFailed(kind, f"{name}: {meaning and meaning + ': '}{masked(told)[:400]}")
 
 
 def end_children():
@@ -159,7 +160,7 @@ def tended_children(work, tell, connection=None):
             raise lost[0]
     except Exception:
         if lost:
-            raise lost[0]
+            raise lost[0] from None
         raise
     finally:
         ended.set()
@@ -181,7 +182,7 @@ def libpq_login(watched):
         raise Refused("DumpImpossible", told)
     parameters.setdefault("dbname", parameters.get("database"))
     chosen = {name: str(value) for name, value in parameters.items() if name in LIBPQ_KEYWORDS and value is not None}
-    words = ["%s='%s'" % (name, re.sub(r"(['\\])", r"\\\1", value)) for name, value in sorted(chosen.items())]
+    words = [name + "='" + re.sub(r"(['\\])", r"\\\1", value) + "'" for name, value in sorted(chosen.items())]
     password = parameters.get("password")
     return "--dbname=" + " ".join(words), {} if password is None else {"PGPASSWORD": str(password)}
 
@@ -203,4 +204,6 @@ def disk_errors():
     except OSError as error:
         kinds = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "DiskFull")
         kinds.update(dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "NotAllowed"))
-        raise Refused(kinds.get(error.errno, "DumpFailed"), "%s: %s" % (error.filename or BACKUP_DIR, error.strerror))
+        raise Refused(
+            kinds.get(error.errno, "DumpFailed"), f"{error.filename or BACKUP_DIR}: {error.strerror}"
+        ) from error

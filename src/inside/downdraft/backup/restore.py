@@ -62,7 +62,7 @@ def look_at_restore(order, work):
         else:
             missing = [name for name in ("pg_restore", "psql") if not shutil.which(name)]
     if missing:
-        raise Refused("DumpImpossible", "the program %s is not in this image" % " and ".join(missing))
+        raise Refused("DumpImpossible", f"the program {' and '.join(missing)} is not in this image")
 
 
 def mark_to_restore(order, work):
@@ -70,7 +70,7 @@ def mark_to_restore(order, work):
     folder = folder_of(order)
     mark = read_mark(folder)
     if not mark or "verified" not in mark:
-        raise Refused("NoDump", "there is no verified dump in %s; nothing was done" % folder)
+        raise Refused("NoDump", f"there is no verified dump in {folder}; nothing was done")
     if not is_of_this_dump(mark, order, work):
         told = "%s is a dump of run %s, of %s; nothing was done"
         raise Refused("NoDump", told % (folder, mark["downdraft"], mark.get("of")))
@@ -98,7 +98,7 @@ def restore_database(order, work):
 
 def is_as_in(mark, work):
     """Whether heads and rows are those of the dump."""
-    work.progress.tell(message="compares the database with the dump %s" % mark["name"])
+    work.progress.tell(message=f"compares the database with the dump {mark['name']}")
     return contents_now(mark, work) == (mark["heads"], mark["counts"], True)
 
 
@@ -119,7 +119,7 @@ def remember_restored(folder, mark, work):
     try:
         write_mark(folder, mark)
     except OSError as error:
-        say("the mark in %s can't be written: %s" % (folder, error.strerror))
+        say(f"the mark in {folder} can't be written: {error.strerror}")
 
 
 def before_and_after(connection, mark):
@@ -130,9 +130,9 @@ def before_and_after(connection, mark):
         raise Refused("OthersDepend", told % ", ".join(others))
     plain = ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;"]
     limits = {"lock_timeout": LOCK_TIMEOUT_SECONDS, "statement_timeout": 0, "idle_in_transaction_session_timeout": 0}
-    set_limits = ["SET LOCAL %s = '%ds';" % limit for limit in limits.items()]
+    set_limits = [f"SET LOCAL {name} = '{seconds}s';" for name, seconds in limits.items()]
     first = plain + [NOTICE_END_SQL, "BEGIN;"] + set_limits + [identity_check(connection)]
-    last = plain + contents_check(mark) + ["ANALYZE %s;" % ", ".join(map(place_of, sorted(mark["counts"])))]
+    last = plain + contents_check(mark) + [f"ANALYZE {', '.join(map(place_of, sorted(mark['counts'])))};"]
     return first + drops(connection, mark["schemas"]), last
 
 
@@ -142,15 +142,15 @@ def drops(connection, schemas):
     told = []
     for row in sorted(found, key=lambda row: -row.oid):
         if row.kind in VIEWS:
-            told.append("DROP %s %s;" % (VIEWS[row.kind], sql_name(row.schema, row.name)))
+            told.append(f"DROP {VIEWS[row.kind]} {sql_name(row.schema, row.name)};")
     for kinds, what in DROPS:
         # A sequence of a table's own goes with it.
         chosen = [row for row in found if row.kind in kinds and not (row.kind == "S" and row.owned)]
         names = [sql_name(row.schema, row.name) for row in chosen]
         if names:
-            told.append("DROP %s %s;" % (what, ", ".join(names)))
+            told.append(f"DROP {what} {', '.join(names)};")
     names = [sql_name(row.schema, row.name) for row in rows(connection, TYPES_SQL, schemas=schemas)]
-    return told + (["DROP TYPE %s;" % ", ".join(names)] if names else [])
+    return told + ([f"DROP TYPE {', '.join(names)};"] if names else [])
 
 
 def place_of(table):
@@ -160,7 +160,7 @@ def place_of(table):
 
 def unless(condition, complaint):
     """A statement that fails with a complaint, which is no number."""
-    return "SELECT CAST(CASE WHEN %s THEN '0' ELSE %s END AS int);" % (condition, sql_text(complaint))
+    return f"SELECT CAST(CASE WHEN {condition} THEN '0' ELSE {sql_text(complaint)} END AS int);"
 
 
 def identity_check(connection):
@@ -169,7 +169,7 @@ def identity_check(connection):
     same = "(SELECT oid FROM pg_database WHERE datname = current_database()) = %s AND current_database() = %s"
     condition = same % (seen["oid"], sql_text(seen["database"]))
     if seen["cluster"]:
-        condition += " AND %s = %s" % (CLUSTER_SQL, sql_text(seen["cluster"]))
+        condition += f" AND {CLUSTER_SQL} = {sql_text(seen['cluster'])}"
     return unless(condition, "this connection leads to another database; nothing was done")
 
 
@@ -177,11 +177,11 @@ def contents_check(mark):
     """The dump is not committed where rows or heads are not those that were counted when it was made."""
     told = []
     for table, count in sorted(mark["counts"].items()):
-        told.append(unless("(SELECT count(*) FROM %s) = %d" % (place_of(table), count), table + " has not its rows"))
+        told.append(unless(f"(SELECT count(*) FROM {place_of(table)}) = {count}", table + " has not its rows"))
     for table, heads in sorted(mark["heads"].items()):
-        listed = "ARRAY(SELECT CAST(version_num AS text) COLLATE \"C\" FROM %s ORDER BY 1)" % place_of(table)
-        wanted = "CAST(ARRAY[%s] AS text[])" % ", ".join(map(sql_text, heads))
-        told.append(unless("%s = %s" % (listed, wanted), table + " has not its heads"))
+        listed = f'ARRAY(SELECT CAST(version_num AS text) COLLATE "C" FROM {place_of(table)} ORDER BY 1)'
+        wanted = f"CAST(ARRAY[{', '.join(map(sql_text, heads))}] AS text[])"
+        told.append(unless(f"{listed} = {wanted}", table + " has not its heads"))
     return told
 
 
@@ -194,7 +194,7 @@ def feed(folder, first, last, newest, work):
     sink = ["psql", login, "--no-psqlrc", "--no-password", "--quiet", "--file=-", "--output=" + os.devnull]
     sink += ["--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]
     fed = [0]
-    with tended_children(work, lambda: work.progress.tell(message="restores: %s" % megabytes(fed[0]))) as children:
+    with tended_children(work, lambda: work.progress.tell(message=f"restores: {megabytes(fed[0])}")) as children:
         children.append(Child(sink, environment, stdin=subprocess.PIPE))
         children.append(Child(source, {}, stdout=subprocess.PIPE))
         reader, writer = children

@@ -28,7 +28,7 @@ SESSION_SETTINGS = {
     "transaction_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
-    "lock_timeout": "%ds" % LOCK_TIMEOUT_SECONDS,
+    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
     "standard_conforming_strings": "on",
     "row_security": "off",
     "client_connection_check_interval": "2s",
@@ -81,7 +81,7 @@ class Server:
                     rows(connection, SET_SQL, name=name, value=value)
             reached = rows(connection, "SELECT current_database()")[0][0]
             if reached != database:
-                raise Refused("NoMaintenance", "the way to %s leads to %s" % (database, reached))
+                raise Refused("NoMaintenance", f"the way to {database} leads to {reached}")
             return connection
         except BaseException:
             connection.close()
@@ -96,8 +96,8 @@ class Server:
             try:
                 return name, self.open(name)
             except Exception as error:
-                said.append("%s: %s" % (name, one_line(error)))
-        raise Refused("NoMaintenance", "no other database of the server can be reached (%s)" % "; ".join(said))
+                said.append(f"{name}: {one_line(error)}")
+        raise Refused("NoMaintenance", f"no other database of the server can be reached ({'; '.join(said)})")
 
 
 def login_of(watched):
@@ -114,7 +114,7 @@ def at_maintenance(work):
     """Server and connection to its maintenance database, holding our lock for the database of the orders."""
     watched, original = engine(), work.guard.identity
     if watched.dialect.name != "postgresql":
-        raise Refused("NotPostgres", "only PostgreSQL copies a database by itself, this is %s" % watched.dialect.name)
+        raise Refused("NotPostgres", f"only PostgreSQL copies a database by itself, this is {watched.dialect.name}")
     server = Server(watched)
     name, connection = server.open_maintenance(original["database"])
     try:
@@ -122,14 +122,14 @@ def at_maintenance(work):
             raise Refused("ThroughPooler", THROUGH_POOLER)
         cluster = read_identity(connection)["cluster"]
         if cluster != original["cluster"]:
-            told = "%s is on the server %s, the orders are for %s" % (name, cluster, original)
+            told = f"{name} is on the server {cluster}, the orders are for {original}"
             raise Refused("IdentityChanged", told + "; nothing was done")
         take_lock(connection, original["database"])
         yield server, connection
     except Exception as error:
         kind, told = REFUSALS.get(sqlstate(error), (None, ""))
         if kind:
-            raise Refused(kind, "%s: %s" % (told, one_line(error)))
+            raise Refused(kind, f"{told}: {one_line(error)}") from error
         raise
     finally:
         connection.close()
@@ -175,7 +175,7 @@ def alone_on(connection, names, work, act):
             except Exception as error:
                 if sqlstate(error) != "55006":
                     raise
-                who = ["a process that the server does not show us (%s)" % one_line(error)]
+                who = [f"a process that the server does not show us ({one_line(error)})"]
         if time.monotonic() > deadline:
             told = "still on %s: %s; end them and order again. Nothing was changed"
             raise Refused("SessionsRemain", told % (" or ".join(names), "; ".join(who)))
@@ -211,11 +211,11 @@ def sqlstate(error):
 
 def sql_name(*parts):
     """A name, of one part or several, in SQL that is not formatted any more (SQLAlchemy would double a %)."""
-    return ".".join('"%s"' % part.replace('"', '""') for part in parts)
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def sql_text(text):
-    return "NULL" if text is None else "'%s'" % text.replace("'", "''")
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def utc_now():

@@ -28,12 +28,14 @@ from downdraft.text import one_line
 
 GRANTS_SQL = """
 SELECT r.rolname AS role, a.privilege_type AS privilege, bool_or(a.is_grantable) AS grantable
-FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE d.oid = CAST(:oid AS oid) AND (a.grantee = 0 OR r.oid IS NOT NULL) GROUP BY 1, 2 ORDER BY 1, 2"""
 
 SET_FOR_SQL = """
 SELECT r.rolname AS role, split_part(entry, '=', 1) AS name, substr(entry, strpos(entry, '=') + 1) AS value
-FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) WITH ORDINALITY AS c(entry, place)
+FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole,
+     unnest(s.setconfig) WITH ORDINALITY AS c(entry, place)
 WHERE s.setdatabase = CAST(:oid AS oid) AND (s.setrole = 0 OR r.oid IS NOT NULL) ORDER BY r.rolname, c.place"""
 
 # Parameters whose value is a list of names (GUC_LIST_QUOTE): quoted as one text they would be one name.
@@ -41,7 +43,8 @@ LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", 
 
 
 def take_back(order, work):
-    """Facts: name, aside, versionTables, the new identity, and notCarried: what this role could not give to the copy."""
+    """Facts: name, aside, versionTables, the new identity, and notCarried: what this role could not give to the
+    copy."""
     work.progress.begin(work.index, "takeBack", 0, "")
     identity = work.guard.identity
     with at_maintenance(work) as (server, connection):
@@ -76,7 +79,7 @@ def copy_to_take(connection, order, work):
         if mark and "verified" in mark:
             if mark.get("of") == work.guard.identity and mark["downdraft"] == order.get("run"):
                 return row
-            seen.append("%s is a copy of run %s, of %s" % (name, mark["downdraft"], mark.get("of")))
+            seen.append(f"{name} is a copy of run {mark['downdraft']}, of {mark.get('of')}")
     told = "there is no verified copy %s of this database: %s; nothing was done"
     raise Refused("NoCopy", told % (order["name"], "; ".join(seen) or "none has our comment"))
 
@@ -96,7 +99,7 @@ def exchange(connection, order, reversed_one, copy, work):
     names = {row.name for row in (reversed_one, copy) if row}
 
     def act():
-        work.progress.tell(message="takes the copy %s back" % copy.name)
+        work.progress.tell(message=f"takes the copy {copy.name} back")
         with one_transaction(connection):
             if reversed_one and reversed_one.name != order["aside"]:
                 rename(connection, reversed_one.name, order["aside"])
@@ -113,26 +116,28 @@ def exchange(connection, order, reversed_one, copy, work):
 
 
 def rename(connection, name, new):
-    run_sql(connection, "ALTER DATABASE %s RENAME TO %s" % (sql_name(name), sql_name(new)))
+    run_sql(connection, f"ALTER DATABASE {sql_name(name)} RENAME TO {sql_name(new)}")
 
 
 def carry_over(connection, source, name):
     """Gives to the database `name` what the source has beside its content. Inside a transaction."""
     place, lost = sql_name(name), []
-    options = (source.connections, str(source.open).lower(), str(source.template).lower())
-    changes = "ALTER DATABASE %s CONNECTION LIMIT %d ALLOW_CONNECTIONS %s IS_TEMPLATE %s" % (place, *options)
+    changes = (
+        f"ALTER DATABASE {place} CONNECTION LIMIT {source.connections}"
+        f" ALLOW_CONNECTIONS {str(source.open).lower()} IS_TEMPLATE {str(source.template).lower()}"
+    )
     attempt(connection, "limits", changes, lost)
-    attempt(connection, "grants", "REVOKE ALL ON DATABASE %s FROM PUBLIC, %s" % (place, sql_name(source.owner)), lost)
+    attempt(connection, "grants", f"REVOKE ALL ON DATABASE {place} FROM PUBLIC, {sql_name(source.owner)}", lost)
     for role, privilege, grantable in rows(connection, GRANTS_SQL, oid=source.oid):
         to = "PUBLIC" if role is None else sql_name(role)
-        grant = "GRANT %s ON DATABASE %s TO %s" % (privilege, place, to)
+        grant = f"GRANT {privilege} ON DATABASE {place} TO {to}"
         grant += " WITH GRANT OPTION" if grantable and role != source.owner else ""
-        attempt(connection, "%s for %s" % (privilege, to), grant, lost)
+        attempt(connection, f"{privilege} for {to}", grant, lost)
     for role, parameter, value in rows(connection, SET_FOR_SQL, oid=source.oid):
-        who = "DATABASE " + place if role is None else "ROLE %s IN DATABASE %s" % (sql_name(role), place)
-        change = "ALTER %s SET %s TO %s" % (who, sql_name(*parameter.split(".")), setting_text(parameter, value))
-        attempt(connection, parameter if role is None else "%s for %s" % (parameter, role), change, lost)
-    attempt(connection, "comment", "COMMENT ON DATABASE %s IS %s" % (place, sql_text(source.comment)), lost)
+        who = "DATABASE " + place if role is None else f"ROLE {sql_name(role)} IN DATABASE {place}"
+        change = f"ALTER {who} SET {sql_name(*parameter.split('.'))} TO {setting_text(parameter, value)}"
+        attempt(connection, parameter if role is None else f"{parameter} for {role}", change, lost)
+    attempt(connection, "comment", f"COMMENT ON DATABASE {place} IS {sql_text(source.comment)}", lost)
     return lost
 
 
@@ -151,10 +156,10 @@ def attempt(connection, what, sql, lost):
     try:
         run_sql(connection, sql)
     except Exception as error:
-        told = "%s: %s" % (what, one_line(getattr(error, "orig", error)))
+        told = f"{what}: {one_line(getattr(error, 'orig', error))}"
         # 42: no right, or unknown to this server; 22: not a value.
         if (sqlstate(error) or "")[:2] not in ("42", "22"):
-            raise Refused("NotCarried", told + "; nothing was changed")
+            raise Refused("NotCarried", told + "; nothing was changed") from error
         run_sql(connection, "ROLLBACK TO SAVEPOINT downdraft")
         lost.append(told)
     run_sql(connection, "RELEASE SAVEPOINT downdraft")
@@ -166,9 +171,9 @@ def close_aside(connection, order, reversed_one, mark, identity):
     granted = rows(connection, GRANTS_SQL, oid=reversed_one.oid)
     for role in sorted({role for role, _, _ in granted if role != reversed_one.owner}, key=str):
         to = "PUBLIC" if role is None else sql_name(role)
-        attempt(connection, "grants of " + to, "REVOKE ALL ON DATABASE %s FROM %s" % (place, to), lost)
+        attempt(connection, "grants of " + to, f"REVOKE ALL ON DATABASE {place} FROM {to}", lost)
     for line in lost:
-        say("left as it was on %s: %s" % (order["aside"], line))
+        say(f"left as it was on {order['aside']}: {line}")
     took = {"name": order["name"], "oid": mark["oid"], "heads": mark["heads"], "at": utc_now()}
     aside = database_named(connection, order["aside"])
     put_mark(connection, aside, {"downdraft": mark["downdraft"], "of": identity, "took": took})
@@ -180,7 +185,7 @@ def place_now(server, name, mark):
     try:
         heads = heads_of(connection)
         if heads != mark["heads"]:
-            raise Refused("NotAtTarget", "%s is at %s, its copy was at %s" % (name, heads, mark["heads"]))
+            raise Refused("NotAtTarget", f"{name} is at {heads}, its copy was at {mark['heads']}")
         return {"versionTables": version_tables(connection), "identity": read_identity(connection)}
     finally:
         connection.close()
@@ -197,6 +202,6 @@ def drop_copy(order, work):
         if row:
             unfinished = not row.comment and row.connections == birthmark(row.name)
             if not unfinished and not mark_of(row):
-                raise Refused("NotOurs", "%s is no copy that downdraft made; it was not touched" % row.name)
+                raise Refused("NotOurs", f"{row.name} is no copy that downdraft made; it was not touched")
             drop_database(connection, row.name, work)
         return {"name": order["name"], "dropped": row is not None}

@@ -40,8 +40,9 @@ IDLE_TRANSACTION_SECONDS = 60
 def hazards_of(connection, chain_revisions, scripts=None):
     """Hazards whose revision is in `chain_revisions` (newest first) and that the database has rows for.
 
-    Each as in hazards.json (id, crosses, effect, tables, what, remedy) with `count` and up to 3 `examples`; count is None where
-    there is none, and `error` says why it could not be counted. Revisions newer than our table are told as unchecked.
+    Each as in hazards.json (id, crosses, effect, tables, what, remedy) with `count` and up to 3 `examples`; count is
+    None where there is none, and `error` says why it could not be counted. Revisions newer than our table are told as
+    unchecked.
     """
     chain = list(chain_revisions)
     scripts = scripts or core_scripts()
@@ -54,7 +55,9 @@ def hazards_of(connection, chain_revisions, scripts=None):
             if time.monotonic() < deadline:
                 counted = count_of(hazard, connection, seen)
             if counted["count"] != 0:
-                told = {key: hazard[key] for key in ("id", "crosses", "effect", "tables", "what", "remedy") if key in hazard}
+                told = {
+                    key: hazard[key] for key in ("id", "crosses", "effect", "tables", "what", "remedy") if key in hazard
+                }
                 found.append(dict(told, **counted))
     return found + not_in_table(chain)
 
@@ -113,8 +116,8 @@ def count_of(hazard, connection, seen):
     select = re.sub(r"\{(\w+)\}", lambda match: quoted(connection, seen.schema, match.group(1)), select)
     try:
         with connection.begin_nested():
-            count = rows(connection, "SELECT count(*) FROM (%s) AS found" % select)[0][0]
-            some = rows(connection, "SELECT * FROM (%s) AS found LIMIT 3" % select) if count else []
+            count = rows(connection, f"SELECT count(*) FROM ({select}) AS found")[0][0]
+            some = rows(connection, f"SELECT * FROM ({select}) AS found LIMIT 3") if count else []
     except Exception as error:
         return {"count": None, "error": one_line(error)}
     return {"count": count, "examples": [str(row[0])[:100] for row in some]}
@@ -207,5 +210,7 @@ def obstacles_of(connection):
     """Who could keep a step waiting: what, pid, user, application, seconds; None where that can't be told."""
     if not is_postgres(connection):
         return None
-    found = rows(connection, OBSTACLES_SQL, idle=IDLE_TRANSACTION_SECONDS, high=LOCK_KEY >> 32, low=LOCK_KEY & 0xFFFFFFFF)
+    found = rows(
+        connection, OBSTACLES_SQL, idle=IDLE_TRANSACTION_SECONDS, high=LOCK_KEY >> 32, low=LOCK_KEY & 0xFFFFFFFF
+    )
     return [dict(zip(("what", "pid", "user", "application", "seconds"), row)) for row in found]

@@ -40,12 +40,12 @@ def inspect_all(confirmed):
     with engine().connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-            connection.exec_driver_sql("SET LOCAL statement_timeout = '%ds'" % INSPECT_TIMEOUT_SECONDS)
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{INSPECT_TIMEOUT_SECONDS}s'")
         if connection.dialect.name == "mysql":
-            limit = "max_execution_time = %d" % (INSPECT_TIMEOUT_SECONDS * 1000)
+            limit = f"max_execution_time = {INSPECT_TIMEOUT_SECONDS * 1000}"
             if rows(connection, IS_MARIADB)[0][0]:
-                limit = "max_statement_time = %d" % INSPECT_TIMEOUT_SECONDS
-            connection.exec_driver_sql("SET SESSION %s, lock_wait_timeout = %d" % (limit, INSPECT_TIMEOUT_SECONDS))
+                limit = f"max_statement_time = {INSPECT_TIMEOUT_SECONDS}"
+            connection.exec_driver_sql(f"SET SESSION {limit}, lock_wait_timeout = {INSPECT_TIMEOUT_SECONDS}")
             # Not inside the transaction that is open already: for the next one, begun after this commit.
             connection.exec_driver_sql("COMMIT")
             connection.exec_driver_sql("START TRANSACTION READ ONLY")

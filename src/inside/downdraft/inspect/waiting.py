@@ -66,9 +66,9 @@ def referred_triggers(connection, table, condition):
 
     trigger, referring = [quoted(connection, schema_of(connection), name) for name in ("trigger", table)]
     found = text(
-        "SELECT t.classpath, t.kwargs, w.waiters FROM %s t JOIN (SELECT trigger_id, count(*) AS waiters FROM %s"
-        " WHERE trigger_id IS NOT NULL AND %s GROUP BY trigger_id) w ON w.trigger_id = t.id"
-        % (trigger, referring, condition)
+        f"SELECT t.classpath, t.kwargs, w.waiters FROM {trigger} t JOIN (SELECT trigger_id, count(*) AS waiters"
+        f" FROM {referring}"
+        f" WHERE trigger_id IS NOT NULL AND {condition} GROUP BY trigger_id) w ON w.trigger_id = t.id"
     )
     return connection.execute(found.execution_options(stream_results=True))
 

@@ -3,15 +3,15 @@
 Looked at by a connection of its own, which changes nothing and ends nobody.
 
 - waiting: one of our statements waits for a lock.
-- working: something of ours moved in the last QUIET_SECONDS. That is: a statement of ours was on the processor, waited for
-  something else, or another one began; the database's size or a pg_stat_progress view changed; on MySQL the server's
-  counts grew; or this process itself used its processor.
+- working: something of ours moved in the last QUIET_SECONDS. That is: a statement of ours was on the processor, waited
+  for something else, or another one began; the database's size or a pg_stat_progress view changed; on MySQL the
+  server's counts grew; or this process itself used its processor.
 - still: nothing of ours moved for so long, and no lock is waited for.
 - unknown: the server could not be asked, or answers nothing about it; `why` says so.
 
-pg_stat_database is no evidence: it counts a statement only after its transaction (seen on PostgreSQL 18), and our own looks
-at once. WAL belongs to the whole server: it is told, and proves nothing. Every number is asked for by itself; where this
-role may not see one it is missing.
+pg_stat_database is no evidence: it counts a statement only after its transaction (seen on PostgreSQL 18), and our own
+looks at once. WAL belongs to the whole server: it is told, and proves nothing. Every number is asked for by itself;
+where this role may not see one it is missing.
 """
 
 import os
@@ -106,7 +106,10 @@ def look_at_postgres(connection, _ours):
     numbers = {name: number_of(connection, sql) for name, sql in PG_NUMBERS.items()}
     part = first_part(connection, PG_PARTS)
     active = [row for row in sessions if row[1] == "active"]
-    lag = [{"name": name, "bytes": None if size is None else int(size)} for name, size in some_rows(connection, PG_REPLICAS)]
+    lag = [
+        {"name": name, "bytes": None if size is None else int(size)}
+        for name, size in some_rows(connection, PG_REPLICAS)
+    ]
     slots = [
         {"name": name, "active": active, "bytes": int(size)} for name, active, size in some_rows(connection, PG_SLOTS)
     ]

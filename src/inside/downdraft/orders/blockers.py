@@ -55,8 +55,8 @@ def blockers_of(connection, ours):
 def blocker_in_words(pid, user, application, state, since, query):
     if pid == 0:
         return "a prepared transaction (pg_prepared_xacts names it)"
-    told = "pid %s, %s, %s, %s" % (pid, user, application, state or "in a state that this role may not see")
-    told += ", transaction since %s UTC" % since if since else ""
+    told = f"pid {pid}, {user}, {application}, {state or 'in a state that this role may not see'}"
+    told += f", transaction since {since} UTC" if since else ""
     words = first_words(query) if state else ""
     return told + (", last statement: " + words if words else "")
 
@@ -76,6 +76,6 @@ def mysql_blockers(connection, ours):
 def mysql_blocker_in_words(number, user, host, command, seconds, info):
     # In steps that double, so that the text is not another one with every look.
     since = next((step for step in (3600, 1800, 600, 300, 60) if (seconds or 0) >= step), 0)
-    told = "session %s, %s, %s, %s" % (number, user, host, command)
-    told += " for more than %d min" % (since // 60) if since else ""
+    told = f"session {number}, {user}, {host}, {command}"
+    told += f" for more than {since // 60} min" if since else ""
     return told + (", statement: " + first_words(info) if info else "")

@@ -22,7 +22,7 @@ def path(name):
 
 def write(name, value):
     """Writes a file of the folder whole: as JSON, in one rename."""
-    draft = path(".%s.%d.%d" % (name, os.getpid(), threading.get_ident()))
+    draft = path(f".{name}.{os.getpid()}.{threading.get_ident()}")
     with open(draft, "w") as file:
         json.dump(value, file)
     os.replace(draft, path(name))
@@ -37,14 +37,14 @@ def remove(*names):
 def claim():
     """Takes the folder for this process, or ends with 3. What a former runner left is taken away, but for the token."""
     os.makedirs(DIR, mode=0o700, exist_ok=True)
-    owner = open(path("owner"), "a+")
+    owner = open(path("owner"), "a+")  # noqa: SIM115 the lock lives as long as this file is open
     try:
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         by = ""
         with contextlib.suppress(FileNotFoundError), open(path("pid")) as file:
-            by = ", process %s," % file.read().strip()
-        say("another runner%s is alive and owns %s; this one ends" % (by, DIR))
+            by = f", process {file.read().strip()},"
+        say(f"another runner{by} is alive and owns {DIR}; this one ends")
         sys.exit(3)
     # Orders that a former runner left are not carried out unasked: the way back may have been taken since.
     left = Authority.read() or {}
@@ -56,7 +56,8 @@ def claim():
 
 
 class Authority:
-    """Whose orders count: those with the highest token ever seen in this folder. `kinds`: names of steps that we know."""
+    """Whose orders count: those with the highest token ever seen in this folder. `kinds`: names of steps that we
+    know."""
 
     def __init__(self, kinds):
         self.kinds, self.orders, self.ignored = kinds, None, None
@@ -70,7 +71,7 @@ class Authority:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            say("orders.json is no JSON: %s" % error)
+            say(f"orders.json is no JSON: {error}")
             return None
         return orders if isinstance(orders, dict) else None
 
@@ -96,16 +97,17 @@ class Authority:
         self.ignored = signature
         fault = fault_of(orders, self.kinds)
         if not fault and orders["token"] < self.highest():
-            fault = "token %d is lower than %d, which was seen before" % (orders["token"], self.highest())
+            fault = f"token {orders['token']} is lower than {self.highest()}, which was seen before"
         if fault:
-            say("orders ignored: %s" % fault)
+            say(f"orders ignored: {fault}")
             return None
         self.remember(orders["token"])
         self.orders = orders
         return orders
 
     def check(self):
-        """Before each step. A higher token with the same run renews the authority; another run ends it, as the way back does."""
+        """Before each step. A higher token with the same run renews the authority; another run ends it, as the way back
+        does."""
         if os.path.exists(path("stop")):
             raise Refused("Stopped", "asked to stop; the steps from here on were not begun")
         orders = self.read()
@@ -138,7 +140,7 @@ def fault_of(orders, kinds):
         return "identity must have database, oid and cluster"
     for order in orders.get("steps") or [None]:
         if not isinstance(order, dict) or order.get("kind") not in kinds:
-            return "there must be steps, each of a kind that is known: %s" % ", ".join(sorted(kinds))
+            return f"there must be steps, each of a kind that is known: {', '.join(sorted(kinds))}"
         if order["kind"] in ("core", "manager") and not isinstance(order.get("toRevision"), str):
             return "a step of the schema needs a toRevision"
         if order["kind"] == "manager" and not isinstance(order.get("class"), str):

@@ -68,8 +68,8 @@ class Guard:
         if self.dialect == "mysql":
             self.numbers.add(first_row("SELECT connection_id()")[0])
             # The one for tables, the other for rows.
-            waits = "lock_wait_timeout = %d, innodb_lock_wait_timeout = %d" % (self.seconds, self.seconds)
-            cursor.execute("SET SESSION %s, wait_timeout = %d" % (waits, MYSQL_IDLE_SECONDS))
+            waits = f"lock_wait_timeout = {self.seconds}, innodb_lock_wait_timeout = {self.seconds}"
+            cursor.execute(f"SET SESSION {waits}, wait_timeout = {MYSQL_IDLE_SECONDS}")
         if self.dialect == "postgresql":
             self.notices = first_row(NOTICES_OUR_END_SQL)[0] == 1
         cursor.close()
@@ -79,7 +79,7 @@ class Guard:
     def on_begin(self, connection):
         """A transaction begins; alembic opens one per revision. For the transaction only, so a pooler can't leak it."""
         if self.dialect == "postgresql" and self.identity is not None:
-            connection.exec_driver_sql("SET LOCAL lock_timeout = '%ds'" % self.seconds)
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{self.seconds}s'")
             # A limit of the role's would end a long step, and Airflow's migration lock, which only waits.
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -101,7 +101,7 @@ class Guard:
     def check(self, seen):
         """Throws Refused when `seen` is not the database of the orders."""
         if seen != self.identity:
-            told = "this connection leads to %s, the orders are for %s" % (seen, self.identity)
+            told = f"this connection leads to {seen}, the orders are for {self.identity}"
             raise Refused("IdentityChanged", told + "; nothing was done on it")
 
 
@@ -127,16 +127,16 @@ class Lock:
         dialect = self.connection.dialect.name
         if dialect == "postgresql":
             self.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            return rows(self.connection, "SELECT pg_try_advisory_xact_lock(%d)" % LOCK_KEY)[0][0]
+            return rows(self.connection, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})")[0][0]
         if dialect == "mysql":
-            return rows(self.connection, "SELECT GET_LOCK(%s, 0)" % MYSQL_LOCK)[0][0] == 1
+            return rows(self.connection, f"SELECT GET_LOCK({MYSQL_LOCK}, 0)")[0][0] == 1
         return True
 
     def check(self):
         """Throws when the connection, and with it the lock, is gone."""
         held = "SELECT 1"
         if self.connection.dialect.name == "mysql":
-            held = "SELECT IS_USED_LOCK(%s) = connection_id()" % MYSQL_LOCK
+            held = f"SELECT IS_USED_LOCK({MYSQL_LOCK}) = connection_id()"
         if rows(self.connection, held)[0][0] != 1:
             raise Refused("AnotherRunner", "our lock on the database is gone; nothing further was begun")
 

@@ -40,7 +40,8 @@ class Progress:
         self.tell(step=step, kind=kind, done=0, of=of, revision=revision, message="", since=begun, begun=begun)
 
     def filter(self, record):
-        """Called by logging for each of alembic's lines, in the revision's transaction, before its script; lets all pass.
+        """Called by logging for each of alembic's lines, in the revision's transaction, before its script; lets all
+        pass.
 
         Orders that don't hold any more end the work here: between two revisions nothing is half done.
         """
@@ -51,7 +52,7 @@ class Progress:
             self.authority.check()
             self.activity.revision()
             self.started += 1
-            self.say("%s -> %s: %s" % (revision, down, message))
+            self.say(f"{revision} -> {down}: {message}")
             self.tell(done=self.started - 1, revision=revision, message=message or "", since=time.time())
         return True
 
@@ -87,7 +88,8 @@ class Progress:
                 self.tell()
 
     def look(self, watched, due):
-        """Sessions that we wait for, as text; with `due` also what the server does. Not knowing is no reason to stop."""
+        """Sessions that we wait for, as text; with `due` also what the server does. Not knowing is no reason to
+        stop."""
         try:
             with watched.connect() as connection, connection.begin():
                 with bounded(connection, ASK_SECONDS):
@@ -96,6 +98,6 @@ class Progress:
                     self.activity.look(connection)
                 return found
         except Exception as error:
-            self.say("can't look at the server: %s" % one_line(error))
+            self.say(f"can't look at the server: {one_line(error)}")
             self.activity.enter("unknown", time.monotonic(), one_line(error))
             return []

@@ -11,17 +11,15 @@ from downdraft.text import one_line
 
 # Whether a reverse script is half done on MySQL, which commits every change of a table by itself.
 UNFINISHED = "downdraft_unfinished"
-UNFINISHED_SQL = """CREATE TABLE IF NOT EXISTS %s (
+UNFINISHED_SQL = f"""CREATE TABLE IF NOT EXISTS {UNFINISHED} (
     id int PRIMARY KEY, revision varchar(64) NOT NULL, done int NOT NULL, statement varchar(200) NOT NULL,
-    since timestamp NOT NULL)""" % UNFINISHED
-REMEMBER_SQL = "REPLACE INTO %s VALUES (1, :revision, :done, :statement, now())" % UNFINISHED
+    since timestamp NOT NULL)"""
+REMEMBER_SQL = f"REPLACE INTO {UNFINISHED} VALUES (1, :revision, :done, :statement, now())"
 
 # How long a script that is half done waits for a lock: giving up would leave the half.
 HALF_WAY_SECONDS = int(os.environ.get("DOWNDRAFT_HALF_WAY_LOCK_TIMEOUT_SECONDS", "3600"))
 
-READS = re.compile(
-    r"\s*(SELECT|SHOW|SET|DESC|DESCRIBE|EXPLAIN|USE|SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE
-)
+READS = re.compile(r"\s*(SELECT|SHOW|SET|DESC|DESCRIBE|EXPLAIN|USE|SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE)
 CHANGES_TABLE = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
 ENDS_REVISION = re.compile(r"\s*(UPDATE|INSERT INTO|DELETE FROM) alembic_version", re.IGNORECASE)
 
@@ -53,7 +51,7 @@ class Unfinished:
                 self.by_own_connection("DROP TABLE " + UNFINISHED)
             return
         told = half_reversed(self.revision, self.done, self.statement)
-        raise Refused("HalfReversed", "%s; %s" % (one_line(error)[:150], told)) from error
+        raise Refused("HalfReversed", f"{one_line(error)[:150]}; {told}") from error
 
     def listen(self, how):
         from sqlalchemy import event
@@ -93,16 +91,17 @@ class Unfinished:
 def wait_for_locks(connection, seconds):
     """From now on this MySQL connection waits so long for a lock, on a table or on rows."""
     cursor = connection.connection.cursor()
-    cursor.execute("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d" % (seconds, seconds))
+    cursor.execute(f"SET SESSION lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}")
     cursor.close()
 
 
 def half_reversed(revision, done, statement):
     """What a script that was ended in its middle has left, for a person."""
     return (
-        "the reverse script of %s is half done: %d statements, and perhaps this: %s. MySQL can't take them back, and"
+        f"the reverse script of {revision} is half done: {done} statements, and perhaps this: {statement}."
+        " MySQL can't take them back, and"
         " running the script again would fail or spoil rows: restore the backup that was made before, or finish the"
-        " schema by hand; then DROP TABLE %s if it is still there" % (revision, done, statement, UNFINISHED)
+        f" schema by hand; then DROP TABLE {UNFINISHED} if it is still there"
     )
 
 

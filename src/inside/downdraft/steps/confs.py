@@ -18,7 +18,7 @@ class PlainUnpickler(pickle.Unpickler):
     """Reads nothing but plain values."""
 
     def find_class(self, module, name):
-        raise pickle.UnpicklingError("a configuration holds a %s.%s" % (module, name))
+        raise pickle.UnpicklingError(f"a configuration holds a {module}.{name}")
 
 
 def pickle_confs(work):
@@ -29,8 +29,8 @@ def pickle_confs(work):
         if is_postgres(connection) or not has_column(connection, "dag_run", "conf"):
             return None
         target = quoted(connection, schema_of(connection), "dag_run")
-    select = "SELECT id, conf FROM %s WHERE conf IS NOT NULL AND id > :last ORDER BY id LIMIT %d" % (target, CONF_BATCH)
-    update = text("UPDATE %s SET conf = :conf WHERE id = :id" % target)
+    select = f"SELECT id, conf FROM {target} WHERE conf IS NOT NULL AND id > :last ORDER BY id LIMIT {CONF_BATCH}"
+    update = text(f"UPDATE {target} SET conf = :conf WHERE id = :id")
     changed, last = 0, -1
     while True:
         work.authority.check()
@@ -38,11 +38,13 @@ def pickle_confs(work):
             found = rows(connection, select, last=last)
             if not found:
                 return changed
-            changes = [{"id": key, "conf": conf} for key, conf in ((key, conf_of(stored)) for key, stored in found) if conf]
+            changes = [
+                {"id": key, "conf": conf} for key, conf in ((key, conf_of(stored)) for key, stored in found) if conf
+            ]
             if changes:
                 connection.execute(update, changes)
         changed, last = changed + len(changes), found[-1][0]
-        work.progress.tell(message="configurations of runs: %d" % changed)
+        work.progress.tell(message=f"configurations of runs: {changed}")
 
 
 def conf_of(stored):

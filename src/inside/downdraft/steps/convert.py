@@ -9,18 +9,12 @@ nothing.
 2. They are converted again and written, some hundred per transaction. A row in the older form is left alone, so the
    step can be killed anywhere and begun again.
 3. The rows are searched once more; none may be left.
-
-Mappings, lists, tuples and sets are rewritten from JSON to JSON and may hold both forms side by side, as they do in
-databases that came up from 3.1. Only what is between them is made into an object and written anew. What the older form
-has no place for it holds as text, as 3.1 would have stored it: a Decimal, a UUID, a date, an instance of a class.
 """
 
 import json
-import re
 
 from downdraft.deferral import (
     EXAMPLES,
-    NESTED_TYPES,
     UNDECIPHERABLE,
     deferral_columns,
     deferral_values,
@@ -31,18 +25,9 @@ from downdraft.deferral import (
 )
 from downdraft.metadata import engine, is_postgres, key_columns, quoted, read_identity, schema_of
 from downdraft.refused import Refused
+from downdraft.steps.olderform import Unconvertible, older_kwargs
 
 BATCH = 500
-
-# Names of the envelope's keys where 3.2 took Python's enum for the key (apache/airflow #65973).
-ENVELOPE_NAMES = {"Encoding.TYPE": "__type", "Encoding.VAR": "__var"}
-
-# Collections by serde's name. The older writer knows no frozenset; a set equals it.
-COLLECTIONS = {"builtins.tuple": "tuple", "builtins.set": "set", "builtins.frozenset": "set"}
-
-
-class Unconvertible(Exception):
-    """A row that can't be rewritten; the message holds nothing of what is in it but the names of classes."""
 
 
 def look_at_rows(order, work):
@@ -54,9 +39,12 @@ def look_at_rows(order, work):
             work.unconverted[place], wrong = sift(connection, place, work.authority.check)
             faults += [fault_at(place, why, keys) for why, keys in wrong.items()]
     if faults:
-        told = "; ".join("%(table)s.%(column)s: %(count)d rows (ids %(ids)s): %(why)s" % fault for fault in faults)
+        told = "; ".join(
+            f"{fault['table']}.{fault['column']}: {fault['count']} rows (ids {fault['ids']}): {fault['why']}"
+            for fault in faults
+        )
         remedy = "let the newer version end or clear their tasks, or give it the key or the class that is missing"
-        raise Refused("RowsUnreadable", "rows that can't be rewritten for the older version: %s; %s" % (told, remedy))
+        raise Refused("RowsUnreadable", f"rows that can't be rewritten for the older version: {told}; {remedy}")
 
 
 def unconvertible_rows(connection):
@@ -97,7 +85,7 @@ def convert(order, work):
     work.progress.begin(work.index, "convert", total, "")
     converted, as_text = {}, []
     for place, keys in work.unconverted.items():
-        name, lost = "%s.%s" % place, {}
+        name, lost = ".".join(place), {}
         converted[name] = 0
         for start in range(0, len(keys), BATCH):
             work.authority.check()
@@ -129,7 +117,7 @@ def convert_batch(place, keys, guard, lost):
                 continue
             classes = set()
             written = to_store(place[1], older_kwargs(value, classes))
-            changes.append(dict({"key%d" % at: part for at, part in enumerate(key)}, written=written))
+            changes.append(dict({f"key{at}": part for at, part in enumerate(key)}, written=written))
             if classes:
                 lost[key] = classes
         if changes:
@@ -142,9 +130,9 @@ def update_sql(connection, table, column):
     quote, written = connection.dialect.identifier_preparer.quote, ":written"
     if column == "next_kwargs" and is_postgres(connection):
         written = "CAST(:written AS jsonb)"
-    where = ["%s = :key%d" % (quote(key), at) for at, key in enumerate(key_columns(connection, table))]
-    told = (quoted(connection, schema_of(connection), table), quote(column), written, " AND ".join(where))
-    return "UPDATE %s SET %s = %s WHERE %s" % told
+    where = [f"{quote(key)} = :key{at}" for at, key in enumerate(key_columns(connection, table))]
+    target = quoted(connection, schema_of(connection), table)
+    return f"UPDATE {target} SET {quote(column)} = {written} WHERE {' AND '.join(where)}"
 
 
 def to_store(column, value):
@@ -158,87 +146,17 @@ def to_store(column, value):
     return stored.decode() if isinstance(stored, bytes) else stored
 
 
-def older_kwargs(value, lost):
-    """Keyword arguments in the older form, read once by its own reader to be sure. Throws Unconvertible."""
-    if value is UNDECIPHERABLE:
-        raise Unconvertible("no key of this image opens them")
-    if not isinstance(value, dict):
-        raise Unconvertible("no mapping")
-    try:
-        from airflow.serialization.serialized_objects import BaseSerialization
-
-        older = older_form(value, lost)
-        read = BaseSerialization.deserialize(older)
-    except Exception as error:
-        # Classes of Airflow, of providers and of people run here; what they say may hold what is in the row.
-        classes = ", ".join(sorted(classes_in(value))[:EXAMPLES])
-        raise Unconvertible("%s in reading %s" % (type(error).__name__, classes or "them"))
-    if not is_old_form(older) or not isinstance(read, dict):
-        raise Unconvertible("no mapping of keyword arguments")
-    return older
-
-
-def classes_in(value):
-    """The names of classes in a JSON value of the new form."""
-    if isinstance(value, list):
-        return set().union(*map(classes_in, value))
-    if not isinstance(value, dict):
-        return set()
-    name = value.get("__classname__")
-    named = {name} if isinstance(name, str) and re.match(r"[\w.]{1,200}$", name) else set()
-    return named.union(*map(classes_in, value.values()))
-
-
-def older_form(value, lost):
-    """A JSON value in the older form. `lost` takes the names of classes of which only text is kept."""
-    if isinstance(value, list):
-        return [older_form(item, lost) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == set(ENVELOPE_NAMES):
-        value = {ENVELOPE_NAMES[key]: item for key, item in value.items()}
-    if "__classname__" in value and "__version__" in value:
-        return older_object(value, lost)
-    if "__type" in value and "__var" in value:
-        return {"__type": value["__type"], "__var": inside(value["__type"], value["__var"], lost)}
-    return envelope("dict", {key: older_form(item, lost) for key, item in value.items()})
-
-
-def inside(kind, value, lost):
-    """What is in an envelope of the older form, where something of the new form may lie deeper."""
-    if kind == "dict" and isinstance(value, dict):
-        return {key: older_form(item, lost) for key, item in value.items()}
-    if kind in ("tuple", "set", *NESTED_TYPES):
-        return older_form(value, lost)
-    return value
-
-
-def older_object(value, lost):
-    """What serde has stored with its class."""
-    collection = COLLECTIONS.get(value["__classname__"])
-    if collection and isinstance(value.get("__data__"), list):
-        return envelope(collection, older_form(value["__data__"], lost))
-    from airflow.sdk.serde import deserialize
-    from airflow.serialization.serialized_objects import BaseSerialization
-
-    made = deserialize(value)
-    try:
-        return BaseSerialization.serialize(made, strict=True)
-    except Exception:  # Strictly, the older writer takes nothing that it would keep as text.
-        lost.add(value["__classname__"])
-        return BaseSerialization.serialize(made)
-
-
-def envelope(kind, value):
-    return {"__type": kind, "__var": value}
-
-
 def refuse_what_is_left(guard):
     """Throws when a search after the conversion finds a row that the older version can't read."""
     with engine().connect() as connection, connection.begin():
         guard.check(read_identity(connection))
         left = [entry for entry in unreadable_rows(connection) if entry["count"] or entry.get("undecipherable")]
     if left:
-        told = "; ".join("%(table)s.%(column)s: %(count)d rows (ids %(examples)s)" % entry for entry in left)
-        raise Refused("RowsUnreadable", "rows that the older version can't read came while they were converted, so "
-                      "somebody still writes to this database: %s" % told)
+        told = "; ".join(
+            f"{entry['table']}.{entry['column']}: {entry['count']} rows (ids {entry['examples']})" for entry in left
+        )
+        raise Refused(
+            "RowsUnreadable",
+            "rows that the older version can't read came while they were converted, so "
+            f"somebody still writes to this database: {told}",
+        )

@@ -43,7 +43,8 @@ def count(order, work):
 
 @contextlib.contextmanager
 def one_snapshot(work):
-    """A read-only connection to the database of the orders on which all statements see one moment. SQLite has one writer."""
+    """A read-only connection to the database of the orders on which all statements see one moment. SQLite has one
+    writer."""
     with engine().connect() as connection, connection.begin():
         if is_postgres(connection):
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -98,7 +99,8 @@ def rows_of_tables(connection, tables, work):
     counts, uncounted = OrderedDict(), {}
     for start in range(0, len(tables), COUNTED_TOGETHER):
         work.authority.check()
-        work.progress.tell(done=start, of=len(tables), message="%s.%s" % tuple(tables[start]))
+        schema, name = tables[start]
+        work.progress.tell(done=start, of=len(tables), message=f"{schema}.{name}")
         rows_of_some(connection, tables[start : start + COUNTED_TOGETHER], counts, uncounted)
     return counts, uncounted
 
@@ -107,8 +109,8 @@ def rows_of_some(connection, tables, counts, uncounted):
     """Counts some tables by one statement; where that fails, each by its own."""
     from sqlalchemy.exc import DBAPIError
 
-    names = ["%s.%s" % tuple(table) for table in tables]
-    selects = ["(SELECT count(*) FROM %s)" % quoted(connection, *table) for table in tables]
+    names = [f"{schema}.{name}" for schema, name in tables]
+    selects = [f"(SELECT count(*) FROM {quoted(connection, *table)})" for table in tables]
     try:
         with connection.begin_nested():
             counts.update(zip(names, rows(connection, "SELECT " + ", ".join(selects))[0]))

@@ -29,7 +29,7 @@ def migrate_up(order, work):
     wanted.update({cls.version_table_name: sorted(manager_scripts(cls).get_heads()) for cls in enforced_managers()})
     short = [table for table, heads in wanted.items() if reached.get(table) != heads]
     if short:
-        told = ", ".join("%s is at %s, not at %s" % (table, reached.get(table), wanted[table]) for table in short)
+        told = ", ".join(f"{table} is at {reached.get(table)}, not at {wanted[table]}" for table in short)
         raise Refused("NotAtTarget", told)
     work.progress.finish(reached["alembic_version"][0])
     return {"versionTables": reached}

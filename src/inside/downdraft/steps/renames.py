@@ -10,8 +10,8 @@ import zlib
 
 from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of
 
-# 3.2 moved the classes of deadlines' callbacks; its reverse script writes their new name into the serialized Dags, where
-# the scheduler of 3.1 fails on it (ModuleNotFoundError), at once and for as long as a run of that Dag is open.
+# 3.2 moved the classes of deadlines' callbacks; its reverse script writes their new name into the serialized Dags,
+# where the scheduler of 3.1 fails on it (ModuleNotFoundError), at once and for as long as a run of that Dag is open.
 DEADLINES_REVISION = "55297ae24532"
 CALLBACK_MODULES = ("airflow.sdk.definitions.callback.", "airflow.sdk.definitions.deadline.")
 
@@ -21,21 +21,21 @@ DAG_BATCH = 50
 def rewrite_dags(work, change, where="id IS NOT NULL"):
     """Rewrites serialized Dags; answers how many, or None where they have no ids yet (2.x).
 
-    `change` gets a Dag and whether it is stored compressed, and answers it changed, or None to leave it. A row that can't
-    be read is left: the older version serializes that Dag again when it is parsed.
+    `change` gets a Dag and whether it is stored compressed, and answers it changed, or None to leave it. A row that
+    can't be read is left: the older version serializes that Dag again when it is parsed.
     """
     with engine().connect() as connection:
         if not has_column(connection, "serialized_dag", "id"):
             return None
         target = quoted(connection, schema_of(connection), "serialized_dag")
-        ids = [row[0] for row in rows(connection, "SELECT id FROM %s WHERE %s ORDER BY id" % (target, where))]
+        ids = [row[0] for row in rows(connection, f"SELECT id FROM {target} WHERE {where} ORDER BY id")]
     changed = 0
     for start in range(0, len(ids), DAG_BATCH):
         work.authority.check()
         with engine().begin() as connection:
             for identifier in ids[start : start + DAG_BATCH]:
                 changed += rewrite_dag(connection, target, identifier, change)
-        work.progress.tell(message="serialized Dags: %d of %d" % (min(start + DAG_BATCH, len(ids)), len(ids)))
+        work.progress.tell(message=f"serialized Dags: {min(start + DAG_BATCH, len(ids))} of {len(ids)}")
     return changed
 
 
@@ -43,7 +43,7 @@ def rewrite_dag(connection, target, identifier, change):
     """One row; answers how many were changed."""
     from sqlalchemy import text
 
-    data, compressed = rows(connection, "SELECT data, data_compressed FROM %s WHERE id = :id" % target, id=identifier)[0]
+    data, compressed = rows(connection, f"SELECT data, data_compressed FROM {target} WHERE id = :id", id=identifier)[0]
     dag = stored_dag(data, compressed)
     older = change(dag, bool(compressed)) if isinstance(dag, dict) else None
     if older is None:
@@ -51,7 +51,7 @@ def rewrite_dag(connection, target, identifier, change):
     place, value = "data = CAST(:value AS json)" if is_postgres(connection) else "data = :value", json.dumps(older)
     if compressed:
         place, value = "data_compressed = :value", zlib.compress(value.encode())
-    update = text("UPDATE %s SET %s WHERE id = :id" % (target, place))
+    update = text(f"UPDATE {target} SET {place} WHERE id = :id")
     return connection.execute(update, {"value": value, "id": identifier}).rowcount
 
 
@@ -90,7 +90,8 @@ def mend_deadlines(dag):
 
 
 def texts_to_objects(told):
-    """Makes JSON again of what the reverse script writes back as text on MySQL, where it reads JSON without its type."""
+    """Makes JSON again of what the reverse script writes back as text on MySQL, where it reads JSON without its
+    type."""
     changed = False
     for key in ("reference", "callback"):
         value = stored_dag(told[key], None) if isinstance(told.get(key), str) else None
@@ -101,12 +102,14 @@ def texts_to_objects(told):
 
 # From 3.2 on the id of a scheduled run is made of run_after, the end of its interval; before, of its logical date, the
 # beginning. So the older version's next run of a Dag asks for the id of the newer one's last: UniqueViolation, and no
-# Dag is scheduled any more (apache/airflow#65688; clearing next_dagrun alone, as the mended script does, is not enough).
+# Dag is scheduled any more (apache/airflow#65688; clearing next_dagrun alone, as the mended script does, is not
+# enough).
 RUN_ID_REVISION = "6222ce48e289"
 
 LAST_RUNS_SQL = """
 SELECT dag_id, run_id, data_interval_end FROM
-  (SELECT dag_id, run_id, data_interval_end, row_number() OVER (PARTITION BY dag_id ORDER BY data_interval_end DESC) AS place
+  (SELECT dag_id, run_id, data_interval_end, row_number() OVER (PARTITION BY dag_id
+      ORDER BY data_interval_end DESC) AS place
   FROM {dag_run} WHERE run_type = 'scheduled' AND data_interval_start < data_interval_end) AS latest WHERE place = 1"""
 
 KEYS_SQL = """
@@ -150,7 +153,7 @@ def give_ids(connection, schema, taken):
     here = "current_schema()" if is_postgres(connection) else "database()"
     for (table,) in rows(connection, WITH_RUNS_SQL.format(here=here), schema=schema):
         target = quoted(connection, schema, table)
-        update = text("UPDATE %s SET run_id = :free WHERE dag_id = :dag AND run_id = :run" % target)
+        update = text(f"UPDATE {target} SET run_id = :free WHERE dag_id = :dag AND run_id = :run")
         for one in taken:
             connection.execute(update, one)
 
@@ -160,11 +163,11 @@ def keys_deferred(connection, names):
     """PostgreSQL looks at the foreign keys to runs once, at the end of this."""
     keys = rows(connection, KEYS_SQL.format(**names))
     for table, key in keys:
-        connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE INITIALLY DEFERRED" % (table, key))
+        connection.exec_driver_sql(f"ALTER TABLE {table} ALTER CONSTRAINT {key} DEFERRABLE INITIALLY DEFERRED")
     yield
     connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     for table, key in keys:
-        connection.exec_driver_sql("ALTER TABLE %s ALTER CONSTRAINT %s NOT DEFERRABLE" % (table, key))
+        connection.exec_driver_sql(f"ALTER TABLE {table} ALTER CONSTRAINT {key} NOT DEFERRABLE")
 
 
 @contextlib.contextmanager
@@ -175,7 +178,7 @@ def keys_unlooked(connection, _names=None):
     try:
         yield
     finally:
-        connection.exec_driver_sql("SET SESSION foreign_key_checks = %d" % checked)
+        connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {checked}")
 
 
 KEYS_PUT_OFF = {"postgresql": keys_deferred, "mysql": keys_unlooked}

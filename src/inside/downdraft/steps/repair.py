@@ -122,23 +122,24 @@ def give_numbers():
 def give_sequence(connection, schema, table):
     """Under the name that FAB's newer models ask for, so that they and a default take from the same numbers."""
     target, sequence = quoted(connection, schema, table), quoted(connection, schema, table + "_id_seq")
+    literal = "'" + sequence.replace("'", "''") + "'"
     for statement in (
-        "CREATE SEQUENCE IF NOT EXISTS %s" % sequence,
-        "ALTER SEQUENCE %s OWNED BY %s.id" % (sequence, target),
-        "ALTER TABLE %s ALTER COLUMN id SET DEFAULT nextval('%s'::regclass)" % (target, sequence.replace("'", "''")),
+        f"CREATE SEQUENCE IF NOT EXISTS {sequence}",
+        f"ALTER SEQUENCE {sequence} OWNED BY {target}.id",
+        f"ALTER TABLE {target} ALTER COLUMN id SET DEFAULT nextval({literal}::regclass)",
     ):
         connection.exec_driver_sql(statement)
     # Never back: a number that was given once, to a row since deleted, is not given again.
-    highest = "(SELECT coalesce(max(id), 0) + 1 FROM %s)" % target
-    taken = "(SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM %s)" % sequence
-    rows(connection, "SELECT setval(CAST(:name AS regclass), greatest(%s, %s), false)" % (highest, taken), name=sequence)
+    highest = f"(SELECT coalesce(max(id), 0) + 1 FROM {target})"
+    taken = f"(SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM {sequence})"
+    rows(connection, f"SELECT setval(CAST(:name AS regclass), greatest({highest}, {taken}), false)", name=sequence)
 
 
 def give_auto_increment(connection, table, column_type):
     """MySQL counts on from the highest id by itself. Foreign keys to it forbid the change, though the type stays."""
     with keys_unlooked(connection):
         target = quoted(connection, None, table)
-        connection.exec_driver_sql("ALTER TABLE %s MODIFY id %s NOT NULL AUTO_INCREMENT" % (target, column_type))
+        connection.exec_driver_sql(f"ALTER TABLE {target} MODIFY id {column_type} NOT NULL AUTO_INCREMENT")
 
 
 def are_dags_versioned():
@@ -165,7 +166,8 @@ def clear(mend):
 
 
 def in_older_format(dag, compressed):
-    """What the reverse script of DAG_FORMAT_REVISION makes of a Dag of format 3, for compressed ones, which it passes over."""
+    """What the reverse script of DAG_FORMAT_REVISION makes of a Dag of format 3, for compressed ones, which it passes
+    over."""
     if not compressed or dag.get("__version") != 3:
         return None
     dag.pop("client_defaults", None)

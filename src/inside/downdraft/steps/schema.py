@@ -22,12 +22,12 @@ def look_at_chain(order, work):
     if order["kind"] == "manager":
         cls = work.managers.get(order["class"])
         if cls is None:
-            raise Refused("UnknownManager", "this image has no manager %s" % order["class"])
+            raise Refused("UnknownManager", f"this image has no manager {order['class']}")
     table = cls.version_table_name if cls else "alembic_version"
     current = current_revision(work.guard, table)
     between = revisions_between(manager_scripts(cls) if cls else core_scripts(), current, order["toRevision"])
     if cls and not can_reverse(cls) and without_reverse(manager_scripts(cls), between):
-        raise Refused("CannotReverse", "%s has no downgrade; its schema must be taken back by hand" % class_path(cls))
+        raise Refused("CannotReverse", f"{class_path(cls)} has no downgrade; its schema must be taken back by hand")
     return cls, table, current, between
 
 
@@ -47,7 +47,7 @@ def reverse_schema(order, work):
             db.downgrade(to_revision=target)
     reached = current_revision(work.guard, table)
     if reached != target:
-        raise Refused("NotAtTarget", "%s is at %s after the step, not at %s" % (table, reached, target))
+        raise Refused("NotAtTarget", f"{table} is at {reached} after the step, not at {target}")
     work.progress.finish(reached)
 
 
@@ -59,7 +59,7 @@ def current_revision(guard, table):
         found = version_tables(connection).get(table, [])
     if len(found) != 1:
         held = ", ".join(found) or "nothing"
-        raise Refused("NoSingleRevision", "%s holds %s, not one revision; set it right first" % (table, held))
+        raise Refused("NoSingleRevision", f"{table} holds {held}, not one revision; set it right first")
     return found[0]
 
 
@@ -70,10 +70,10 @@ def revisions_between(scripts, current, target):
     known = {link["revision"] for link in chain_of(scripts)}
     for name, revision in (("the database is at", current), ("the target is", target)):
         if revision not in known:
-            raise Refused("UnknownRevision", "%s %s, which this image's scripts don't know" % (name, revision))
+            raise Refused("UnknownRevision", f"{name} {revision}, which this image's scripts don't know")
     if current == target:
         return []
     try:
         return [script.revision for script in scripts.iterate_revisions(current, target)]
     except RevisionError as error:
-        raise Refused("NotAnAncestor", "%s does not lie below %s: %s" % (target, current, one_line(error)))
+        raise Refused("NotAnAncestor", f"{target} does not lie below {current}: {one_line(error)}") from error

@@ -1,12 +1,14 @@
-"""The step `verify`, the last of a downgrade: whether every row is where the plan says, and readable by the older version.
+"""The step `verify`, the last of a downgrade: whether every row is where the plan says, and readable by the older
+version.
 
 What reverse scripts do to rows stands in rows.json (`effects`, by revision, table names as they are when that revision
 is reversed). It was read from the scripts of Airflow 2.7 to 3.3; test/matrix shows that it is true.
 - drops: the table goes with its rows. empties: all its rows go. renames: newer name to older.
 - deletes: by table the hazard of hazards.json that counts exactly the rows that go; `exactOn` says on which backends.
 - perhaps: tables that lose rows along with those, which nobody counts beforehand; none where no row is deleted.
-A revision that stands in neither `checked` nor `checkedOfManagers` is newer than this list. Then a difference is told and
-fails nothing: it may be as its script wants it.
+
+A revision that stands in neither `checked` nor `checkedOfManagers` is newer than this list. Then a difference is told
+and fails nothing: it may be as its script wants it.
 """
 
 import time
@@ -48,13 +50,13 @@ def verify(order, work):
         unreadable = left_unreadable(connection) if order.get("readable") else []
     unchecked, told = unchecked_tables(order, work)
     unseen = dict(order.get("uncounted") or {}, **uncounted)
-    told += ["%s could not be counted: %s" % one for one in sorted(unseen.items())]
+    told += [f"{place} could not be counted: {why}" for place, why in sorted(unseen.items())]
     differing = [] if unchecked is None else differences(expected, counts, uncounted, unchecked)
     if unchecked is None:
         told += differences(expected, counts, uncounted, ())
     judge_rows(differing, unreadable, bool(order.get("accept")), told)
     for (schema, name), rows_then in expected.items():
-        now = counts.get("%s.%s" % (schema, name), rows_then["before"])
+        now = counts.get(f"{schema}.{name}", rows_then["before"])
         if now < rows_then["before"] and now <= rows_then["most"]:
             gone[rows_then["was"]] = rows_then["before"] - now
     work.progress.finish("")
@@ -63,7 +65,8 @@ def verify(order, work):
 
 
 def foresee(order, backend, own):
-    """Of tables with `own` names: (schema, name) to name and rows before, fewest and most rows now; and those that go."""
+    """Of tables with `own` names: (schema, name) to name and rows before, fewest and most rows now; and those that
+    go."""
     now = {}
     for place, before in order["counts"].items():
         schema, _, name = place.partition(".")
@@ -116,7 +119,8 @@ def rows_named(now, name):
 
 
 def unchecked_tables(order, work):
-    """Names of tables that are not compared, and why; None for the names where that can't be told, so that it is all."""
+    """Names of tables that are not compared, and why; None for the names where that can't be told, so that it is
+    all."""
     unknown = [one for one in order.get("crossed") or [] if one not in ROW_EFFECTS["checked"]]
     if unknown:
         told = "reverse scripts newer than downdraft's list of what they do to rows (%s): differences are only told"
@@ -128,8 +132,10 @@ def unchecked_tables(order, work):
         if any(revision not in checked for revision in crossed):
             own = {table.name for table in cls.metadata.tables.values()} if cls else set()
             names |= own
-            told.append("not compared, since the reverse scripts of %s are newer than downdraft: %s"
-                        % (path, ", ".join(sorted(own)) or "its tables"))
+            told.append(
+                f"not compared, since the reverse scripts of {path} are newer than downdraft:"
+                f" {', '.join(sorted(own)) or 'its tables'}"
+            )
     return names, told
 
 
@@ -137,7 +143,7 @@ def differences(expected, counts, uncounted, unchecked):
     """One sentence for each table that has not the rows that it should have."""
     found = []
     for (schema, name), rows_then in sorted(expected.items()):
-        place = "%s.%s" % (schema, name)
+        place = f"{schema}.{name}"
         if place in uncounted or name in unchecked:
             continue
         now = counts.get(place)
@@ -151,22 +157,27 @@ def differences(expected, counts, uncounted, unchecked):
 
 def difference_in_words(place, rows_then, now):
     """dag had 3 rows and has 2; with what was planned, where that is not as many as before."""
-    has = "is gone" if now is None else "has %d" % now
-    said = "%s had %d rows and %s" % (rows_then["was"], rows_then["before"], has)
+    has = "is gone" if now is None else f"has {now}"
+    said = f"{rows_then['was']} had {rows_then['before']} rows and {has}"
     if now is not None and place != rows_then["was"]:
-        said = "%s had %d rows and %s, its older name, has %d" % (rows_then["was"], rows_then["before"], place, now)
+        said = f"{rows_then['was']} had {rows_then['before']} rows and {place}, its older name, has {now}"
     fewest, most = rows_then["fewest"], rows_then["most"]
     if fewest == most == rows_then["before"]:
         return said
-    return said + (" (planned: %d)" % most if fewest == most else " (planned: %d to %d)" % (fewest, most))
+    return said + (f" (planned: {most})" if fewest == most else f" (planned: {fewest} to {most})")
 
 
 def left_unreadable(connection):
     """One sentence for each column with rows that the older version can't read."""
     told = "%s.%s has %d rows that the older version can't read (ids %s)"
     return [
-        told % (entry["table"], entry["column"], entry["count"] + entry.get("undecipherable", 0),
-                ", ".join(map(str, entry["examples"])) or "of unknown keys")
+        told
+        % (
+            entry["table"],
+            entry["column"],
+            entry["count"] + entry.get("undecipherable", 0),
+            ", ".join(map(str, entry["examples"])) or "of unknown keys",
+        )
         for entry in unreadable_rows(connection)
         if entry["count"] or entry.get("undecipherable")
     ]
@@ -175,13 +186,14 @@ def left_unreadable(connection):
 def judge_rows(differing, unreadable, accepted, told):
     """Throws Refused for what is not as it must be; what a person has accepted goes to `told`."""
     if accepted:
-        told += ["accepted: %s" % one for one in differing + unreadable]
+        told += [f"accepted: {one}" for one in differing + unreadable]
         return
     if unreadable:
-        raise Refused("RowsLeftUnreadable", "; ".join(unreadable[:DIFFERENCES_SHOWN]) + ": somebody else writes to "
-                      "this database")
+        raise Refused(
+            "RowsLeftUnreadable", "; ".join(unreadable[:DIFFERENCES_SHOWN]) + ": somebody else writes to this database"
+        )
     if differing:
         more = len(differing) - DIFFERENCES_SHOWN
-        others = "; and %d more tables" % more if more > 0 else ""
+        others = f"; and {more} more tables" if more > 0 else ""
         shown = "; ".join(differing[:DIFFERENCES_SHOWN]) + others
-        raise Refused("RowsDiffer", "%s: %s" % (shown, EITHER))
+        raise Refused("RowsDiffer", f"{shown}: {EITHER}")
