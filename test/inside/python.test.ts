@@ -24,4 +24,5 @@ function findings(tool: string, args: string[]): string {
 it.each([
   ['ruff', ['check', '--no-cache', '--output-format', 'concise']],
   ['ruff', ['format', '--no-cache', '--check', '--diff']],
+  ['pytest', ['--tb=short']],
 ])('%s %j finds nothing', (tool, args) => expect(findings(tool, args)).toBe(''), 60_000);

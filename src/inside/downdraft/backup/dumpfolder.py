@@ -29,7 +29,8 @@ def look_at_dump_name(order, _work):
     """Throws Refused for what is no name of a folder, and where no volume is named."""
     if not BACKUP_DIR:
         raise Refused("DumpImpossible", "no folder is named for dumps (DOWNDRAFT_BACKUP_DIR)")
-    if not isinstance(order.get("run"), str) or not NAME_OF_DUMP.match(str(order.get("name"))):
+    texts = isinstance(order.get("run"), str) and isinstance(order.get("name"), str)
+    if not texts or not NAME_OF_DUMP.match(order["name"]):
         raise Refused("BadOrder", f"a step {order['kind']} needs a run, and a name that a folder can have")
 
 
