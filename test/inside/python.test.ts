@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from 'vitest';
+import { cacheDir } from '../cluster/cache.ts';
 import { packageEnv } from '../make/inside.ts';
 import { ensurePythonTools } from './venv.ts';
 
@@ -24,5 +25,6 @@ function findings(tool: string, args: string[]): string {
 it.each([
   ['ruff', ['check', '--no-cache', '--output-format', 'concise']],
   ['ruff', ['format', '--no-cache', '--check', '--diff']],
+  ['mypy', ['--cache-dir', join(cacheDir(), 'mypy')]],
   ['pytest', ['--tb=short']],
 ])('%s %j finds nothing', (tool, args) => expect(findings(tool, args)).toBe(''), 60_000);

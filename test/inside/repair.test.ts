@@ -16,7 +16,7 @@ from downdraft.image import import_class, manager_scripts
 from downdraft.metadata import engine, version_tables
 from downdraft.steps.repair import give_numbers, repair
 from downdraft.steps.reversible import reverse_by_scripts, without_reverse
-from downdraft.work import Work
+from downdraft.orders.work import Work
 class Quiet:
     def __getattr__(self, name):
         return lambda *args, **kwargs: None

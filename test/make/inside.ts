@@ -12,6 +12,13 @@ export function textInside(name: string): string {
   return readFileSync(new URL(name, folder), 'utf8');
 }
 
+/** The words of a Literal in downdraft/messages/kinds.py. */
+export function kindsInside(name: 'ErrorKind' | 'StepKind'): string[] {
+  const [, words = ''] =
+    new RegExp(`^${name} = Literal\\[([^\\]]*)\\]`, 'm').exec(textInside('downdraft/messages/kinds.py')) ?? [];
+  return [...words.matchAll(/"(\w+)"/g)].map(([, word]) => word!);
+}
+
 /** What the first group of a pattern finds in all programs. */
 export function foundInside(pattern: RegExp): string[] {
   const modules = readdirSync(new URL('downdraft/', folder), { recursive: true, encoding: 'utf8' });

@@ -6,11 +6,14 @@ Exit 0, or another with `error` and `kind`; ends by itself after DOWNDRAFT_ASK_S
 2. Only as much of Airflow is set up as makes its engine: on 3.x in half the time of a whole `import airflow`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import signal
 import threading
+from typing import Any, Callable, NoReturn
 
 from downdraft.environment import adopt
 from downdraft.image import airflow_version
@@ -32,14 +35,14 @@ RESOLVING = (
 class Answer:
     """The one line that is printed, by whoever comes first: the main thread or the clock."""
 
-    def __init__(self, mark):
+    def __init__(self, mark: str) -> None:
         self.mark, self.first = mark, threading.Lock()
         # Airflow, its plugins and local settings may print, and a command of the configuration may wait for input.
         self.out = os.dup(1)
         os.dup2(2, 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
-    def give(self, answer, code):
+    def give(self, answer: Any, code: int) -> NoReturn:
         """Prints and ends the process; after a failure with all that a command of the configuration has started."""
         if not self.first.acquire(blocking=False):
             threading.Event().wait()
@@ -51,7 +54,7 @@ class Answer:
         os._exit(code)
 
 
-def end_in_time(answer):
+def end_in_time(answer: Answer) -> None:
     """After SECONDS the clock answers; a second later the kernel ends us, whatever any library is doing."""
     late = {"error": f"no answer within {SECONDS:g} s", "kind": "Timeout"}
     clock = threading.Timer(SECONDS, answer.give, (late, 1))
@@ -61,7 +64,7 @@ def end_in_time(answer):
     signal.setitimer(signal.ITIMER_REAL, SECONDS + 1)
 
 
-def resolve():
+def resolve() -> Any:
     """Airflow's own engine, made as Airflow makes it. 2.x can't do it in part, and is as fast as a whole."""
     os.environ["_AIRFLOW__AS_LIBRARY"] = "1"
     from airflow import settings
@@ -77,7 +80,7 @@ def resolve():
     return engine()
 
 
-def adopt_runner():
+def adopt_runner() -> bool:
     """In a copy no Airflow runs, but our runner, which the container's own command line has started: takes over its
     environment; answers whether it was found."""
     file = os.path.join(os.environ.get("DOWNDRAFT_DIR", "/tmp/downdraft"), "pid")
@@ -86,7 +89,7 @@ def adopt_runner():
     return False
 
 
-def answer_with(mark, question):
+def answer_with(mark: str, question: Callable[[], Any]) -> NoReturn:
     """Prints what `question` answers, or the error that it throws, after the mark, and ends the process."""
     # A group of our own, so that what a command of the configuration starts can be ended with us.
     with contextlib.suppress(OSError):

@@ -4,10 +4,14 @@ Prints one line, `DOWNDRAFT-DATABASE {json}`, as in src/inside/README.md. Reads 
 engine, with a connection of its own, one read-only transaction.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any, cast
 
 from downdraft.answering import SECONDS, adopt_runner, answer_with, resolve
 from downdraft.environment import adopt_environment, named_file
+from downdraft.messages.lines import DatabaseLine, Session
 from downdraft.metadata import configured_schema, describe_database, is_postgres, rows
 
 MOST_SESSIONS = 200
@@ -31,7 +35,7 @@ MAY_SEE_ALL = """
       AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''')"""
 
 
-def readable(resolved, confirmed):
+def readable(resolved: Any, confirmed: bool) -> Any:
     """The engine to read with. SQLite's is made anew: Airflow's would make the file, and switches its journal mode."""
     file = named_file(resolved, confirmed)
     if file is None:
@@ -43,18 +47,19 @@ def readable(resolved, confirmed):
     return create_engine("sqlite://", creator=lambda: sqlite3.connect(file.as_uri() + "?mode=ro", uri=True, timeout=2))
 
 
-def limit_wait(resolved):
+def limit_wait(resolved: Any) -> None:
     """Bounds the wait for a MySQL server; libpq has PGCONNECT_TIMEOUT, which a connect_timeout of the URL overrides."""
     from sqlalchemy import event
 
-    @event.listens_for(resolved, "do_connect")
-    def bound(dialect, _record, _positional, named):
+    def bound(dialect: Any, _record: Any, _positional: Any, named: dict[str, Any]) -> None:
         if dialect.name == "mysql" and dialect.driver in ("mysqldb", "pymysql"):
             for name in ("connect_timeout", "read_timeout"):
                 named.setdefault(name, max(1, int(SECONDS)))
 
+    event.listen(resolved, "do_connect", bound)
 
-def begin_reading(connection):
+
+def begin_reading(connection: Any) -> None:
     """Nothing can be written from here on, and no statement outlasts us on the server."""
     milliseconds = int(SECONDS * 900)
     if connection.dialect.name == "postgresql":
@@ -72,7 +77,7 @@ def begin_reading(connection):
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
 
 
-def refuse_hidden(connection):
+def refuse_hidden(connection: Any) -> None:
     """An empty answer lets any image through, so it must be true: no schema that our role may not look into."""
     if not is_postgres(connection):
         return
@@ -84,19 +89,21 @@ def refuse_hidden(connection):
         raise PermissionError(f"permission denied for schema {found[0][0]}")
 
 
-def sessions(connection):
+def sessions(connection: Any) -> list[Session] | None:
     """Sessions of others, or None when that can't be told: an empty list always means that nobody is there."""
     dialect = connection.dialect.name
     if dialect not in SESSIONS_SQL:
         return None
-    names = ("pid", "user", "application", "client", "state")
-    found = [dict(zip(names, row)) for row in rows(connection, SESSIONS_SQL[dialect] % MOST_SESSIONS)]
+    found: list[Session] = [
+        {"pid": pid, "user": user, "application": application, "client": client, "state": state}
+        for pid, user, application, client, state in rows(connection, SESSIONS_SQL[dialect] % MOST_SESSIONS)
+    ]
     # Without PROCESS a MySQL user sees its own sessions only.
     blind = dialect == "mysql" and not rows(connection, MAY_SEE_ALL)
     return None if blind and not found else found
 
 
-def ask():
+def ask() -> DatabaseLine:
     """The answer. Throws what Airflow, its configuration, SQLAlchemy or the driver throws."""
     confirmed = adopt_environment()
     if not confirmed:
@@ -107,7 +114,7 @@ def ask():
     limit_wait(resolved)
     with resolved.connect() as connection, connection.begin():
         begin_reading(connection)
-        told = describe_database(connection)
+        told = cast(DatabaseLine, describe_database(connection))
         if not told["versionTables"] and not told["airflowTables"]:
             refuse_hidden(connection)
         found = sessions(connection)
@@ -117,5 +124,5 @@ def ask():
     return told
 
 
-def main():
+def main() -> None:
     answer_with("DOWNDRAFT-DATABASE ", ask)

@@ -3,9 +3,17 @@
 The search for rows was tried on PostgreSQL; on MySQL and SQLite it has not been run.
 """
 
-import json
+from __future__ import annotations
 
+import json
+from typing import Any, Collection, Iterable, Iterator, Tuple
+
+from downdraft.messages.inspection import Link, UnreadableRows
 from downdraft.metadata import has_column, key_columns, schema_of
+
+# A table and a column; the values of a primary key.
+Place = Tuple[str, str]
+Key = Tuple[Any, ...]
 
 # The head of 3.1.8. Scripts that go on from here belong to 3.2 or newer, which writes deferral data in a form that
 # 3.1 and older can't read (apache/airflow #59711 came between this revision and 3.2.0's, without one of its own).
@@ -29,36 +37,39 @@ UNDECIPHERABLE = object()  # instead of the value of a trigger that our keys don
 EXAMPLES = 5
 
 
-def writes_new_form(chain, heads):
+def writes_new_form(chain: Iterable[Link], heads: Collection[str]) -> bool:
     """Whether this image writes deferral data that releases before 3.2 can't read: its scripts go on after 3.1.8's."""
     known = any(link["revision"] == LAST_HEAD_OF_OLD_FORM for link in chain)
     return known and LAST_HEAD_OF_OLD_FORM not in heads
 
 
-def unreadable_rows(connection):
+def unreadable_rows(connection: Any) -> list[UnreadableRows]:
     """Rows in the new form, by column: how many, and the ids of some; never what is in them.
 
     `undecipherable` counts triggers that our keys don't open: whether the older release can read them is unknown.
     """
     found = []
     for table, column in deferral_columns(connection):
-        ids, closed = [], 0
+        ids: list[int | str] = []
+        closed = 0
         for key, value in unreadable_values(connection, table, column):
             if value is UNDECIPHERABLE:
                 closed += 1
             else:
                 ids.append(key[0] if isinstance(key[0], int) else str(key[0]))
-        entry = {"table": table, "column": column, "count": len(ids), "examples": ids[:EXAMPLES]}
-        found.append(dict(entry, undecipherable=closed) if closed else entry)
+        entry: UnreadableRows = {"table": table, "column": column, "count": len(ids), "examples": ids[:EXAMPLES]}
+        if closed:
+            entry["undecipherable"] = closed
+        found.append(entry)
     return found
 
 
-def deferral_columns(connection):
+def deferral_columns(connection: Any) -> list[Place]:
     """Table and column of all deferral data in this schema (3.4 took the history's away)."""
     return [(table, column) for table, column in DEFERRAL_COLUMNS if has_column(connection, table, column)]
 
 
-def unreadable_values(connection, table, column):
+def unreadable_values(connection: Any, table: str, column: str) -> Iterator[tuple[Key, Any]]:
     """Key and value of each row that releases before 3.2 can't read; the value may be UNDECIPHERABLE. Streamed."""
     for key, stored in deferral_values(connection, table, column):
         value = opened(column, stored)
@@ -66,7 +77,9 @@ def unreadable_values(connection, table, column):
             yield key, value
 
 
-def deferral_values(connection, table, column, among=None):
+def deferral_values(
+    connection: Any, table: str, column: str, among: Collection[Key] | None = None
+) -> Iterator[tuple[Key, Any]]:
     """Key and stored text of rows with deferral data, or of those among some keys.
 
     Of next_kwargs only objects: all else (JSON's null, mostly) is read by every release.
@@ -87,7 +100,7 @@ def deferral_values(connection, table, column, among=None):
         yield tuple(row[:-1]), row[-1]
 
 
-def opened(column, stored):
+def opened(column: str, stored: Any) -> Any:
     """The JSON value of a stored text; UNDECIPHERABLE when our keys don't open it."""
     try:
         # What starts with { was never encrypted (as in models/trigger.py).
@@ -100,7 +113,7 @@ def opened(column, stored):
         return UNDECIPHERABLE
 
 
-def is_old_form(value):
+def is_old_form(value: Any) -> bool:
     """Whether the reader of 3.1 and older takes this JSON value (BaseSerialization.deserialize), to its depth.
 
     Every mapping must be an envelope of __type and __var. Envelopes of other types than these hold what their own

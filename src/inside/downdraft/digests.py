@@ -18,13 +18,17 @@ Not compared are the ways to these values (AIRFLOW_HOME, airflow.cfg, _CMD, _SEC
 while the values do not, and what no reverse script reads (Dags, executor, logging).
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import json
 import os
+from typing import Any, Iterable, Mapping, cast
 
 from downdraft.answering import SECONDS, adopt_runner, answer_with, resolve
 from downdraft.environment import adopt_environment, login_given
+from downdraft.messages.lines import Digests, DigestsLine
 
 CONFIGURED = (
     ("database", "sql_alchemy_schema"),
@@ -42,7 +46,7 @@ LOGIN = ("user", "username", "password", "passwd", "passfile", "sslcert", "sslke
 LOGIN_OF_LIBPQ = ("PGUSER", "PGPASSWORD", "PGPASSFILE")
 
 
-def keyed(key, name, value):
+def keyed(key: str, name: str, value: str | None) -> str | None:
     """The digest of a value by a key in hexadecimal digits; None where there is none."""
     if value is None:
         return None
@@ -50,11 +54,11 @@ def keyed(key, name, value):
     return hmac.new(bytes.fromhex(key), told, hashlib.sha256).hexdigest()
 
 
-def picked(names, given):
+def picked(names: Iterable[str], given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(given[name])) for name in names if given.get(name) not in (None, "")]
 
 
-def connection_values(resolved):
+def connection_values(resolved: Any) -> tuple[str, str, str]:
     """Which database, by what way, and who logs in. Throws what a listener of Airflow's local settings throws."""
     args, named = login_given(resolved) or ((), resolved.url.translate_connect_args())
     named = {name: os.fsdecode(value) if isinstance(value, bytes) else value for name, value in named.items()}
@@ -66,7 +70,7 @@ def connection_values(resolved):
     return json.dumps(place), json.dumps(host), json.dumps(login)
 
 
-def fernet_value():
+def fernet_value() -> str | None:
     """The keys; None where the environment gives none: Airflow then writes one of its own into each pod's
     airflow.cfg."""
     from airflow.configuration import conf
@@ -76,11 +80,11 @@ def fernet_value():
     return listed(conf.get("core", "fernet_key", fallback=""))
 
 
-def listed(value):
+def listed(value: str | None) -> str:
     return ",".join(entry.strip() for entry in (value or "").split(","))
 
 
-def digests(who, key):
+def digests(who: str, key: str) -> DigestsLine:
     """The answer. Throws what Airflow and its configuration throw, and LookupError where nobody's environment is
     seen."""
     if not (adopt_runner() if who == "runner" else adopt_environment()):
@@ -90,12 +94,12 @@ def digests(who, key):
     from airflow.configuration import conf
 
     place, host, login = connection_values(resolved)
-    values = {name: listed(conf.get(section, name, fallback="")) for section, name in CONFIGURED}
+    values: dict[str, str | None] = {name: listed(conf.get(section, name, fallback="")) for section, name in CONFIGURED}
     values.update(sql_alchemy_conn=place, host=host, credentials=login, fernet_key=fernet_value())
-    return {"digests": {name: keyed(key, name, value) for name, value in values.items()}}
+    return {"digests": cast(Digests, {name: keyed(key, name, value) for name, value in values.items()})}
 
 
-def main(who, key):
+def main(who: str, key: str) -> None:
     """`who`: whose environment counts, "airflow" in an old pod, "runner" in its copy. `key` is of one comparison
     alone."""
     answer_with("DOWNDRAFT-DIGESTS ", lambda: digests(who, key))

@@ -1,16 +1,20 @@
 """What the Airflow that runs in this container was told, and whether it was told of a database at all."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
 import socket
 import sys
 import time
+from pathlib import Path
+from typing import Any, Callable, NoReturn
 
 PROXY_SECONDS = float(os.environ.get("DOWNDRAFT_PROXY_SECONDS", "30"))
 
 
-def adopt_environment():
+def adopt_environment() -> bool:
     """Takes over the environment of the running Airflow; answers whether one was found.
 
     An exec gets what the pod's spec says. An entry point that sources a file (Vault's injector) has told only Airflow.
@@ -26,7 +30,7 @@ def adopt_environment():
     return False
 
 
-def adopt(pid, fits):
+def adopt(pid: int, fits: Callable[[dict[str, str]], bool]) -> bool:
     """Takes over the environment of a process, if it `fits`; answers whether it did. Throws OSError."""
     with open(f"/proc/{pid}/environ", "rb") as file:
         pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0") if b"=" in pair)
@@ -41,7 +45,7 @@ def adopt(pid, fits):
     return True
 
 
-def named_file(resolved, confirmed=False):
+def named_file(resolved: Any, confirmed: bool = False) -> Path | None:
     """The file of an SQLite engine; None for other databases. Throws, before anything makes a file, where it is not
     there.
 
@@ -50,8 +54,6 @@ def named_file(resolved, confirmed=False):
     """
     if resolved.dialect.name != "sqlite":
         return None
-    from pathlib import Path
-
     from airflow.configuration import AIRFLOW_HOME
 
     file = Path(resolved.url.database or "").absolute()
@@ -63,7 +65,7 @@ def named_file(resolved, confirmed=False):
     return file
 
 
-def await_proxy(resolved):
+def await_proxy(resolved: Any) -> None:
     """Waits while nobody listens at an address of the pod itself: a proxy to the database may begin after us.
 
     Whether somebody comes or not, the connection is tried then, and says itself what is wrong.
@@ -80,7 +82,7 @@ def await_proxy(resolved):
             time.sleep(0.2)
 
 
-def login_given(watched):
+def login_given(watched: Any) -> Any:
     """What the engine connects with, after all listeners have had their say: arguments and named ones.
 
     Nothing is connected. None where Airflow makes its connections in a way of its own.
@@ -90,7 +92,7 @@ def login_given(watched):
     class Seen(Exception):
         pass
 
-    def see(_dialect, _record, args, parameters):
+    def see(_dialect: Any, _record: Any, args: Any, parameters: Any) -> NoReturn:
         raise Seen(args, dict(parameters))
 
     event.listen(watched, "do_connect", see)

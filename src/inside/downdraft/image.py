@@ -3,11 +3,16 @@
 Nothing here connects to a database.
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import os
+from typing import Any
 
 from downdraft.log import say
+from downdraft.messages.inspection import Link
+from downdraft.messages.lines import ManagerHead
 from downdraft.text import one_line
 
 # Managers of images that don't list their providers' (before 3.2).
@@ -17,7 +22,7 @@ KNOWN_MANAGERS = (
 )
 
 
-def fernet_keys():
+def fernet_keys() -> list[str] | None:
     """Fingerprints of the Fernet keys, the one that encrypts first, without telling them; None when they are not known.
 
     Only of keys that the environment gives: Airflow writes an airflow.cfg where there is none, with a key of its own.
@@ -33,32 +38,32 @@ def fernet_keys():
     return [hashlib.sha256(key.strip().encode()).hexdigest()[:12] for key in keys.split(",") if key.strip()]
 
 
-def airflow_version():
+def airflow_version() -> str:
     """The version of the Airflow that is imported, 3.1.8."""
     import airflow
 
-    return airflow.__version__
+    return str(airflow.__version__)
 
 
-def core_scripts():
+def core_scripts() -> Any:
     """Alembic's ScriptDirectory of Airflow's own scripts, by a function that 2.7 to 3.3 have."""
     from airflow.utils import db
 
     return db._get_script_object()
 
 
-def import_class(path):
+def import_class(path: str) -> Any:
     """The class of a dotted path. Throws ImportError or AttributeError."""
     module, _, name = path.strip().rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
-def class_path(cls):
+def class_path(cls: Any) -> str:
     """The dotted path of a class."""
-    return cls.__module__ + "." + cls.__qualname__
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def enforced_managers():
+def enforced_managers() -> list[Any]:
     """Manager classes without whose heads this image does not start: those `airflow db check-migrations` asks.
 
     2.x has no such managers; from 3.0 on airflow.utils.db_manager.RunDBManager collects them from configuration, the
@@ -74,7 +79,7 @@ def enforced_managers():
     return list(RunDBManager()._managers)
 
 
-def installed_managers(enforced):
+def installed_managers(enforced: list[Any]) -> list[Any]:
     """The enforced managers and all others that this image has, without doubles."""
     found = {class_path(cls): cls for cls in enforced}
     if importlib.util.find_spec("airflow.utils.db_manager") is None:
@@ -86,7 +91,7 @@ def installed_managers(enforced):
     return list(found.values())
 
 
-def is_installed(path):
+def is_installed(path: str) -> bool:
     """Whether the module of a dotted class path can be found, without running more of it than its parents."""
     try:
         return importlib.util.find_spec(path.rpartition(".")[0]) is not None
@@ -94,12 +99,12 @@ def is_installed(path):
         return False
 
 
-def manager_scripts(cls):
+def manager_scripts(cls: Any) -> Any:
     """Alembic's ScriptDirectory of a manager; needs no session."""
     return cls(None).get_script_object()
 
 
-def manager_heads(cls):
+def manager_heads(cls: Any) -> ManagerHead:
     """What a manager is and where its scripts end; heads come from the scripts on disk, not from a map."""
     package, version = package_of(cls.__module__)
     return {
@@ -111,7 +116,7 @@ def manager_heads(cls):
     }
 
 
-def package_of(module):
+def package_of(module: str) -> tuple[str | None, str | None]:
     """Name and version of the installed package that a module came with, or (None, None).
 
     Airflow's providers are named after their modules: airflow.providers.fab is apache-airflow-providers-fab.
@@ -120,7 +125,7 @@ def package_of(module):
     if parts[:2] == ["airflow", "providers"]:
         names = ["apache-airflow-providers-" + "-".join(parts[2:end]) for end in range(len(parts), 2, -1)]
     else:
-        by_module = getattr(importlib.metadata, "packages_distributions", dict)()
+        by_module: dict[str, list[str]] = getattr(importlib.metadata, "packages_distributions", dict)()
         names = by_module.get(parts[0], [])
     for name in names:
         try:
@@ -130,12 +135,12 @@ def package_of(module):
     return None, None
 
 
-def chain_of(scripts):
+def chain_of(scripts: Any) -> list[Link]:
     """Every revision of a ScriptDirectory, newest first. The version is the script's own label, where it has one."""
     links = []
     for script in scripts.walk_revisions():
         down = script.down_revision
-        link = {"revision": script.revision, "down": list(down) if isinstance(down, tuple) else down}
+        link: Link = {"revision": script.revision, "down": list(down) if isinstance(down, tuple) else down}
         for name, value in vars(script.module).items():
             if name.endswith("_version") and isinstance(value, str):
                 link["version"] = value
@@ -143,7 +148,7 @@ def chain_of(scripts):
     return links
 
 
-def warm_up():
+def warm_up() -> None:
     """Loads now what alembic's env.py would load in the outage. Failing here costs only time: the step says why."""
     try:
         from airflow import models
@@ -153,7 +158,7 @@ def warm_up():
         say(f"can't load the models beforehand: {one_line(error)}")
 
 
-def script_says(scripts, revision, words):
+def script_says(scripts: Any, revision: str, words: str) -> bool:
     """Whether the reverse script of a revision has these words; False also where its text can't be had."""
     from inspect import getsource
 

@@ -4,7 +4,13 @@ Works on Airflow's own engine, so every form of connection that it takes works. 
 SQLite.
 """
 
+from __future__ import annotations
+
 import contextlib
+from typing import Any, Callable, Iterator
+
+from downdraft.messages.lines import Database
+from downdraft.messages.orders import Identity
 
 # Which database this is; the controller runs the same on PostgreSQL and compares field by field. An ordinary role may
 # run pg_control_system() unless that was revoked; then the cluster is ''. Two physical copies of one server (a base
@@ -33,26 +39,26 @@ MARIADB_CLUSTER_SQL = """coalesce(
 AIRFLOW_TABLES = ("dag", "dag_run", "task_instance", "connection", "slot_pool", "log", "job")
 
 
-def engine():
+def engine() -> Any:
     """Airflow's engine. From 3.3 on it is made on first use."""
     from airflow import settings
 
     return settings.get_engine() if hasattr(settings, "get_engine") else settings.engine
 
 
-def rows(connection, sql, **parameters):
+def rows(connection: Any, sql: str, **parameters: Any) -> Any:
     """The rows of one statement."""
     from sqlalchemy import text
 
     return connection.execute(text(sql), parameters).fetchall()
 
 
-def read_identity(connection):
+def read_identity(connection: Any) -> Identity:
     """The database's identity as a dict of text; see IDENTITY_SQL. Throws for another kind of database."""
     return identity_by(lambda sql: rows(connection, sql)[0], connection.dialect.name)
 
 
-def identity_by(first_row, dialect):
+def identity_by(first_row: Callable[[str], Any], dialect: str) -> Identity:
     """The identity, by a function that answers the first row of a statement."""
     if dialect not in IDENTITY_SQL:
         raise NotImplementedError(f"a database of the kind {dialect} can't be read yet")
@@ -61,22 +67,23 @@ def identity_by(first_row, dialect):
         sql = sql % (CLUSTER_SQL if first_row(MAY_READ_CLUSTER)[0] else "''")
     if dialect == "mysql":
         sql = sql % (MARIADB_CLUSTER_SQL if first_row(IS_MARIADB)[0] else "@@server_uuid")
-    return {name: str(value) for name, value in zip(("database", "oid", "cluster"), first_row(sql))}
+    database, oid, cluster = map(str, first_row(sql))
+    return {"database": database, "oid": oid, "cluster": cluster}
 
 
-def schema_of(connection):
+def schema_of(connection: Any) -> str | None:
     """The schema of Airflow's own tables on PostgreSQL: as configured, else that of the version table."""
     return (configured_schema(connection) or version_schema(connection)) if is_postgres(connection) else None
 
 
-def configured_schema(connection):
+def configured_schema(connection: Any) -> str:
     """[database] sql_alchemy_schema; '' when it is not set."""
     from airflow.configuration import conf
 
     return (conf.get("database", "sql_alchemy_schema", fallback="") or "").strip()
 
 
-def version_schema(connection):
+def version_schema(connection: Any) -> str | None:
     """Where the version tables are. Airflow tells alembic no schema (migrations/env.py), so the search path decides.
 
     The configured schema counts only where the search path holds no version table; None when there is no schema at all.
@@ -84,20 +91,21 @@ def version_schema(connection):
     found = """SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE c.oid = to_regclass('alembic_version')"""
     row = rows(connection, found) or [(configured_schema(connection),)]
-    return row[0][0] or rows(connection, "SELECT current_schema()")[0][0]
+    schema: str | None = row[0][0] or rows(connection, "SELECT current_schema()")[0][0]
+    return schema
 
 
-def is_postgres(connection):
-    return connection.dialect.name == "postgresql"
+def is_postgres(connection: Any) -> bool:
+    return bool(connection.dialect.name == "postgresql")
 
 
-def quoted(connection, schema, table):
+def quoted(connection: Any, schema: str | None, table: str) -> str:
     """A table's name for use in SQL."""
     quote = connection.dialect.identifier_preparer.quote
-    return quote(schema) + "." + quote(table) if schema else quote(table)
+    return f"{quote(schema)}.{quote(table)}" if schema else str(quote(table))
 
 
-def version_tables(connection):
+def version_tables(connection: Any) -> dict[str, list[str]]:
     """Every table named alembic_version% in the schema of alembic_version, with all its rows."""
     from sqlalchemy import inspect
 
@@ -113,7 +121,7 @@ def version_tables(connection):
     return found
 
 
-def describe_database(connection):
+def describe_database(connection: Any) -> Database:
     """The part `database` of inspect.json."""
     from sqlalchemy import inspect
 
@@ -129,7 +137,7 @@ def describe_database(connection):
     }
 
 
-def has_column(connection, table, column):
+def has_column(connection: Any, table: str, column: str) -> bool:
     """Whether Airflow's schema has this column."""
     from sqlalchemy import inspect
 
@@ -137,15 +145,16 @@ def has_column(connection, table, column):
     return inspector.has_table(table, **place) and column in [c["name"] for c in inspector.get_columns(table, **place)]
 
 
-def key_columns(connection, table):
+def key_columns(connection: Any, table: str) -> list[str]:
     """The columns of a table's primary key. task_instance has several of them before 3.0."""
     from sqlalchemy import inspect
 
-    return inspect(connection).get_pk_constraint(table, schema=schema_of(connection))["constrained_columns"]
+    key: list[str] = inspect(connection).get_pk_constraint(table, schema=schema_of(connection))["constrained_columns"]
+    return key
 
 
 @contextlib.contextmanager
-def bounded(connection, seconds):
+def bounded(connection: Any, seconds: int) -> Iterator[None]:
     """Within it no statement takes longer. SQLite has no such setting."""
     dialect = connection.dialect.name
     if dialect == "mysql":

@@ -4,16 +4,20 @@ Prints one line, `DOWNDRAFT-PROBE {json}`, and exits 0; on failure `DOWNDRAFT-PR
 Importing Airflow builds an engine but opens no connection, so no database is needed and none is written to.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import platform
+from typing import NoReturn
 
 from downdraft.image import airflow_version, core_scripts, enforced_managers, fernet_keys, manager_heads
 from downdraft.log import stdout_to_stderr
+from downdraft.messages.lines import ProbeLine
 from downdraft.text import one_line
 
 
-def ask():
+def ask() -> ProbeLine:
     """The answer, as in src/inside/README.md. Throws what importing Airflow or a manager throws."""
     return {
         "airflowVersion": airflow_version(),
@@ -24,7 +28,8 @@ def ask():
     }
 
 
-def main():
+def main() -> NoReturn:
+    answer: ProbeLine | dict[str, str]
     try:
         with stdout_to_stderr():
             answer = ask()

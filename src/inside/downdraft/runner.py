@@ -6,8 +6,10 @@ short reads through a dropped-and-made-again connection. src/inside/README.md li
 1. The folder is claimed by a file lock, which dies with the process; a second runner ends with 3.
 2. inspect.json is written; then all connections are closed: a waiting runner keeps no session on the database.
 3. A file `look` makes it inspect once more: after the drain nobody writes, and what was counted before is old.
-4. orders.json is carried out (work.py), result.json written, and it waits again, until `stop` or until idle for long.
+4. orders.json is carried out (carry.py), result.json written, and it waits again, until `stop` or until idle for long.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -16,25 +18,28 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any, NoReturn, cast
 
 from downdraft.backup.programs import end_children
+from downdraft.carry import carry_out, failure
 from downdraft.environment import adopt_environment
 from downdraft.image import warm_up
 from downdraft.inspect.inspection import inspect_all
 from downdraft.kinds import KINDS
 from downdraft.log import say
+from downdraft.messages.orders import Orders, Result
 from downdraft.metadata import engine, version_tables
 from downdraft.orders.folder import Authority, claim, path, remove, take, write
 from downdraft.orders.guard import Guard
 from downdraft.orders.progress import Progress
+from downdraft.orders.work import Work
 from downdraft.text import one_line
-from downdraft.work import Work, carry_out, failure
 
 IDLE_SECONDS = float(os.environ.get("DOWNDRAFT_IDLE_SECONDS", "3600"))
 POLL_SECONDS = 0.1
 
 
-def inspect_or_end(confirmed, mark=None):
+def inspect_or_end(confirmed: bool, mark: str | None = None) -> dict[str, Any]:
     """Writes inspect.json, with the mark of whoever asked for it, and answers the managers; on failure writes the
     error there and ends with 1."""
     begun = time.monotonic()
@@ -55,14 +60,14 @@ def inspect_or_end(confirmed, mark=None):
     return managers
 
 
-def obey(orders, authority, managers, guard):
+def obey(orders: Orders, authority: Authority, managers: dict[str, Any], guard: Guard) -> None:
     """Carries out orders and writes result.json, whatever happens."""
     say(f"orders {orders['token']} of run {orders['run']}: {len(orders['steps'])} steps")
     remove("progress.json", "result.json")
     progress = Progress(authority, write, say, len(orders["steps"]))
     try:
         seconds, facts = carry_out(orders, Work(managers, guard, progress, authority))
-        result = {"ok": True, "seconds": seconds, "facts": facts}
+        result: dict[str, Any] = {"ok": True, "seconds": seconds, "facts": facts}
     except (Exception, SystemExit) as error:
         # Frames only: a message may hold a row's values.
         say("".join(traceback.format_tb(error.__traceback__)))
@@ -75,11 +80,12 @@ def obey(orders, authority, managers, guard):
         result["versionTables"], result["versionTablesError"] = {}, one_line(error)
     engine().dispose()
     guard.close_what_is_left()
-    write("result.json", dict(result, **authority.signature()))
+    signed = cast(Result, dict(result, **authority.signature()))
+    write("result.json", signed)
     say(f"result: {json.dumps(result)}")
 
 
-def end_on_sigterm():
+def end_on_sigterm() -> None:
     """Ends at once on SIGTERM, also inside a statement and as process 1, where the default action does not end it.
 
     Python's own handlers run only between bytecodes; the wake-up pipe is written at once. PostgreSQL rolls back.
@@ -89,7 +95,7 @@ def end_on_sigterm():
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.set_wakeup_fd(writing)
 
-    def wait():
+    def wait() -> None:
         while signal.SIGTERM not in os.read(reading, 64):
             continue
         end_children()
@@ -98,7 +104,7 @@ def end_on_sigterm():
     threading.Thread(target=wait, daemon=True).start()
 
 
-def main():
+def main() -> NoReturn:
     end_on_sigterm()
     owner = claim()  # noqa: F841 the lock lives as long as this file is open
     confirmed = adopt_environment()

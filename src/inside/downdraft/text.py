@@ -1,11 +1,13 @@
 """An error, or a number, as text for people and without secrets."""
 
+from __future__ import annotations
+
 import re
 import sys
 from urllib.parse import unquote
 
 
-def one_line(error):
+def one_line(error: BaseException) -> str:
     """An error as one line without secrets: no URL's password, no row's values (DETAIL, parameters)."""
     cause = getattr(error, "orig", None) or error
     # MySQL's drivers say (1045, 'Access denied …').
@@ -19,7 +21,7 @@ def one_line(error):
     return masked(said)[:600]
 
 
-def masked(text):
+def masked(text: str) -> str:
     """Text without passwords: in any URL, and that of the metadata connection wherever it stands.
 
     What a command of the configuration printed is left out whole: it may be any secret, in any form.
@@ -38,9 +40,9 @@ def masked(text):
     return text
 
 
-def megabytes(size):
+def megabytes(size: float) -> str:
     return f"{size / 1000000:.1f} MB"
 
 
-def named(schema, table):
+def named(schema: str, table: str) -> str:
     return schema + "." + table

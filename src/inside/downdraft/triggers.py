@@ -10,6 +10,8 @@ Modules are imported in a child, for one may hang or end its process: that one i
 on after it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import inspect
 import json
@@ -17,19 +19,22 @@ import os
 import select
 import signal
 import time
+from typing import NoReturn, cast
 
 from downdraft.image import airflow_version, import_class
 from downdraft.log import stdout_to_stderr
+from downdraft.messages.lines import AskedTrigger, Obstruction, TakeUp
 from downdraft.text import one_line
 
 ALL_TRIGGERS_SECONDS = float(os.environ.get("DOWNDRAFT_TRIGGERS_SECONDS", "60"))
 ONE_TRIGGER_SECONDS = ALL_TRIGGERS_SECONDS / 4
 
 
-def take_ups(asked):
+def take_ups(asked: list[AskedTrigger]) -> list[TakeUp]:
     """For each entry what keeps this image from taking it up: `lacks`, `refuses`, `needs`; or `notKnown`; or
     nothing."""
-    until, told = time.monotonic() + ALL_TRIGGERS_SECONDS, []
+    until = time.monotonic() + ALL_TRIGGERS_SECONDS
+    told: list[Obstruction] = []
     while len(told) < len(asked):
         left = until - time.monotonic()
         if left <= 0:
@@ -39,10 +44,10 @@ def take_ups(asked):
         told += answers
         if why:
             told.append({"notKnown": why})
-    return [dict({"class": entry["class"], "arguments": entry["arguments"]}, **one) for entry, one in zip(asked, told)]
+    return [cast(TakeUp, dict(entry, **one)) for entry, one in zip(asked, told)]
 
 
-def ask_child(asked, until):
+def ask_child(asked: list[AskedTrigger], until: float) -> tuple[list[Obstruction], str | None]:
     """The answers of one child, and why it gave none to the entry after them; None when it answered all."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -62,7 +67,7 @@ def ask_child(asked, until):
         os.waitpid(child, 0)
 
 
-def answer_all(asked, writing):
+def answer_all(asked: list[AskedTrigger], writing: int) -> NoReturn:
     """In the child: one line for each entry, then its end."""
     with contextlib.suppress(OSError):
         os.setsid()
@@ -71,7 +76,7 @@ def answer_all(asked, writing):
     os._exit(0)
 
 
-def listen(reading, wanted, until):
+def listen(reading: int, wanted: int, until: float) -> tuple[list[Obstruction], str | None]:
     """Reads a child's lines; see ask_child."""
     text, due = b"", min(until, time.monotonic() + ONE_TRIGGER_SECONDS)
     while text.count(b"\n") < wanted:
@@ -87,7 +92,7 @@ def listen(reading, wanted, until):
     return [json.loads(line) for line in text.splitlines()], None
 
 
-def take_up(path, names):
+def take_up(path: str, names: list[str]) -> Obstruction:
     """What keeps this image from making the class of this path with arguments of these names; {} when nothing does."""
     try:
         made = import_class(path)
@@ -107,10 +112,15 @@ def take_up(path, names):
     needed.update(one.name for one in parameters if one.kind == one.POSITIONAL_ONLY and one.default is one.empty)
     refused = [] if any_name else sorted(set(names) - taken)
     missing = sorted(needed - set(names))
-    return dict({"refuses": refused} if refused else {}, **({"needs": missing} if missing else {}))
+    obstruction: Obstruction = {}
+    if refused:
+        obstruction["refuses"] = refused
+    if missing:
+        obstruction["needs"] = missing
+    return obstruction
 
 
-def main():
+def main() -> NoReturn:
     """Prints the answer and ends the process."""
     try:
         with stdout_to_stderr():

@@ -3,10 +3,13 @@
 import json
 import logging
 import types
+from typing import get_args
 
 import pytest
 
+from downdraft.carry import failure
 from downdraft.kinds import KINDS
+from downdraft.messages.kinds import StepKind
 from downdraft.orders import folder
 from downdraft.orders.activity import Activity
 from downdraft.orders.blockers import blocker_in_words, first_words, mysql_blocker_in_words
@@ -14,7 +17,6 @@ from downdraft.orders.folder import Authority, fault_of
 from downdraft.orders.progress import Progress
 from downdraft.orders.unfinished import CHANGES_TABLE, ENDS_REVISION, READS, half_reversed
 from downdraft.refused import Refused
-from downdraft.work import failure
 
 IDENTITY = {"database": "air", "oid": "1", "cluster": "2"}
 ORDERS = {"token": 1, "run": "a", "identity": IDENTITY, "steps": [{"kind": "count"}]}
@@ -221,3 +223,7 @@ def test_what_a_half_done_script_has_left_is_told():
 def test_a_failure_tells_its_kind_and_where(error, kind, message):
     progress = types.SimpleNamespace(blocked_by=["x"], state={"step": 2, "revision": "abc"})
     assert failure(error, progress) == {"kind": kind, "message": message, "step": 2, "revision": "abc"}
+
+
+def test_every_kind_of_step_is_carried_out():
+    assert set(KINDS) == set(get_args(StepKind))

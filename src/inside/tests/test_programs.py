@@ -120,9 +120,12 @@ def test_the_environment_of_a_process_is_taken_over_with_our_own_settings(monkey
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "path", list(sys.path))
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": "/of/airflow", "DOWNDRAFT_DIR": "/theirs", "TOLD": "x"}
-    with subprocess.Popen(["sleep", "600"], env=given) as process:
+    before = dict(os.environ)
+    with subprocess.Popen(["cat"], env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
-            before = dict(os.environ)
+            # Only once it answers, its environment is certainly its own.
+            process.stdin.write(b"\n")
+            assert process.stdout.read(1) == b"\n"
             assert not adopt(process.pid, lambda env: env.get("TOLD") == "y")
             assert dict(os.environ) == before
             assert adopt(process.pid, lambda env: env.get("TOLD") == "x")

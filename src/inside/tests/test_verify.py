@@ -5,8 +5,8 @@ import types
 import pytest
 
 from downdraft.refused import Refused
-from downdraft.steps import verify
-from downdraft.steps.count import is_own
+from downdraft.steps import foresee, verify
+from downdraft.steps.effects import is_own
 from downdraft.steps.verify import judge_rows, look_at_counts, unchecked_tables
 
 UNDATED = ["1cdc775ca98f"]
@@ -106,20 +106,20 @@ FOUND = {"undated-runs": 2, "undated-tasks": 3}
 def test_rows_are_foreseen_by_the_effects_of_crossed_scripts(
     monkeypatch, before, after, crossed, told, counted, backend
 ):
-    monkeypatch.setattr(verify, "is_own", lambda name, _own: name != "theirs")
+    monkeypatch.setattr(foresee, "is_own", lambda name, _own: name != "theirs")
     order = {"counts": before, "crossed": crossed, "counted": counted}
-    expected, _ = verify.foresee(order, backend, ())
-    assert verify.differences(expected, after, {}, ()) == told
+    expected, _ = foresee.foresee(order, backend, ())
+    assert foresee.differences(expected, after, {}, ()) == told
 
 
 def test_what_a_script_drops_is_gone_with_its_rows():
-    _, gone = verify.foresee({"counts": {"a.team": 2}, "crossed": ["a3c7f2b18d4e"]}, "postgresql", ("team",))
+    _, gone = foresee.foresee({"counts": {"a.team": 2}, "crossed": ["a3c7f2b18d4e"]}, "postgresql", ("team",))
     assert gone == {"a.team": 2}
 
 
 def test_a_table_that_was_not_counted_or_is_unchecked_has_no_difference():
-    expected, _ = verify.foresee({"counts": {"a.dag": 2, "a.log": 2}}, "postgresql", ("dag", "log"))
-    assert verify.differences(expected, {}, {"a.dag": "no right"}, ("log",)) == []
+    expected, _ = foresee.foresee({"counts": {"a.dag": 2, "a.log": 2}}, "postgresql", ("dag", "log"))
+    assert foresee.differences(expected, {}, {"a.dag": "no right"}, ("log",)) == []
 
 
 @pytest.mark.parametrize(("name", "own"), [("dag", True), ("ab_user", True), ("theirs", False)])

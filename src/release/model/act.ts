@@ -50,5 +50,22 @@ export interface Orders {
   steps: Order[];
 }
 
-/** One step, as src/inside/README.md has it. */
-export type Order = { kind: StepKind } & Record<string, unknown>;
+/** One step, as src/inside/README.md has it; each kind has some of these. */
+export interface Order {
+  kind: StepKind;
+  run?: string;
+  /** Of a copy or a dump; and of what is put aside when a copy takes its place. */
+  name?: string | null;
+  aside?: string;
+  keepUntil?: string;
+  toRevision?: string;
+  class?: string;
+  versionTable?: string;
+  crossed?: string[];
+  managers?: Record<string, string[]>;
+  counted?: Record<string, number | null>;
+  counts?: Record<string, number>;
+  uncounted?: Record<string, string>;
+  readable?: boolean;
+  accept?: boolean;
+}

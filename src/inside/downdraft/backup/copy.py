@@ -79,8 +79,8 @@ def copy_database(order, work):
             mark, counted = make_copy(server, connection, original, order, work)
         counts = counts_of_own(server, original.name, counted, work)
         size = rows(connection, "SELECT pg_database_size(:name)", name=order["name"])[0][0]
-    told = {"name": order["name"], "bytes": size, "tables": mark["tables"], "rows": mark["rows"]}
-    return dict(told, heads=mark["heads"], counts=counts, seconds=round(time.monotonic() - begun, 3))
+    facts = {"name": order["name"], "bytes": size, "tables": mark["tables"], "rows": mark["rows"]}
+    return dict(facts, heads=mark["heads"], counts=counts, seconds=round(time.monotonic() - begun, 3))
 
 
 def drop_unfinished(connection, row, order, work):

@@ -4,8 +4,11 @@ Read only. PostgreSQL tells nobody how much of its disk is free (only programs r
 unknown, and a copy that finds the disk full is given up without a trace.
 """
 
+from __future__ import annotations
+
 from downdraft.backup.marks import database_named
 from downdraft.backup.server import THROUGH_POOLER, Server, goes_through_pooler
+from downdraft.messages.inspection import CopyPossible
 from downdraft.metadata import engine, is_postgres, read_identity, rows, schema_of, version_schema
 from downdraft.refused import Refused
 from downdraft.text import one_line
@@ -43,8 +46,16 @@ WHERE d.datname = current_database() ORDER BY 1, 2"""
 
 def describe_copy(connection):
     """possible, why (a sentence for each thing in the way), notes, bytes, maintenance, strategy, others, freeBytes."""
-    told = {"possible": False, "why": [], "notes": [], "bytes": 0, "others": [], "freeBytes": None}
-    told.update(maintenance=None, strategy="")
+    told: CopyPossible = {
+        "possible": False,
+        "why": [],
+        "notes": [],
+        "bytes": 0,
+        "others": [],
+        "freeBytes": None,
+        "maintenance": None,
+        "strategy": "",
+    }
     if not is_postgres(connection):
         told["why"].append(f"only PostgreSQL copies a database by itself, this is {connection.dialect.name}")
         return told

@@ -79,8 +79,8 @@ def dump_database(order, work):
         else:
             removed = clear_folder(order, work)
             mark = make_dump(order, work)
-    told = {name: mark[name] for name in ("name", "bytes", "tables", "rows", "counts", "heads")}
-    return dict(told, path=folder, removed=removed, seconds=round(time.monotonic() - begun, 3))
+    facts = {name: mark[name] for name in ("name", "bytes", "tables", "rows", "counts", "heads")}
+    return dict(facts, path=folder, removed=removed, seconds=round(time.monotonic() - begun, 3))
 
 
 def make_dump(order, work):

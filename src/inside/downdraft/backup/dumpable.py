@@ -3,6 +3,8 @@
 Reads the database; writes an empty file to the volume, gone at once.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ from downdraft.backup.dumpfolder import BACKUP_DIR, expired_dumps
 from downdraft.backup.mysql import describe_dump_of_mysql
 from downdraft.backup.programs import libpq_login, run_quickly
 from downdraft.backup.server import THROUGH_POOLER, goes_through_pooler
+from downdraft.messages.inspection import DumpPossible
 from downdraft.metadata import engine, rows, schema_of, version_schema
 from downdraft.refused import Refused
 from downdraft.text import megabytes, named, one_line
@@ -58,7 +61,14 @@ def describe_dump(connection):
     needBytes and freeBytes."""
     if not BACKUP_DIR:
         return None
-    told = {"possible": False, "why": [], "notes": [], "program": None, "needBytes": None, "freeBytes": None}
+    told: DumpPossible = {
+        "possible": False,
+        "why": [],
+        "notes": [],
+        "program": None,
+        "needBytes": None,
+        "freeBytes": None,
+    }
     try:
         told["freeBytes"] = free_bytes()
     except OSError as error:

@@ -5,6 +5,8 @@ folder is ours when the file downdraft.json in it says so. Each attempt has a hi
 pg_dump that has outlived its runner can't write into the next one's.
 """
 
+from __future__ import annotations
+
 import datetime
 import errno
 import hashlib
@@ -13,10 +15,15 @@ import os
 import re
 import secrets
 import shutil
+from typing import Any, Dict
 
+from downdraft.messages.orders import Order
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
 
 BACKUP_DIR = os.environ.get("DOWNDRAFT_BACKUP_DIR", "")
+
+Mark = Dict[str, Any]
 
 MARK = "downdraft.json"
 # What the dump program writes lies below this, untouched by us.
@@ -25,7 +32,7 @@ HIDDEN = ".downdraft-"
 NAME_OF_DUMP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\Z")
 
 
-def look_at_dump_name(order, _work):
+def look_at_dump_name(order: Order, _work: Work) -> None:
     """Throws Refused for what is no name of a folder, and where no volume is named."""
     if not BACKUP_DIR:
         raise Refused("DumpImpossible", "no folder is named for dumps (DOWNDRAFT_BACKUP_DIR)")
@@ -34,11 +41,11 @@ def look_at_dump_name(order, _work):
         raise Refused("BadOrder", f"a step {order['kind']} needs a run, and a name that a folder can have")
 
 
-def folder_of(order):
+def folder_of(order: Order) -> str:
     return os.path.join(BACKUP_DIR, order["name"])
 
 
-def read_mark(folder):
+def read_mark(folder: str) -> Mark | None:
     """What our mark in a folder says; None where the folder is not ours, or there is none."""
     try:
         with open(os.path.join(folder, MARK)) as file:
@@ -48,7 +55,7 @@ def read_mark(folder):
     return told if isinstance(told, dict) and isinstance(told.get("downdraft"), str) else None
 
 
-def write_mark(folder, mark):
+def write_mark(folder: str, mark: Mark) -> None:
     """Writes the mark whole, and to the disk."""
     draft = os.path.join(folder, MARK + ".new")
     with open(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
@@ -59,7 +66,7 @@ def write_mark(folder, mark):
     write_out(folder)
 
 
-def write_out(folder):
+def write_out(folder: str) -> None:
     """Names in a folder reach the disk, too; a file system that can't promise it says so, and goes on."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -71,7 +78,7 @@ def write_out(folder):
         os.close(handle)
 
 
-def new_folder(order, work):
+def new_folder(order: Order, work: Work) -> tuple[str, Mark]:
     """A hidden folder for a dump, and its mark, which does not say `verified` yet."""
     mark = {"downdraft": order["run"], "of": work.guard.identity, "name": order["name"]}
     if isinstance(order.get("keepUntil"), str):
@@ -82,12 +89,12 @@ def new_folder(order, work):
     return folder, mark
 
 
-def is_of_this_dump(mark, order, work):
+def is_of_this_dump(mark: Mark, order: Order, work: Work) -> bool:
     """Whether it was made, or begun, for this run and this database."""
-    return mark["downdraft"] == order["run"] and mark.get("of") == work.guard.identity
+    return bool(mark["downdraft"] == order["run"] and mark.get("of") == work.guard.identity)
 
 
-def expired_dumps():
+def expired_dumps() -> list[tuple[str, Mark]]:
     """Folder and mark of our dumps, finished or not, whose time is over. Throws OSError."""
     now, found = datetime.datetime.now(datetime.timezone.utc), []
     for name in sorted(os.listdir(BACKUP_DIR)):
@@ -98,7 +105,7 @@ def expired_dumps():
     return found
 
 
-def is_over(until, now):
+def is_over(until: object, now: datetime.datetime) -> bool:
     """False as well for a time that is not told, or can't be read."""
     try:
         return datetime.datetime.fromisoformat(str(until).replace("Z", "+00:00")) < now
@@ -106,7 +113,7 @@ def is_over(until, now):
         return False
 
 
-def clear_folder(order, work):
+def clear_folder(order: Order, work: Work) -> list[str]:
     """Removes what earlier attempts at this dump have left, and dumps whose time is over; answers their names."""
     for name in os.listdir(BACKUP_DIR):
         folder = os.path.join(BACKUP_DIR, name)
@@ -123,7 +130,7 @@ def clear_folder(order, work):
     return removed
 
 
-def remove_folder(folder):
+def remove_folder(folder: str) -> None:
     """Under another name first: what is half removed must not pass for a dump. A program may still write into it."""
     gone = folder
     if not folder.endswith(".removed"):
@@ -135,7 +142,7 @@ def remove_folder(folder):
             return
 
 
-def checksums(folder):
+def checksums(folder: str) -> dict[str, str]:
     """SHA-256 of each file of a dump but its mark, by its path in the folder."""
     found = {}
     for place, _, names in os.walk(folder):
@@ -146,7 +153,7 @@ def checksums(folder):
     return found
 
 
-def checksum(file):
+def checksum(file: str) -> str:
     digest = hashlib.sha256()
     with open(file, "rb") as content:
         for part in iter(lambda: content.read(1 << 20), b""):
@@ -154,7 +161,7 @@ def checksum(file):
     return digest.hexdigest()
 
 
-def refuse_changed_dump(folder, mark, work):
+def refuse_changed_dump(folder: str, mark: Mark, work: Work) -> None:
     """Throws Refused unless all files of a dump are what they were when it was verified."""
     work.progress.tell(message=f"reads the dump {mark['name']}")
     if checksums(folder) != mark["files"]:

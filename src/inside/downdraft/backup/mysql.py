@@ -157,7 +157,8 @@ def rows_in_sql(file):
 
     MySQL's program writes all rows of an INSERT in its line, MariaDB's each in a line of its own.
     """
-    found, last, table = {}, b"", None
+    found: dict[str, int] = {}
+    last, table = b"", None
     try:
         with gzip.open(file, "rb") as lines:
             for line in lines:
@@ -165,7 +166,7 @@ def rows_in_sql(file):
                 into = INSERTED.match(line)
                 if into:
                     table = into.group(1).replace(b"``", b"`").decode()
-                if into and not last.endswith(b"VALUES") or table and line.startswith(b"("):
+                if table and (into and not last.endswith(b"VALUES") or line.startswith(b"(")):
                     found[table] = found.get(table, 0) + QUOTED.sub(b"", line).count(b"),(") + 1
                 if last.endswith(b";"):
                     table = None

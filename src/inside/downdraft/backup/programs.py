@@ -4,6 +4,8 @@ The password is in their environment only. They end when we do: by the kernel's 
 they next read from us or write to us.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -12,9 +14,11 @@ import shutil
 import signal
 import subprocess
 import threading
+from typing import Any
 
 from downdraft.backup.dumpfolder import BACKUP_DIR
 from downdraft.backup.server import REFUSALS, login_of
+from downdraft.messages.kinds import ErrorKind
 from downdraft.refused import Refused
 from downdraft.text import masked
 
@@ -38,7 +42,7 @@ started = set()
 class ChildFailed(Exception):
     """A program ended with another code than 0; `kind` is for machines."""
 
-    def __init__(self, kind, message):
+    def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -50,7 +54,7 @@ class Child:
         self.name, self.complaint = os.path.basename(arguments[0]), b""
         before = os.umask(0o077)
         try:
-            self.process = subprocess.Popen(
+            self.process: Any = subprocess.Popen(
                 ending_with_us() + arguments,
                 env=dict(os.environ, LC_ALL="C", **environment),
                 stdin=pipes.get("stdin", subprocess.DEVNULL),
@@ -102,13 +106,13 @@ def ending_with_us():
     return known_programs["setpriv"]
 
 
-known_programs = {}
+known_programs: dict[str, list[str]] = {}
 
 
 def run_quickly(arguments):
     """What a program prints that needs no database and ends at once. Throws OSError and subprocess.SubprocessError."""
-    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = subprocess.run(arguments, stdout=subprocess.PIPE, timeout=60, **quiet)
+    nowhere = subprocess.DEVNULL
+    run = subprocess.run(arguments, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, timeout=60)
     return run.stdout.decode("utf-8", "replace").strip()
 
 
@@ -137,7 +141,8 @@ def end_children():
 def tended_children(work, tell, connection=None):
     """A list for the children that a step starts. While they run: signs of life by `tell`, and their end as soon as the
     orders don't hold any more, with that of a statement on `connection`. None is left at the end."""
-    children, ended, lost = [], threading.Event(), []
+    children: list[Child] = []
+    ended, lost = threading.Event(), []
 
     def tend():
         while not ended.wait(0.5):
@@ -202,8 +207,9 @@ def disk_errors():
     try:
         yield
     except OSError as error:
-        kinds = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "DiskFull")
-        kinds.update(dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "NotAllowed"))
-        raise Refused(
-            kinds.get(error.errno, "DumpFailed"), f"{error.filename or BACKUP_DIR}: {error.strerror}"
-        ) from error
+        kind: ErrorKind = "DumpFailed"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            kind = "DiskFull"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            kind = "NotAllowed"
+        raise Refused(kind, f"{error.filename or BACKUP_DIR}: {error.strerror}") from error

@@ -92,8 +92,8 @@ def restore_database(order, work):
             if not is_as_in(mark, work):
                 told = "the database is not as in the dump %s after it was restored"
                 raise Refused("DumpDiffers", told % mark["name"])
-    told = {name: mark[name] for name in ("name", "tables", "rows", "heads")}
-    return dict(told, restored=needed, seconds=round(time.monotonic() - begun, 3))
+    facts = {name: mark[name] for name in ("name", "tables", "rows", "heads")}
+    return dict(facts, restored=needed, seconds=round(time.monotonic() - begun, 3))
 
 
 def is_as_in(mark, work):

@@ -4,6 +4,8 @@ Copying and renaming a database need that nobody is on it, ourselves included, s
 database.
 """
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import os
@@ -11,6 +13,7 @@ import time
 import zlib
 
 from downdraft.environment import login_given
+from downdraft.messages.kinds import ErrorKind
 from downdraft.metadata import engine, read_identity, rows
 from downdraft.orders.guard import LOCK_KEY, LOCK_PATIENCE_SECONDS, LOCK_TIMEOUT_SECONDS
 from downdraft.refused import Refused
@@ -44,7 +47,7 @@ UNION ALL
 SELECT 'prepared transaction ' || gid || ', ' || owner FROM pg_prepared_xacts
 WHERE database = ANY(CAST(:names AS text[]))"""
 
-REFUSALS = {
+REFUSALS: dict[str | None, tuple[ErrorKind, str]] = {
     "53100": ("DiskFull", "the server's disk is full"),
     "42501": ("NotAllowed", "the role of Airflow's connection lacks a right"),
     "42P04": ("NameTaken", "a database of that name is there already"),
@@ -127,10 +130,10 @@ def at_maintenance(work):
         take_lock(connection, original["database"])
         yield server, connection
     except Exception as error:
-        kind, told = REFUSALS.get(sqlstate(error), (None, ""))
-        if kind:
-            raise Refused(kind, f"{told}: {one_line(error)}") from error
-        raise
+        if sqlstate(error) not in REFUSALS:
+            raise
+        kind, told = REFUSALS[sqlstate(error)]
+        raise Refused(kind, f"{told}: {one_line(error)}") from error
     finally:
         connection.close()
 

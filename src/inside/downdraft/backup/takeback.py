@@ -86,7 +86,7 @@ def copy_to_take(connection, order, work):
 
 def check_copy(server, copy, work):
     """Throws Refused unless the copy still is what was verified."""
-    mark = mark_of(copy)
+    mark = mark_of(copy) or {}
     heads, counted = contents_of(server, copy.name, work)
     if heads != mark["heads"] or (len(counted), sum(counted.values())) != (mark["tables"], mark["rows"]):
         told = "the copy %s is not any more what it was when it was verified at %s; nothing was done"
@@ -121,7 +121,8 @@ def rename(connection, name, new):
 
 def carry_over(connection, source, name):
     """Gives to the database `name` what the source has beside its content. Inside a transaction."""
-    place, lost = sql_name(name), []
+    place = sql_name(name)
+    lost: list[str] = []
     changes = (
         f"ALTER DATABASE {place} CONNECTION LIMIT {source.connections}"
         f" ALLOW_CONNECTIONS {str(source.open).lower()} IS_TEMPLATE {str(source.template).lower()}"
@@ -167,7 +168,8 @@ def attempt(connection, what, sql, lost):
 
 def close_aside(connection, order, reversed_one, mark, identity):
     """The reversed one is nobody's place to connect to by mistake; its comment says what it is."""
-    place, lost = sql_name(order["aside"]), []
+    place = sql_name(order["aside"])
+    lost: list[str] = []
     granted = rows(connection, GRANTS_SQL, oid=reversed_one.oid)
     for role in sorted({role for role, _, _ in granted if role != reversed_one.owner}, key=str):
         to = "PUBLIC" if role is None else sql_name(role)

@@ -16,17 +16,21 @@ A hazard of hazards.json:
 - what, remedy: for people. checkedThrough: the newest revision whose reverse script was read for this table.
 """
 
+from __future__ import annotations
+
 import json
 import pkgutil
 import re
 import time
+from typing import Any, Iterable, cast
 
 from downdraft.image import core_scripts, script_says
+from downdraft.messages.inspection import Hazard, Obstacle, Size, Sizes
 from downdraft.metadata import bounded, is_postgres, quoted, rows, schema_of
 from downdraft.orders.guard import LOCK_KEY
 from downdraft.text import one_line
 
-HAZARDS = json.loads(pkgutil.get_data("downdraft.inspect", "hazards.json"))
+HAZARDS = json.loads(pkgutil.get_data("downdraft.inspect", "hazards.json") or "")
 
 # For each count; and for all of them, after which the rest is told as not counted.
 COUNT_SECONDS = 10
@@ -37,7 +41,10 @@ SMALL_TABLE_BYTES = 16 * 1024 * 1024
 IDLE_TRANSACTION_SECONDS = 60
 
 
-def hazards_of(connection, chain_revisions, scripts=None):
+TOLD_OF_HAZARDS = ("id", "crosses", "effect", "tables", "what", "remedy")
+
+
+def hazards_of(connection: Any, chain_revisions: Iterable[str], scripts: Any = None) -> list[Hazard]:
     """Hazards whose revision is in `chain_revisions` (newest first) and that the database has rows for.
 
     Each as in hazards.json (id, crosses, effect, tables, what, remedy) with `count` and up to 3 `examples`; count is
@@ -46,23 +53,22 @@ def hazards_of(connection, chain_revisions, scripts=None):
     """
     chain = list(chain_revisions)
     scripts = scripts or core_scripts()
-    deadline, seen, found = time.monotonic() + ALL_COUNTS_SECONDS, Columns(connection), []
+    deadline, seen = time.monotonic() + ALL_COUNTS_SECONDS, Columns(connection)
+    found: list[Hazard] = []
     with bounded(connection, COUNT_SECONDS):
         for hazard in HAZARDS["hazards"]:
             if hazard["crosses"] not in chain or not applies(hazard, connection, seen, scripts):
                 continue
-            counted = {"count": None, "error": "no time was left"}
+            counted: dict[str, Any] = {"count": None, "error": "no time was left"}
             if time.monotonic() < deadline:
                 counted = count_of(hazard, connection, seen)
             if counted["count"] != 0:
-                told = {
-                    key: hazard[key] for key in ("id", "crosses", "effect", "tables", "what", "remedy") if key in hazard
-                }
-                found.append(dict(told, **counted))
+                told = {key: hazard[key] for key in TOLD_OF_HAZARDS if key in hazard}
+                found.append(cast(Hazard, dict(told, **counted)))
     return found + not_in_table(chain)
 
 
-def not_in_table(chain):
+def not_in_table(chain: list[str]) -> list[Hazard]:
     """One entry for each revision that came after our table was made."""
     listed = {hazard["crosses"] for hazard in HAZARDS["hazards"]}
     newest = HAZARDS["checkedThrough"]
@@ -77,14 +83,14 @@ def not_in_table(chain):
 class Columns:
     """Which columns Airflow's tables have, read once for each table."""
 
-    def __init__(self, connection):
+    def __init__(self, connection: Any) -> None:
         from sqlalchemy import inspect
 
         self.inspector, self.schema = inspect(connection), schema_of(connection)
         self.tables = set(self.inspector.get_table_names(schema=self.schema))
-        self.read = {}
+        self.read: dict[str, set[str]] = {}
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether there is a "table.column"."""
         table, _, column = name.partition(".")
         if table not in self.tables:
@@ -95,7 +101,7 @@ class Columns:
         return column in self.read[table]
 
 
-def applies(hazard, connection, seen, scripts):
+def applies(hazard: dict[str, Any], connection: Any, seen: Columns, scripts: Any) -> bool:
     """Whether there is anything to count, here and with this image's scripts."""
     dialect = connection.dialect.name
     if dialect not in hazard.get("backends", [dialect]):
@@ -107,7 +113,7 @@ def applies(hazard, connection, seen, scripts):
     return "ifScriptSays" not in hazard or script_says(scripts, hazard["crosses"], hazard["ifScriptSays"])
 
 
-def count_of(hazard, connection, seen):
+def count_of(hazard: dict[str, Any], connection: Any, seen: Columns) -> dict[str, Any]:
     """`count` and `examples`, or `error`; a statement that fails costs nothing but itself."""
     by_dialect = hazard.get("rows", {})
     select = by_dialect.get(connection.dialect.name) or by_dialect.get("any")
@@ -130,7 +136,7 @@ ENCRYPTED_ROWS = {
 }
 
 
-def encrypted_rows(connection):
+def encrypted_rows(connection: Any) -> dict[str, int | None]:
     """By table the number of rows that only a Fernet key opens; None where they could not be counted."""
     seen = Columns(connection)
     with bounded(connection, COUNT_SECONDS):
@@ -159,7 +165,7 @@ DATABASE_BYTES_SQL = {
 }
 
 
-def sizes_of(connection):
+def sizes_of(connection: Any) -> Sizes:
     """`databaseBytes`, and of the biggest tables `rows` (`estimated` when it is the server's word) and `bytes`."""
     dialect = connection.dialect.name
     size = int(rows(connection, DATABASE_BYTES_SQL[dialect])[0][0])
@@ -170,12 +176,12 @@ def sizes_of(connection):
     return {"databaseBytes": size, "tables": [table_size(connection, *row) for row in biggest]}
 
 
-def table_size(connection, schema, table, size, estimate):
+def table_size(connection: Any, schema: str | None, table: str, size: int, estimate: int | None) -> Size:
     """One entry of `tables`."""
-    told = {"table": table, "bytes": int(size)}
     if size <= SMALL_TABLE_BYTES:
-        return dict(told, rows=rows(connection, "SELECT count(*) FROM " + quoted(connection, schema, table))[0][0])
-    return dict(told, rows=None if estimate is None else int(estimate), estimated=True)
+        count = rows(connection, "SELECT count(*) FROM " + quoted(connection, schema, table))[0][0]
+        return {"table": table, "bytes": int(size), "rows": count}
+    return {"table": table, "bytes": int(size), "rows": None if estimate is None else int(estimate), "estimated": True}
 
 
 # reset_val: what a new session of this role has, whatever this transaction has set for itself. All in milliseconds.
@@ -183,7 +189,7 @@ LIMITS_SQL = """SELECT name, reset_val::bigint FROM pg_settings WHERE name IN
  ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"""
 
 
-def limits_of(connection):
+def limits_of(connection: Any) -> dict[str, int]:
     """Time limits of this role's sessions that could end a long step, in milliseconds, 0 is none; {} if not known."""
     return {name: value for name, value in rows(connection, LIMITS_SQL)} if is_postgres(connection) else {}
 
@@ -206,11 +212,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_b
   AND (l.classid::bigint, l.objid::bigint) IN ((0, 1), (:high, :low))"""
 
 
-def obstacles_of(connection):
+def obstacles_of(connection: Any) -> list[Obstacle] | None:
     """Who could keep a step waiting: what, pid, user, application, seconds; None where that can't be told."""
     if not is_postgres(connection):
         return None
     found = rows(
         connection, OBSTACLES_SQL, idle=IDLE_TRANSACTION_SECONDS, high=LOCK_KEY >> 32, low=LOCK_KEY & 0xFFFFFFFF
     )
-    return [dict(zip(("what", "pid", "user", "application", "seconds"), row)) for row in found]
+    return [
+        {"what": what, "pid": pid, "user": user, "application": application, "seconds": seconds}
+        for what, pid, user, application, seconds in found
+    ]

@@ -4,10 +4,14 @@ The older version can take a trigger up only if it has its class, and if that cl
 the names of both are told, never a value.
 """
 
+from __future__ import annotations
+
 import re
 import time
+from typing import Any, Iterable, cast
 
 from downdraft.deferral import opened
+from downdraft.messages.inspection import WaitingTrigger
 from downdraft.metadata import has_column, quoted, schema_of
 
 # Who refers to triggers, in which table, and which of its rows wait. Of one kind the first table that is there counts:
@@ -26,13 +30,14 @@ LISTED_TRIGGERS = 100
 OPENING_SECONDS = 10
 
 
-def waiting_triggers(connection):
+def waiting_triggers(connection: Any) -> list[WaitingTrigger]:
     """`triggers` of inspect.json: class, names of arguments and who waits, each pair once, the most first.
 
     `arguments` is null where they are not known: no key opens them, or there was no time left. `class` is null for the
     triggers that came after the first hundred kinds, together.
     """
-    found, until, told = {}, time.monotonic() + OPENING_SECONDS, set()
+    found: dict[Any, dict[str, int]] = {}
+    until, told = time.monotonic() + OPENING_SECONDS, set()
     for who, table, condition in REFERENCES:
         if who in told or not has_column(connection, table, "trigger_id"):
             continue
@@ -41,26 +46,30 @@ def waiting_triggers(connection):
             names = argument_names(stored) if time.monotonic() < until else None
             entry = found.setdefault((class_name(classpath), names), {"tasks": 0, "watchers": 0, "callbacks": 0})
             entry[who] += int(count)
-    entries = [
-        dict({"class": name, "arguments": None if names is None else list(names)}, **counts)
-        for (name, names), counts in found.items()
-    ]
+    entries = [entry_of(name, names, counts) for (name, names), counts in found.items()]
     entries.sort(key=lambda entry: (-waiters(entry), str(entry["class"]), str(entry["arguments"])))
     return entries[:LISTED_TRIGGERS] + together(entries[LISTED_TRIGGERS:])
 
 
-def waiters(entry):
+def entry_of(name: str | None, names: Iterable[str] | None, counts: dict[str, int]) -> WaitingTrigger:
+    """One entry of `triggers`."""
+    arguments = None if names is None else list(names)
+    return cast(WaitingTrigger, dict({"class": name, "arguments": arguments}, **counts))
+
+
+def waiters(entry: WaitingTrigger) -> int:
     """How many wait for the triggers of one entry."""
     return entry["tasks"] + entry["watchers"] + entry["callbacks"]
 
 
-def together(entries):
+def together(entries: list[WaitingTrigger]) -> list[WaitingTrigger]:
     """All entries as one that names no class; none of none."""
-    counts = {who: sum(entry[who] for entry in entries) for who in ("tasks", "watchers", "callbacks")}
-    return [dict({"class": None, "arguments": None}, **counts)] if entries else []
+    given: list[Any] = list(entries)
+    counts = {who: sum(entry[who] for entry in given) for who in ("tasks", "watchers", "callbacks")}
+    return [entry_of(None, None, counts)] if entries else []
 
 
-def referred_triggers(connection, table, condition):
+def referred_triggers(connection: Any, table: str, condition: str) -> Iterable[Any]:
     """Class, stored arguments and number of referring rows of each trigger that somebody waits for. Streamed."""
     from sqlalchemy import text
 
@@ -70,15 +79,16 @@ def referred_triggers(connection, table, condition):
         f" FROM {referring}"
         f" WHERE trigger_id IS NOT NULL AND {condition} GROUP BY trigger_id) w ON w.trigger_id = t.id"
     )
-    return connection.execute(found.execution_options(stream_results=True))
+    found_rows: Iterable[Any] = connection.execute(found.execution_options(stream_results=True))
+    return found_rows
 
 
-def class_name(classpath):
+def class_name(classpath: str | None) -> str | None:
     """The path if it can be one of a Python class; else None. It ends up in a pod's environment and in messages."""
     return classpath if re.match(r"[A-Za-z_][\w.]{0,199}\Z", classpath or "") else None
 
 
-def argument_names(stored):
+def argument_names(stored: Any) -> tuple[str, ...] | None:
     """The sorted names of stored keyword arguments; None when they can't be told."""
     # Before 2.9 the column is JSON, which drivers give as a value.
     value = stored if isinstance(stored, dict) else opened("kwargs", stored)

@@ -14,8 +14,11 @@ looks at once. WAL belongs to the whole server: it is told, and proves nothing. 
 where this role may not see one it is missing.
 """
 
+from __future__ import annotations
+
 import os
 import time
+from typing import Any
 
 from downdraft.metadata import IS_MARIADB, bounded, rows
 from downdraft.orders.blockers import MYSQL_WAITING_SQL, first_words
@@ -141,7 +144,7 @@ def look_at_mysql(connection, ours):
             part = {"what": str(row[2]), "percent": round(float(row[5]), 1)}
     status = {name.lower(): int(value) for name, value in some_rows(connection, MYSQL_STATUS_SQL)}
     waits = bool(rows(connection, MYSQL_WAITING_SQL.format(ours=ours)))
-    told = {"events": sorted({str(row[2] or row[1]).lower() for row in sessions})}
+    told: dict[str, Any] = {"events": sorted({str(row[2] or row[1]).lower() for row in sessions})}
     if sessions:
         told.update(statement=first_words(sessions[0][4]), statementSeconds=int(sessions[0][3]))
     return {

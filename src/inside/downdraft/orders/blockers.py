@@ -1,7 +1,10 @@
 """Who keeps our statements waiting for a lock, as text for people."""
 
+from __future__ import annotations
+
 import contextlib
 import re
+from typing import Any, Iterable
 
 from downdraft.metadata import rows
 
@@ -38,13 +41,13 @@ FIRST_VALUE = re.compile(r"""['"$#]|--|/\*""")
 WORDS_SHOWN = 80
 
 
-def first_words(statement):
+def first_words(statement: str | None) -> str:
     """A statement's beginning without values: it ends at the first quote, and numbers are left out."""
     words = re.sub(r"\b\d[\w.]*", "?", FIRST_VALUE.split(statement or "", maxsplit=1)[0])
     return " ".join(words.split())[:WORDS_SHOWN]
 
 
-def blockers_of(connection, ours):
+def blockers_of(connection: Any, ours: Iterable[int]) -> list[str]:
     """Sessions that we wait for, one text each, the same as long as they do the same."""
     dialect = connection.dialect.name
     if dialect == "mysql":
@@ -52,7 +55,9 @@ def blockers_of(connection, ours):
     return [blocker_in_words(*row) for row in rows(connection, BLOCKERS_SQL)] if dialect == "postgresql" else []
 
 
-def blocker_in_words(pid, user, application, state, since, query):
+def blocker_in_words(
+    pid: int, user: str | None, application: str | None, state: str | None, since: str | None, query: str | None
+) -> str:
     if pid == 0:
         return "a prepared transaction (pg_prepared_xacts names it)"
     told = f"pid {pid}, {user}, {application}, {state or 'in a state that this role may not see'}"
@@ -61,7 +66,7 @@ def blocker_in_words(pid, user, application, state, since, query):
     return told + (", last statement: " + words if words else "")
 
 
-def mysql_blockers(connection, ours):
+def mysql_blockers(connection: Any, ours: str) -> list[str]:
     """As blockers_of. Who holds a lock is told only with rights on performance_schema, where it is on."""
     if not rows(connection, MYSQL_WAITING_SQL.format(ours=ours)):
         return []
@@ -73,7 +78,9 @@ def mysql_blockers(connection, ours):
     return [perhaps + mysql_blocker_in_words(*row) for row in found]
 
 
-def mysql_blocker_in_words(number, user, host, command, seconds, info):
+def mysql_blocker_in_words(
+    number: int, user: str, host: str, command: str, seconds: int | None, info: str | None
+) -> str:
     # In steps that double, so that the text is not another one with every look.
     since = next((step for step in (3600, 1800, 600, 300, 60) if (seconds or 0) >= step), 0)
     told = f"session {number}, {user}, {host}, {command}"

@@ -3,24 +3,28 @@
 Each file is written whole by a rename; a folder belongs to one runner at a time.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
 import os
 import sys
 import threading
+from typing import Any, Collection, TextIO, cast
 
 from downdraft.log import say
+from downdraft.messages.orders import Orders, Signature
 from downdraft.refused import Refused
 
 DIR = os.environ.get("DOWNDRAFT_DIR", "/tmp/downdraft")
 
 
-def path(name):
+def path(name: str) -> str:
     return os.path.join(DIR, name)
 
 
-def write(name, value):
+def write(name: str, value: object) -> None:
     """Writes a file of the folder whole: as JSON, in one rename."""
     draft = path(f".{name}.{os.getpid()}.{threading.get_ident()}")
     with open(draft, "w") as file:
@@ -28,13 +32,13 @@ def write(name, value):
     os.replace(draft, path(name))
 
 
-def remove(*names):
+def remove(*names: str) -> None:
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path(name))
 
 
-def claim():
+def claim() -> TextIO:
     """Takes the folder for this process, or ends with 3. What a former runner left is taken away, but for the token."""
     os.makedirs(DIR, mode=0o700, exist_ok=True)
     owner = open(path("owner"), "a+")  # noqa: SIM115 the lock lives as long as this file is open
@@ -59,11 +63,13 @@ class Authority:
     """Whose orders count: those with the highest token ever seen in this folder. `kinds`: names of steps that we
     know."""
 
-    def __init__(self, kinds):
-        self.kinds, self.orders, self.ignored = kinds, None, None
+    def __init__(self, kinds: Collection[str]) -> None:
+        self.kinds = kinds
+        self.orders: Any = None
+        self.ignored: tuple[Any, Any] | None = None
 
     @staticmethod
-    def read():
+    def read() -> dict[str, Any] | None:
         """What stands in orders.json; None when there is none, or nothing of use."""
         try:
             with open(path("orders.json")) as file:
@@ -76,7 +82,7 @@ class Authority:
         return orders if isinstance(orders, dict) else None
 
     @staticmethod
-    def highest():
+    def highest() -> int:
         try:
             with open(path("token")) as file:
                 return int(file.read())
@@ -84,11 +90,11 @@ class Authority:
             return 0
 
     @staticmethod
-    def remember(token):
+    def remember(token: int) -> None:
         if token > Authority.highest():
             write("token", token)
 
-    def next(self):
+    def next(self) -> Orders | None:
         """Orders to carry out now, or None. Ignored: a token that is lower than one seen, and what was done already."""
         orders = self.read()
         signature = (orders.get("token"), orders.get("run")) if orders else None
@@ -103,9 +109,9 @@ class Authority:
             return None
         self.remember(orders["token"])
         self.orders = orders
-        return orders
+        return cast(Orders, orders)
 
-    def check(self):
+    def check(self) -> None:
         """Before each step. A higher token with the same run renews the authority; another run ends it, as the way back
         does."""
         if os.path.exists(path("stop")):
@@ -119,19 +125,20 @@ class Authority:
             self.remember(orders["token"])
             self.orders, self.ignored = orders, (orders["token"], orders["run"])
 
-    def newer(self):
+    def newer(self) -> str | None:
         """The run of other orders that lie here already, and are taken up when these end; None where there are none."""
         orders = self.read()
         if not orders or fault_of(orders, self.kinds) or orders["token"] < self.orders["token"]:
             return None
-        return orders["run"] if orders["run"] != self.orders["run"] else None
+        run: str = orders["run"]
+        return run if run != self.orders["run"] else None
 
-    def signature(self):
+    def signature(self) -> Signature:
         """Under which orders we act."""
         return {"token": self.orders["token"], "run": self.orders["run"]}
 
 
-def fault_of(orders, kinds):
+def fault_of(orders: dict[str, Any], kinds: Collection[str]) -> str | None:
     """What makes orders unusable, or None."""
     if not isinstance(orders.get("token"), int) or not isinstance(orders.get("run"), str):
         return "token must be a whole number and run a text"
@@ -148,7 +155,7 @@ def fault_of(orders, kinds):
     return None
 
 
-def take(name):
+def take(name: str) -> str:
     """The text of a file of the folder, which is then gone."""
     with open(path(name)) as file:
         text = file.read()

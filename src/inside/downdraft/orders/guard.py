@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from typing import Any
 
 from downdraft.metadata import identity_by, rows
 from downdraft.refused import Refused
@@ -28,7 +29,8 @@ class Guard:
     """What every new connection must meet while orders are carried out: one database, a bounded wait for locks."""
 
     def __init__(self, watched):
-        self.identity, self.opened = None, []
+        self.identity: Any = None
+        self.opened: list[Any] = []
         # The numbers of our own sessions on MySQL, which knows no application's name.
         self.numbers = set()
         self.seconds, self.notices = LOCK_TIMEOUT_SECONDS, False

@@ -1,13 +1,18 @@
 """How far the runner is, in progress.json: which step, which revision, what the server does, who keeps it waiting."""
 
+from __future__ import annotations
+
 import logging
 import re
 import threading
 import time
+from typing import Any, Callable
 
+from downdraft.messages.kinds import StepKind
 from downdraft.metadata import bounded
 from downdraft.orders.activity import ASK_SECONDS, LOOK_SECONDS, Activity
 from downdraft.orders.blockers import blockers_of
+from downdraft.orders.folder import Authority
 from downdraft.text import one_line
 
 HEARTBEAT_SECONDS = 5
@@ -22,14 +27,29 @@ class Progress:
 
     LINE = re.compile(r"Running (?:down|up)grade (\S*) -> (\S*?)(?:, (.*))?$")
 
-    def __init__(self, authority, write, say, steps):
+    def __init__(
+        self,
+        authority: Authority,
+        write: Callable[[str, object], None],
+        say: Callable[[str], None],
+        steps: int,
+    ) -> None:
         self.authority, self.write, self.say = authority, write, say
-        self.state = {"step": 0, "steps": steps, "kind": "core", "done": 0, "of": 0, "revision": "", "message": ""}
-        self.started, self.blocked_by, self.mutex = 0, [], threading.Lock()
+        self.state: dict[str, Any] = {
+            "step": 0,
+            "steps": steps,
+            "kind": "core",
+            "done": 0,
+            "of": 0,
+            "revision": "",
+            "message": "",
+        }
+        self.started, self.mutex = 0, threading.Lock()
+        self.blocked_by: list[str] = []
         self.activity = Activity()
         self.logger = logging.getLogger("alembic.runtime.migration")
 
-    def begin(self, step, kind, of, revision):
+    def begin(self, step: int, kind: StepKind, of: int, revision: str) -> None:
         """A step begins. A quiet image must not take alembic's lines away, which are INFO."""
         self.started = 0
         self.logger.setLevel(logging.INFO)
@@ -39,7 +59,7 @@ class Progress:
         begun = time.time()
         self.tell(step=step, kind=kind, done=0, of=of, revision=revision, message="", since=begun, begun=begun)
 
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         """Called by logging for each of alembic's lines, in the revision's transaction, before its script; lets all
         pass.
 
@@ -56,15 +76,15 @@ class Progress:
             self.tell(done=self.started - 1, revision=revision, message=message or "", since=time.time())
         return True
 
-    def finish(self, revision):
+    def finish(self, revision: str) -> None:
         """The step is done."""
         self.tell(done=self.state["of"], revision=revision, message="", since=time.time())
 
-    def end(self):
+    def end(self) -> None:
         """Alembic's lines are not followed any longer."""
         self.logger.removeFilter(self)
 
-    def tell(self, **changes):
+    def tell(self, **changes: Any) -> None:
         """Rewrites progress.json, under the newest token."""
         with self.mutex:
             self.state.update(changes)
@@ -75,7 +95,7 @@ class Progress:
             told.update({key: value for key, value in (("server", server), ("newer", newer)) if value})
             self.write("progress.json", told)
 
-    def watch(self, watched, ended):
+    def watch(self, watched: Any, ended: threading.Event) -> None:
         """Until `ended`: a sign of life every few seconds, and what the server does. Runs in a thread of its own."""
         last = looked = time.monotonic()
         while not ended.wait(1):
@@ -87,7 +107,7 @@ class Progress:
                 self.blocked_by, last = blocked_by or self.blocked_by, time.monotonic()
                 self.tell()
 
-    def look(self, watched, due):
+    def look(self, watched: Any, due: bool) -> list[str]:
         """Sessions that we wait for, as text; with `due` also what the server does. Not knowing is no reason to
         stop."""
         try:

@@ -4,11 +4,15 @@ On MySQL and SQLite the reverse script of CONF_REVISION reads JSON without its t
 configuration; the scheduler of 2.x ends when it meets such a run (ValueError).
 """
 
+from __future__ import annotations
+
 import io
 import json
 import pickle
+from typing import Any, NoReturn
 
 from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of
+from downdraft.orders.work import Work
 
 CONF_REVISION = "e39a26ac59f6"
 CONF_BATCH = 500
@@ -17,11 +21,11 @@ CONF_BATCH = 500
 class PlainUnpickler(pickle.Unpickler):
     """Reads nothing but plain values."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"a configuration holds a {module}.{name}")
 
 
-def pickle_confs(work):
+def pickle_confs(work: Work) -> int | None:
     """Pickles the values of configurations whose text was pickled; answers how many, or None where that can't be."""
     from sqlalchemy import text
 
@@ -47,7 +51,7 @@ def pickle_confs(work):
         work.progress.tell(message=f"configurations of runs: {changed}")
 
 
-def conf_of(stored):
+def conf_of(stored: Any) -> bytes | None:
     """What to store instead of a pickled text that is JSON; None where it is to be left. A value is never a text."""
     try:
         value = PlainUnpickler(io.BytesIO(bytes(stored))).load()

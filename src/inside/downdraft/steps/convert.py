@@ -11,11 +11,16 @@ nothing.
 3. The rows are searched once more; none may be left.
 """
 
+from __future__ import annotations
+
 import json
+from typing import Any, Callable
 
 from downdraft.deferral import (
     EXAMPLES,
     UNDECIPHERABLE,
+    Key,
+    Place,
     deferral_columns,
     deferral_values,
     is_old_form,
@@ -23,14 +28,18 @@ from downdraft.deferral import (
     unreadable_rows,
     unreadable_values,
 )
+from downdraft.messages.inspection import UnconvertibleRows
+from downdraft.messages.orders import Order
 from downdraft.metadata import engine, is_postgres, key_columns, quoted, read_identity, schema_of
+from downdraft.orders.guard import Guard
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
 from downdraft.steps.olderform import Unconvertible, older_kwargs
 
 BATCH = 500
 
 
-def look_at_rows(order, work):
+def look_at_rows(order: Order, work: Work) -> None:
     """Notes in `work` the keys of the rows to convert, by table and column; Refused when one of them can't be."""
     work.unconverted, faults = {}, []
     with engine().connect() as connection, connection.begin():
@@ -47,7 +56,7 @@ def look_at_rows(order, work):
         raise Refused("RowsUnreadable", f"rows that can't be rewritten for the older version: {told}; {remedy}")
 
 
-def unconvertible_rows(connection):
+def unconvertible_rows(connection: Any) -> list[UnconvertibleRows]:
     """What look_at_rows would refuse, for the inspection: table, column, count, some ids and why."""
     faults = []
     for place in deferral_columns(connection):
@@ -56,9 +65,10 @@ def unconvertible_rows(connection):
     return faults
 
 
-def sift(connection, place, check):
+def sift(connection: Any, place: Place, check: Callable[[], None]) -> tuple[list[Key], dict[str, list[Key]]]:
     """The keys of the rows of one column to convert, and by reason those of the rows that can't be."""
-    keys, wrong = [], {}
+    keys: list[Key] = []
+    wrong: dict[str, list[Key]] = {}
     for number, (key, value) in enumerate(unreadable_values(connection, *place)):
         if number % BATCH == 0:
             check()
@@ -70,13 +80,13 @@ def sift(connection, place, check):
     return keys, wrong
 
 
-def fault_at(place, why, keys):
+def fault_at(place: Place, why: str, keys: list[Key]) -> UnconvertibleRows:
     """One reason, for people and machines."""
     ids = ", ".join(str(key[0]) for key in keys[:EXAMPLES]) + (", …" if len(keys) > EXAMPLES else "")
     return {"table": place[0], "column": place[1], "count": len(keys), "ids": ids, "why": why}
 
 
-def convert(order, work):
+def convert(order: Order, work: Work) -> dict[str, Any]:
     """Rewrites the rows that look_at_rows has found.
 
     Facts: `converted`, by column how many; `asText`, rows that hold something as text from now on, with its classes.
@@ -85,7 +95,8 @@ def convert(order, work):
     work.progress.begin(work.index, "convert", total, "")
     converted, as_text = {}, []
     for place, keys in work.unconverted.items():
-        name, lost = ".".join(place), {}
+        name = ".".join(place)
+        lost: dict[Key, set[str]] = {}
         converted[name] = 0
         for start in range(0, len(keys), BATCH):
             work.authority.check()
@@ -101,7 +112,7 @@ def convert(order, work):
     return {"converted": converted, "asText": as_text}
 
 
-def convert_batch(place, keys, guard, lost):
+def convert_batch(place: Place, keys: list[Key], guard: Guard, lost: dict[Key, set[str]]) -> int:
     """Converts the rows with these keys in one transaction; answers how many were not converted yet.
 
     `lost` takes, by key, the classes of which only text is kept.
@@ -111,11 +122,11 @@ def convert_batch(place, keys, guard, lost):
     with engine().connect() as connection, connection.begin():
         guard.check(read_identity(connection))
         changes = []
-        for key, stored in list(deferral_values(connection, *place, among=keys)):
+        for key, stored in list(deferral_values(connection, place[0], place[1], keys)):
             value = opened(place[1], stored)
             if value is not UNDECIPHERABLE and is_old_form(value):
                 continue
-            classes = set()
+            classes: set[str] = set()
             written = to_store(place[1], older_kwargs(value, classes))
             changes.append(dict({f"key{at}": part for at, part in enumerate(key)}, written=written))
             if classes:
@@ -125,7 +136,7 @@ def convert_batch(place, keys, guard, lost):
     return len(changes)
 
 
-def update_sql(connection, table, column):
+def update_sql(connection: Any, table: str, column: str) -> str:
     """The statement that writes one row; its parameters are `written` and key0, key1, …"""
     quote, written = connection.dialect.identifier_preparer.quote, ":written"
     if column == "next_kwargs" and is_postgres(connection):
@@ -135,7 +146,7 @@ def update_sql(connection, table, column):
     return f"UPDATE {target} SET {quote(column)} = {written} WHERE {' AND '.join(where)}"
 
 
-def to_store(column, value):
+def to_store(column: str, value: Any) -> str:
     """The text of a value; a trigger's is encrypted when a key is set, with the first one of a rotated list."""
     written = json.dumps(value)
     if column != "kwargs":
@@ -146,7 +157,7 @@ def to_store(column, value):
     return stored.decode() if isinstance(stored, bytes) else stored
 
 
-def refuse_what_is_left(guard):
+def refuse_what_is_left(guard: Guard) -> None:
     """Throws when a search after the conversion finds a row that the older version can't read."""
     with engine().connect() as connection, connection.begin():
         guard.check(read_identity(connection))

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from downdraft.image import warm_up
 from downdraft.metadata import bounded, engine, is_postgres, quoted, read_identity, rows, schema_of, version_schema
-from downdraft.steps.effects import ROW_EFFECTS
+from downdraft.steps.effects import ROW_EFFECTS, is_own
 from downdraft.text import one_line
 
 # As long as the check of a copy may take for a table (copy.py).
@@ -72,7 +72,7 @@ def own_tables(connection, work):
 
 def own_names(work):
     """Names of tables that this image's models have, its provider managers', and those of rows.json."""
-    if not hasattr(work, "own_names"):
+    if work.own_names is None:
         from airflow.models.base import Base
 
         # Some are only known once their modules are loaded; where that fails, those that are loaded count.
@@ -86,17 +86,13 @@ def own_names(work):
     return work.own_names
 
 
-def is_own(name, names):
-    """Whether a table is Airflow's. Up to 2.x the tables of users belong to Airflow, but not to its models."""
-    return name in names or name.startswith("ab_")
-
-
 def rows_of_tables(connection, tables, work):
     """Rows by schema.table, and why a table was not counted; a connection that is lost is thrown.
 
     A table that can't be counted (no right, no time) costs only itself: not knowing is told, and is no difference.
     """
-    counts, uncounted = OrderedDict(), {}
+    counts: dict[str, int] = OrderedDict()
+    uncounted: dict[str, str] = {}
     for start in range(0, len(tables), COUNTED_TOGETHER):
         work.authority.check()
         schema, name = tables[start]

@@ -5,7 +5,10 @@ databases that came up from 3.1. Only what is between them is made into an objec
 has no place for it holds as text, as 3.1 would have stored it: a Decimal, a UUID, a date, an instance of a class.
 """
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 from downdraft.deferral import EXAMPLES, NESTED_TYPES, UNDECIPHERABLE, is_old_form
 
@@ -20,7 +23,7 @@ class Unconvertible(Exception):
     """A row that can't be rewritten; the message holds nothing of what is in it but the names of classes."""
 
 
-def older_kwargs(value, lost):
+def older_kwargs(value: Any, lost: set[str]) -> Any:
     """Keyword arguments in the older form, read once by its own reader to be sure. Throws Unconvertible."""
     if value is UNDECIPHERABLE:
         raise Unconvertible("no key of this image opens them")
@@ -40,7 +43,7 @@ def older_kwargs(value, lost):
     return older
 
 
-def classes_in(value):
+def classes_in(value: Any) -> set[str]:
     """The names of classes in a JSON value of the new form."""
     if isinstance(value, list):
         return set().union(*map(classes_in, value))
@@ -51,7 +54,7 @@ def classes_in(value):
     return named.union(*map(classes_in, value.values()))
 
 
-def older_form(value, lost):
+def older_form(value: Any, lost: set[str]) -> Any:
     """A JSON value in the older form. `lost` takes the names of classes of which only text is kept."""
     if isinstance(value, list):
         return [older_form(item, lost) for item in value]
@@ -66,7 +69,7 @@ def older_form(value, lost):
     return envelope("dict", {key: older_form(item, lost) for key, item in value.items()})
 
 
-def inside(kind, value, lost):
+def inside(kind: str, value: Any, lost: set[str]) -> Any:
     """What is in an envelope of the older form, where something of the new form may lie deeper."""
     if kind == "dict" and isinstance(value, dict):
         return {key: older_form(item, lost) for key, item in value.items()}
@@ -75,7 +78,7 @@ def inside(kind, value, lost):
     return value
 
 
-def older_object(value, lost):
+def older_object(value: dict[str, Any], lost: set[str]) -> Any:
     """What serde has stored with its class."""
     collection = COLLECTIONS.get(value["__classname__"])
     if collection and isinstance(value.get("__data__"), list):
@@ -91,5 +94,5 @@ def older_object(value, lost):
         return BaseSerialization.serialize(made)
 
 
-def envelope(kind, value):
+def envelope(kind: str, value: Any) -> dict[str, Any]:
     return {"__type": kind, "__var": value}

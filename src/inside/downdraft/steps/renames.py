@@ -3,10 +3,13 @@
 Both were seen with real schedulers (test/matrix); each may be done twice.
 """
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import json
 import zlib
+from typing import Any
 
 from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of
 
@@ -48,9 +51,10 @@ def rewrite_dag(connection, target, identifier, change):
     older = change(dag, bool(compressed)) if isinstance(dag, dict) else None
     if older is None:
         return 0
-    place, value = "data = CAST(:value AS json)" if is_postgres(connection) else "data = :value", json.dumps(older)
+    place = "data = CAST(:value AS json)" if is_postgres(connection) else "data = :value"
+    value: str | bytes = json.dumps(older)
     if compressed:
-        place, value = "data_compressed = :value", zlib.compress(value.encode())
+        place, value = "data_compressed = :value", zlib.compress(json.dumps(older).encode())
     update = text(f"UPDATE {target} SET {place} WHERE id = :id")
     return connection.execute(update, {"value": value, "id": identifier}).rowcount
 
@@ -71,7 +75,9 @@ def with_older_callbacks(dag, _compressed):
 
 def mend_deadlines(dag):
     """Changes a serialized Dag in place; answers whether there was something to change."""
-    changed, alerts = False, ((dag or {}).get("dag") or {}).get("deadline")
+    if not isinstance(dag, dict):
+        return False
+    changed, alerts = False, (dag.get("dag") or {}).get("deadline")
     alerts = alerts if isinstance(alerts, list) else [alerts]
     # On MariaDB, which knows no CAST AS JSON, the reverse script leaves the ids of rows whose table it drops. The older
     # version writes the Dag's deadlines anew when it parses it.
@@ -83,7 +89,7 @@ def mend_deadlines(dag):
         changed = texts_to_objects(told) or changed
         callback = told.get("callback")
         name = callback.get("__classname__", "") if isinstance(callback, dict) else ""
-        if name.startswith(CALLBACK_MODULES[0]):
+        if isinstance(callback, dict) and name.startswith(CALLBACK_MODULES[0]):
             callback["__classname__"] = CALLBACK_MODULES[1] + name[len(CALLBACK_MODULES[0]) :]
             changed = True
     return changed
@@ -141,7 +147,8 @@ def free_run_ids():
             if run == "scheduled__" + end.isoformat():
                 taken.append({"dag": dag, "run": run, "free": run + "__run_after"})
         if taken:
-            with KEYS_PUT_OFF[connection.dialect.name](connection, names):
+            put_off = KEYS_PUT_OFF[connection.dialect.name]
+            with put_off(connection, names):
                 give_ids(connection, schema, taken)
     return len(taken)
 
@@ -181,4 +188,4 @@ def keys_unlooked(connection, _names=None):
         connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {checked}")
 
 
-KEYS_PUT_OFF = {"postgresql": keys_deferred, "mysql": keys_unlooked}
+KEYS_PUT_OFF: dict[str, Any] = {"postgresql": keys_deferred, "mysql": keys_unlooked}

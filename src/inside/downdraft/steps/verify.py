@@ -1,22 +1,18 @@
 """The step `verify`, the last of a downgrade: whether every row is where the plan says, and readable by the older
-version.
+version."""
 
-What reverse scripts do to rows stands in rows.json (`effects`, by revision, table names as they are when that revision
-is reversed). It was read from the scripts of Airflow 2.7 to 3.3; test/matrix shows that it is true.
-- drops: the table goes with its rows. empties: all its rows go. renames: newer name to older.
-- deletes: by table the hazard of hazards.json that counts exactly the rows that go; `exactOn` says on which backends.
-- perhaps: tables that lose rows along with those, which nobody counts beforehand; none where no row is deleted.
-
-A revision that stands in neither `checked` nor `checkedOfManagers` is newer than this list. Then a difference is told
-and fails nothing: it may be as its script wants it.
-"""
+from __future__ import annotations
 
 import time
+from typing import Any
 
 from downdraft.deferral import unreadable_rows
+from downdraft.messages.orders import Order
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
-from downdraft.steps.count import is_own, one_snapshot, own_names, own_tables, rows_of_tables
+from downdraft.steps.count import one_snapshot, own_names, own_tables, rows_of_tables
 from downdraft.steps.effects import ROW_EFFECTS
+from downdraft.steps.foresee import differences, empty, foresee
 from downdraft.steps.repair import are_dags_versioned
 
 DIFFERENCES_SHOWN = 3
@@ -25,14 +21,14 @@ DIFFERENCES_SHOWN = 3
 EITHER = "either somebody else writes to this database, or a reverse script lost rows"
 
 
-def look_at_counts(order, work):
+def look_at_counts(order: Order, work: Work) -> None:
     """Throws Refused for an order without counts."""
     counts = order.get("counts")
     if not isinstance(counts, dict) or not all(isinstance(one, int) for one in counts.values()):
         raise Refused("BadOrder", "a step verify needs the counts of a step count")
 
 
-def verify(order, work):
+def verify(order: Order, work: Work) -> dict[str, Any]:
     """Facts: `tables` and `rows` compared, `gone` (rows as planned, by table), `told` (what is not known), `seconds`.
 
     Throws Refused, RowsDiffer or RowsLeftUnreadable; with order["accept"] it only tells.
@@ -64,68 +60,16 @@ def verify(order, work):
     return dict(facts, seconds=round(time.monotonic() - begun, 3))
 
 
-def foresee(order, backend, own):
-    """Of tables with `own` names: (schema, name) to name and rows before, fewest and most rows now; and those that
-    go."""
-    now = {}
-    for place, before in order["counts"].items():
-        schema, _, name = place.partition(".")
-        if is_own(name, own):
-            now[schema, name] = {"was": place, "before": before, "fewest": before, "most": before}
-    gone, counted = {}, order.get("counted") or {}
-    for revision in order.get("crossed") or []:
-        effect = ROW_EFFECTS["effects"].get(revision)
-        if effect:
-            foresee_one(now, effect, counted, backend, gone)
-    return now, gone
-
-
-def foresee_one(now, effect, counted, backend, gone):
-    """What one reverse script does to `now`."""
-    exact = backend in effect.get("exactOn", [backend])
-    for name, hazard in effect.get("deletes", {}).items():
-        # A hazard of which nothing was found is not listed; one that could not be counted is null.
-        going = counted.get(hazard, 0)
-        for rows_then in rows_named(now, name):
-            if going is None or (going and not exact):
-                rows_then["fewest"] = 0
-            else:
-                rows_then["fewest"] = max(0, rows_then["fewest"] - going)
-                rows_then["most"] = max(0, rows_then["most"] - going)
-    deletes = effect.get("deletes", {}).values()
-    if not deletes or any(counted.get(hazard, 0) != 0 for hazard in deletes):
-        for rows_then in (one for name in effect.get("perhaps", []) for one in rows_named(now, name)):
-            rows_then["fewest"] = 0
-    for name in effect.get("empties", []):
-        empty(now, name)
-    renames = effect.get("renames", {})
-    for schema, name in [place for place in now if place[1] in renames]:
-        now[schema, renames[name]] = now.pop((schema, name))
-    for place in [place for place in now if place[1] in effect.get("drops", [])]:
-        dropped = now.pop(place)
-        if dropped["before"]:
-            gone[dropped["was"]] = dropped["before"]
-
-
-def empty(now, name):
-    """All rows of that table are expected to be gone."""
-    for rows_then in rows_named(now, name):
-        rows_then["fewest"] = rows_then["most"] = 0
-
-
-def rows_named(now, name):
-    """What is foreseen of the tables of that name."""
-    return [rows_then for place, rows_then in now.items() if place[1] == name]
-
-
-def unchecked_tables(order, work):
+def unchecked_tables(order: Order, work: Work) -> tuple[set[str] | None, list[str]]:
     """Names of tables that are not compared, and why; None for the names where that can't be told, so that it is
     all."""
     unknown = [one for one in order.get("crossed") or [] if one not in ROW_EFFECTS["checked"]]
     if unknown:
-        told = "reverse scripts newer than downdraft's list of what they do to rows (%s): differences are only told"
-        return None, [told % ", ".join(unknown[:DIFFERENCES_SHOWN])]
-    names, told = set(), []
+        listed = ", ".join(unknown[:DIFFERENCES_SHOWN])
+        newer = f"reverse scripts newer than downdraft's list of what they do to rows ({listed})"
+        return None, [newer + ": differences are only told"]
+    names: set[str] = set()
+    told = []
     for path, crossed in (order.get("managers") or {}).items():
         cls = work.managers.get(path)
         checked = ROW_EFFECTS["checkedOfManagers"].get(getattr(cls, "version_table_name", ""), [])
@@ -139,35 +83,7 @@ def unchecked_tables(order, work):
     return names, told
 
 
-def differences(expected, counts, uncounted, unchecked):
-    """One sentence for each table that has not the rows that it should have."""
-    found = []
-    for (schema, name), rows_then in sorted(expected.items()):
-        place = f"{schema}.{name}"
-        if place in uncounted or name in unchecked:
-            continue
-        now = counts.get(place)
-        if now is not None and rows_then["fewest"] <= now <= rows_then["most"]:
-            continue
-        if now is None and rows_then["most"] == 0:
-            continue
-        found.append(difference_in_words(place, rows_then, now))
-    return found
-
-
-def difference_in_words(place, rows_then, now):
-    """dag had 3 rows and has 2; with what was planned, where that is not as many as before."""
-    has = "is gone" if now is None else f"has {now}"
-    said = f"{rows_then['was']} had {rows_then['before']} rows and {has}"
-    if now is not None and place != rows_then["was"]:
-        said = f"{rows_then['was']} had {rows_then['before']} rows and {place}, its older name, has {now}"
-    fewest, most = rows_then["fewest"], rows_then["most"]
-    if fewest == most == rows_then["before"]:
-        return said
-    return said + (f" (planned: {most})" if fewest == most else f" (planned: {fewest} to {most})")
-
-
-def left_unreadable(connection):
+def left_unreadable(connection: Any) -> list[str]:
     """One sentence for each column with rows that the older version can't read."""
     told = "%s.%s has %d rows that the older version can't read (ids %s)"
     return [
@@ -183,7 +99,7 @@ def left_unreadable(connection):
     ]
 
 
-def judge_rows(differing, unreadable, accepted, told):
+def judge_rows(differing: list[str], unreadable: list[str], accepted: bool, told: list[str]) -> None:
     """Throws Refused for what is not as it must be; what a person has accepted goes to `told`."""
     if accepted:
         told += [f"accepted: {one}" for one in differing + unreadable]

@@ -9,25 +9,23 @@
 5. Afterwards the version table is read: only what stands there counts.
 """
 
+from __future__ import annotations
+
 import threading
 import time
+from typing import Any
 
 from downdraft.kinds import KINDS
+from downdraft.messages.orders import Failure, Orders
 from downdraft.metadata import engine
 from downdraft.orders.guard import Lock
+from downdraft.orders.progress import Progress
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
 from downdraft.text import one_line
 
 
-class Work:
-    """What a step works with; `index` is its place in the orders."""
-
-    def __init__(self, managers, guard, progress, authority):
-        self.managers, self.guard, self.progress, self.authority = managers, guard, progress, authority
-        self.index = 0
-
-
-def carry_out(orders, work):
+def carry_out(orders: Orders, work: Work) -> tuple[list[float], list[dict[str, Any] | None]]:
     """Runs all steps; answers the seconds and the facts of each. Throws Refused, or what Airflow throws."""
     seconds, facts = [], []
     work.guard.identity = orders["identity"]
@@ -61,19 +59,21 @@ def carry_out(orders, work):
 class Watch:
     """Our lock on the database, and the thread that looks who keeps us waiting; there while steps are carried out."""
 
-    def __init__(self, progress):
-        self.progress, self.lock = progress, None
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.lock: Any = None
 
-    def open_or_check(self):
+    def open_or_check(self) -> None:
         """Throws when the lock can't be had, or was lost."""
         if self.lock:
-            return self.lock.check()
+            self.lock.check()
+            return
         watched = engine()
         self.lock, self.ended = Lock(watched), threading.Event()
         self.thread = threading.Thread(target=self.progress.watch, args=(watched, self.ended), daemon=True)
         self.thread.start()
 
-    def close(self):
+    def close(self) -> None:
         if self.lock:
             self.ended.set()
             self.thread.join()
@@ -81,7 +81,7 @@ class Watch:
             self.lock = None
 
 
-def failure(error, progress):
+def failure(error: BaseException, progress: Progress) -> Failure:
     """The `error` of result.json: what kind, one line, where."""
     kind, message = getattr(error, "kind", type(error).__name__), one_line(error)
     # PostgreSQL's 55P03, MySQL's 1205: on our own time-out, or on the 1.8 s that Airflow waits for its migration lock.
