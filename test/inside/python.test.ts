@@ -23,8 +23,15 @@ function findings(tool: string, args: string[]): string {
 }
 
 it.each([
-  ['ruff', ['check', '--no-cache', '--output-format', 'concise']],
-  ['ruff', ['format', '--no-cache', '--check', '--diff']],
+  ['ruff check', ['--no-cache', '--output-format', 'concise']],
+  ['ruff format', ['--no-cache', '--check', '--diff']],
   ['mypy', ['--cache-dir', join(cacheDir(), 'mypy')]],
   ['pytest', ['--tb=short']],
-])('%s %j finds nothing', (tool, args) => expect(findings(tool, args)).toBe(''), 60_000);
+])(
+  '%s finds nothing',
+  (command, options) => {
+    const [tool, ...words] = command.split(' ');
+    expect(findings(tool!, [...words, ...options])).toBe('');
+  },
+  60_000,
+);
