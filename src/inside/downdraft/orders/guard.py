@@ -1,10 +1,13 @@
 """What stands between an order and the database: our lock, the database's identity, a bounded wait for locks."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time
 from typing import Any
 
+from downdraft.messages.orders import Identity
 from downdraft.metadata import identity_by, rows
 from downdraft.refused import Refused
 
@@ -28,16 +31,16 @@ WHERE name = 'client_connection_check_interval' AND position('linux' in version(
 class Guard:
     """What every new connection must meet while orders are carried out: one database, a bounded wait for locks."""
 
-    def __init__(self, watched):
+    def __init__(self, watched: Any) -> None:
         self.identity: Any = None
         self.opened: list[Any] = []
         # The numbers of our own sessions on MySQL, which knows no application's name.
-        self.numbers = set()
+        self.numbers: set[int] = set()
         self.seconds, self.notices = LOCK_TIMEOUT_SECONDS, False
         self.dialect = watched.dialect.name
         self.attach(watched)
 
-    def attach(self, watched):
+    def attach(self, watched: Any) -> None:
         """Looks at an engine's connections from now on; again where Airflow has made itself a new engine."""
         from sqlalchemy import event
 
@@ -47,7 +50,7 @@ class Guard:
         event.listen(watched, "connect", self.on_connect)
         event.listen(watched, "begin", self.on_begin)
 
-    def before_connect(self, dialect, _record, _positional, named):
+    def before_connect(self, dialect: Any, _record: Any, _positional: Any, named: dict[str, Any]) -> None:
         """libpq has PGCONNECT_TIMEOUT; MySQL's drivers are told here."""
         if dialect.name == "mysql" and dialect.driver in ("mysqldb", "pymysql"):
             named.setdefault("connect_timeout", CONNECT_SECONDS)
@@ -55,14 +58,14 @@ class Guard:
             # Scripts of FAB's send several statements at once, which mysqlclient takes unasked. CLIENT.MULTI_STATEMENTS
             named["client_flag"] = named.get("client_flag", 0) | 1 << 16
 
-    def on_connect(self, connection, _record):
+    def on_connect(self, connection: Any, _record: Any) -> None:
         """A plain DB-API connection was opened."""
         self.opened.append(connection)
         if self.identity is None:
             return
         cursor = connection.cursor()
 
-        def first_row(sql):
+        def first_row(sql: str) -> Any:
             cursor.execute(sql)
             return cursor.fetchone()
 
@@ -78,7 +81,7 @@ class Guard:
         connection.rollback()
         self.check(seen)
 
-    def on_begin(self, connection):
+    def on_begin(self, connection: Any) -> None:
         """A transaction begins; alembic opens one per revision. For the transaction only, so a pooler can't leak it."""
         if self.dialect == "postgresql" and self.identity is not None:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{self.seconds}s'")
@@ -88,7 +91,7 @@ class Guard:
             if self.notices:
                 connection.exec_driver_sql("SET LOCAL client_connection_check_interval = '2s'")
 
-    def close_what_is_left(self):
+    def close_what_is_left(self) -> None:
         """Closes connections that Airflow took and never gave back: to 3.1 it leaves one in a transaction.
 
         A command's end hides that; here it would keep a session on a database that is about to be copied.
@@ -100,7 +103,7 @@ class Guard:
             with contextlib.suppress(Exception):
                 connection.close()
 
-    def check(self, seen):
+    def check(self, seen: Identity) -> None:
         """Throws Refused when `seen` is not the database of the orders."""
         if seen != self.identity:
             told = f"this connection leads to {seen}, the orders are for {self.identity}"
@@ -110,7 +113,7 @@ class Guard:
 class Lock:
     """Our own lock on the database, on a connection of its own."""
 
-    def __init__(self, watched):
+    def __init__(self, watched: Any) -> None:
         self.connection = watched.connect()
         try:
             self.transaction = self.connection.begin()
@@ -124,17 +127,17 @@ class Lock:
             self.connection.close()
             raise
 
-    def take(self):
+    def take(self) -> bool:
         """Whether the lock is ours now. SQLite has none and needs none: one process can write it."""
         dialect = self.connection.dialect.name
         if dialect == "postgresql":
             self.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            return rows(self.connection, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})")[0][0]
+            return bool(rows(self.connection, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})")[0][0])
         if dialect == "mysql":
-            return rows(self.connection, f"SELECT GET_LOCK({MYSQL_LOCK}, 0)")[0][0] == 1
+            return bool(rows(self.connection, f"SELECT GET_LOCK({MYSQL_LOCK}, 0)")[0][0] == 1)
         return True
 
-    def check(self):
+    def check(self) -> None:
         """Throws when the connection, and with it the lock, is gone."""
         held = "SELECT 1"
         if self.connection.dialect.name == "mysql":
@@ -142,5 +145,5 @@ class Lock:
         if rows(self.connection, held)[0][0] != 1:
             raise Refused("AnotherRunner", "our lock on the database is gone; nothing further was begun")
 
-    def close(self):
+    def close(self) -> None:
         self.connection.close()

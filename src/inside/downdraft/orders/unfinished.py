@@ -1,8 +1,11 @@
 """Reverse scripts that MySQL and MariaDB can't take back: which one was ended in its middle, and where."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
+from typing import Any
 
 from downdraft.metadata import rows, version_tables
 from downdraft.orders.guard import LOCK_TIMEOUT_SECONDS
@@ -32,16 +35,16 @@ class Unfinished:
     changes the version table. Where it is found, nothing is run (refuse_half_reversed).
     """
 
-    def __init__(self, watched, table):
+    def __init__(self, watched: Any, table: str) -> None:
         self.watched, self.table, self.needed = watched, table, watched.dialect.name == "mysql"
         self.revision, self.done, self.statement = "", 0, ""
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         if self.needed:
             self.by_own_connection(UNFINISHED_SQL)
             self.listen("listen")
 
-    def __exit__(self, _kind, error, _trace):
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
         if not self.needed:
             return
         self.listen("remove")
@@ -53,20 +56,20 @@ class Unfinished:
         told = half_reversed(self.revision, self.done, self.statement)
         raise Refused("HalfReversed", f"{one_line(error)[:150]}; {told}") from error
 
-    def listen(self, how):
+    def listen(self, how: str) -> None:
         from sqlalchemy import event
 
         for name in ("before_cursor_execute", "after_cursor_execute"):
             getattr(event, how)(self.watched, name, getattr(self, name))
 
-    def by_own_connection(self, sql, **parameters):
+    def by_own_connection(self, sql: str, **parameters: Any) -> None:
         """So that it is there whatever becomes of the script's own transaction."""
         from sqlalchemy import text
 
         with self.watched.connect() as connection, connection.begin():
             connection.execute(text(sql), parameters)
 
-    def before_cursor_execute(self, connection, cursor, statement, *_):
+    def before_cursor_execute(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if READS.match(statement) or UNFINISHED in statement:
             return
         self.statement = " ".join(statement.split())[:120]
@@ -80,7 +83,7 @@ class Unfinished:
             told = {"revision": self.revision, "done": self.done, "statement": self.statement}
             self.by_own_connection(REMEMBER_SQL, **told)
 
-    def after_cursor_execute(self, connection, _cursor, statement, *_):
+    def after_cursor_execute(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if READS.match(statement) or UNFINISHED in statement:
             return
         self.done = 0 if ENDS_REVISION.match(statement) else self.done + 1
@@ -88,14 +91,14 @@ class Unfinished:
             wait_for_locks(connection, HALF_WAY_SECONDS)
 
 
-def wait_for_locks(connection, seconds):
+def wait_for_locks(connection: Any, seconds: int) -> None:
     """From now on this MySQL connection waits so long for a lock, on a table or on rows."""
     cursor = connection.connection.cursor()
     cursor.execute(f"SET SESSION lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}")
     cursor.close()
 
 
-def half_reversed(revision, done, statement):
+def half_reversed(revision: str, done: int, statement: str) -> str:
     """What a script that was ended in its middle has left, for a person."""
     return (
         f"the reverse script of {revision} is half done: {done} statements, and perhaps this: {statement}."
@@ -105,7 +108,7 @@ def half_reversed(revision, done, statement):
     )
 
 
-def refuse_half_reversed(connection):
+def refuse_half_reversed(connection: Any) -> None:
     """Throws Refused where a reverse script was ended in its middle (Unfinished)."""
     from sqlalchemy import inspect
 

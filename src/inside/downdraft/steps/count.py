@@ -4,12 +4,17 @@ Other people's tables in the same schema are not counted: nothing is reversed in
 come and go meanwhile.
 """
 
+from __future__ import annotations
+
 import contextlib
 import time
 from collections import OrderedDict
+from typing import Any, Iterator
 
 from downdraft.image import warm_up
+from downdraft.messages.orders import Order
 from downdraft.metadata import bounded, engine, is_postgres, quoted, read_identity, rows, schema_of, version_schema
+from downdraft.orders.work import Work
 from downdraft.steps.effects import ROW_EFFECTS, is_own
 from downdraft.text import one_line
 
@@ -30,7 +35,7 @@ WHERE n.nspname IN (:airflow, :versions) AND c.relkind IN ('r', 'p') AND NOT c.r
 }
 
 
-def count(order, work):
+def count(order: Order, work: Work) -> dict[str, Any]:
     """Facts: `counts` by schema.table, how many `tables` and `rows`, `uncounted` with the reason, `seconds`."""
     begun = time.monotonic()
     work.progress.begin(work.index, "count", 0, "")
@@ -42,7 +47,7 @@ def count(order, work):
 
 
 @contextlib.contextmanager
-def one_snapshot(work):
+def one_snapshot(work: Work) -> Iterator[Any]:
     """A read-only connection to the database of the orders on which all statements see one moment. SQLite has one
     writer."""
     with engine().connect() as connection, connection.begin():
@@ -58,7 +63,7 @@ def one_snapshot(work):
             yield connection
 
 
-def own_tables(connection, work):
+def own_tables(connection: Any, work: Work) -> list[tuple[str, str]]:
     """Schema and name of every table of Airflow's that is there."""
     places = {}
     if is_postgres(connection):
@@ -70,7 +75,7 @@ def own_tables(connection, work):
     ]
 
 
-def own_names(work):
+def own_names(work: Work) -> set[str]:
     """Names of tables that this image's models have, its provider managers', and those of rows.json."""
     if work.own_names is None:
         from airflow.models.base import Base
@@ -86,7 +91,7 @@ def own_names(work):
     return work.own_names
 
 
-def rows_of_tables(connection, tables, work):
+def rows_of_tables(connection: Any, tables: list[tuple[str, str]], work: Work) -> tuple[dict[str, int], dict[str, str]]:
     """Rows by schema.table, and why a table was not counted; a connection that is lost is thrown.
 
     A table that can't be counted (no right, no time) costs only itself: not knowing is told, and is no difference.
@@ -101,7 +106,9 @@ def rows_of_tables(connection, tables, work):
     return counts, uncounted
 
 
-def rows_of_some(connection, tables, counts, uncounted):
+def rows_of_some(
+    connection: Any, tables: list[tuple[str, str]], counts: dict[str, int], uncounted: dict[str, str]
+) -> None:
     """Counts some tables by one statement; where that fails, each by its own."""
     from sqlalchemy.exc import DBAPIError
 
@@ -120,7 +127,7 @@ def rows_of_some(connection, tables, counts, uncounted):
             rows_of_some(connection, [table], counts, uncounted)
 
 
-def counts_of_own(server, database, counted, work):
+def counts_of_own(server: Any, database: str, counted: dict[str, int], work: Work) -> dict[str, int]:
     """Those of all counted rows that `count` would count. By a connection of its own: the copy is made without one."""
     connection = server.open(database)
     try:

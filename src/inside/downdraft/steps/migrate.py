@@ -4,15 +4,20 @@ The rows that were converted stay in the older form, which newer readers take as
 does not come back.
 """
 
+from __future__ import annotations
+
 import inspect
+from typing import Any
 
 from downdraft.image import core_scripts, enforced_managers, manager_scripts
+from downdraft.messages.orders import Order
 from downdraft.metadata import engine, read_identity, version_tables
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
 from downdraft.steps.schema import current_revision
 
 
-def migrate_up(order, work):
+def migrate_up(order: Order, work: Work) -> dict[str, Any]:
     """Core, then (3.x) the provider managers that this image enforces; facts: the version tables afterwards."""
     from airflow.utils import db
 

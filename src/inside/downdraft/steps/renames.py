@@ -9,9 +9,10 @@ import contextlib
 import datetime
 import json
 import zlib
-from typing import Any
+from typing import Any, Callable, Iterator
 
 from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of
+from downdraft.orders.work import Work
 
 # 3.2 moved the classes of deadlines' callbacks; its reverse script writes their new name into the serialized Dags,
 # where the scheduler of 3.1 fails on it (ModuleNotFoundError), at once and for as long as a run of that Dag is open.
@@ -20,8 +21,11 @@ CALLBACK_MODULES = ("airflow.sdk.definitions.callback.", "airflow.sdk.definition
 
 DAG_BATCH = 50
 
+# Gets a Dag and whether it is stored compressed; answers it changed, or None.
+Change = Callable[[Any, bool], Any]
 
-def rewrite_dags(work, change, where="id IS NOT NULL"):
+
+def rewrite_dags(work: Work, change: Change, where: str = "id IS NOT NULL") -> int | None:
     """Rewrites serialized Dags; answers how many, or None where they have no ids yet (2.x).
 
     `change` gets a Dag and whether it is stored compressed, and answers it changed, or None to leave it. A row that
@@ -42,7 +46,7 @@ def rewrite_dags(work, change, where="id IS NOT NULL"):
     return changed
 
 
-def rewrite_dag(connection, target, identifier, change):
+def rewrite_dag(connection: Any, target: str, identifier: Any, change: Change) -> int:
     """One row; answers how many were changed."""
     from sqlalchemy import text
 
@@ -56,10 +60,10 @@ def rewrite_dag(connection, target, identifier, change):
     if compressed:
         place, value = "data_compressed = :value", zlib.compress(json.dumps(older).encode())
     update = text(f"UPDATE {target} SET {place} WHERE id = :id")
-    return connection.execute(update, {"value": value, "id": identifier}).rowcount
+    return int(connection.execute(update, {"value": value, "id": identifier}).rowcount)
 
 
-def stored_dag(data, compressed):
+def stored_dag(data: Any, compressed: Any) -> Any:
     """The JSON value of a serialized Dag or of a part of it; None when it can't be read."""
     try:
         stored = zlib.decompress(bytes(compressed)) if compressed else data
@@ -68,12 +72,12 @@ def stored_dag(data, compressed):
         return None
 
 
-def with_older_callbacks(dag, _compressed):
+def with_older_callbacks(dag: Any, _compressed: bool) -> Any:
     """A Dag whose deadlines are as 3.1 writes them; None when there is nothing to change."""
     return dag if mend_deadlines(dag) else None
 
 
-def mend_deadlines(dag):
+def mend_deadlines(dag: Any) -> bool:
     """Changes a serialized Dag in place; answers whether there was something to change."""
     if not isinstance(dag, dict):
         return False
@@ -95,7 +99,7 @@ def mend_deadlines(dag):
     return changed
 
 
-def texts_to_objects(told):
+def texts_to_objects(told: dict[str, Any]) -> bool:
     """Makes JSON again of what the reverse script writes back as text on MySQL, where it reads JSON without its
     type."""
     changed = False
@@ -130,7 +134,7 @@ WHERE table_schema = coalesce(:schema, {here}) AND t.table_type = 'BASE TABLE' A
 GROUP BY c.table_name HAVING count(*) = 2"""
 
 
-def free_run_ids():
+def free_run_ids() -> int | None:
     """Gives the last scheduled run of a Dag another id where the older version will want that for its next.
 
     Answers how many; None where it is not done (SQLite).
@@ -153,7 +157,7 @@ def free_run_ids():
     return len(taken)
 
 
-def give_ids(connection, schema, taken):
+def give_ids(connection: Any, schema: str | None, taken: list[dict[str, str]]) -> None:
     """Writes the ids that are `free` in the place of those of each `run`, in every table that names runs."""
     from sqlalchemy import text
 
@@ -166,7 +170,7 @@ def give_ids(connection, schema, taken):
 
 
 @contextlib.contextmanager
-def keys_deferred(connection, names):
+def keys_deferred(connection: Any, names: dict[str, str]) -> Iterator[None]:
     """PostgreSQL looks at the foreign keys to runs once, at the end of this."""
     keys = rows(connection, KEYS_SQL.format(**names))
     for table, key in keys:
@@ -178,7 +182,7 @@ def keys_deferred(connection, names):
 
 
 @contextlib.contextmanager
-def keys_unlooked(connection, _names=None):
+def keys_unlooked(connection: Any, _names: dict[str, str] | None = None) -> Iterator[None]:
     """MySQL can't put foreign keys off: within this it does not look at them."""
     checked = rows(connection, "SELECT @@SESSION.foreign_key_checks")[0][0]
     connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")

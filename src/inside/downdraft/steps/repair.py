@@ -16,8 +16,14 @@ from this image's own scripts, never from a version; each may be made twice.
    writes them.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from downdraft.image import core_scripts, script_says
+from downdraft.messages.orders import Order
 from downdraft.metadata import engine, has_column, is_postgres, quoted, rows, schema_of, version_schema
+from downdraft.orders.work import Work
 from downdraft.steps.confs import CONF_REVISION, pickle_confs
 from downdraft.steps.renames import (
     DEADLINES_REVISION,
@@ -75,11 +81,11 @@ CLEARED = (
 DAG_FORMAT_REVISION = "cc92b33c6709"
 
 
-def repair(order, work):
+def repair(order: Order, work: Work) -> dict[str, Any]:
     """Makes all mends that are needed after the revisions in order["crossed"]; `repaired` says what, and how many."""
     work.progress.begin(work.index, "repair", 3, "")
     crossed, scripts = set(order.get("crossed", [])), core_scripts()
-    repaired = {"numbered": give_numbers()}
+    repaired: dict[str, Any] = {"numbered": give_numbers()}
     work.progress.tell(done=1, message="numbers of new rows")
     work.authority.check()
     for mend in CLEARED:
@@ -101,7 +107,7 @@ def repair(order, work):
     return {"repaired": repaired}
 
 
-def give_numbers():
+def give_numbers() -> list[str]:
     """Gives every id that needs it numbers from its highest on; answers table names."""
     with engine().begin() as connection:
         dialect = connection.dialect.name
@@ -119,7 +125,7 @@ def give_numbers():
     return [table for _, table, *_ in found]
 
 
-def give_sequence(connection, schema, table):
+def give_sequence(connection: Any, schema: str, table: str) -> None:
     """Under the name that FAB's newer models ask for, so that they and a default take from the same numbers."""
     target, sequence = quoted(connection, schema, table), quoted(connection, schema, table + "_id_seq")
     literal = "'" + sequence.replace("'", "''") + "'"
@@ -135,26 +141,26 @@ def give_sequence(connection, schema, table):
     rows(connection, f"SELECT setval(CAST(:name AS regclass), greatest({highest}, {taken}), false)", name=sequence)
 
 
-def give_auto_increment(connection, table, column_type):
+def give_auto_increment(connection: Any, table: str, column_type: str) -> None:
     """MySQL counts on from the highest id by itself. Foreign keys to it forbid the change, though the type stays."""
     with keys_unlooked(connection):
         target = quoted(connection, None, table)
         connection.exec_driver_sql(f"ALTER TABLE {target} MODIFY id {column_type} NOT NULL AUTO_INCREMENT")
 
 
-def are_dags_versioned():
+def are_dags_versioned() -> bool:
     """Whether this is the schema of 3.x, where serialized Dags have ids and runs refer to them."""
     with engine().connect() as connection:
         return has_column(connection, "serialized_dag", "id")
 
 
-def delete_dags():
+def delete_dags() -> int:
     with engine().begin() as connection:
         target = quoted(connection, schema_of(connection), "serialized_dag")
-        return connection.exec_driver_sql("DELETE FROM " + target).rowcount
+        return int(connection.exec_driver_sql("DELETE FROM " + target).rowcount)
 
 
-def clear(mend):
+def clear(mend: dict[str, str]) -> int | None:
     """Runs one statement of CLEARED; answers the number of rows. None where the schema has no such column any more."""
     from sqlalchemy import text
 
@@ -162,10 +168,10 @@ def clear(mend):
         if not has_column(connection, "dag", mend["column"]):
             return None
         target = quoted(connection, schema_of(connection), "dag")
-        return connection.execute(text(mend["sql"].replace("{dag}", target))).rowcount
+        return int(connection.execute(text(mend["sql"].replace("{dag}", target))).rowcount)
 
 
-def in_older_format(dag, compressed):
+def in_older_format(dag: dict[str, Any], compressed: bool) -> dict[str, Any] | None:
     """What the reverse script of DAG_FORMAT_REVISION makes of a Dag of format 3, for compressed ones, which it passes
     over."""
     if not compressed or dag.get("__version") != 3:

@@ -3,17 +3,23 @@
 The version table has the last word, before and afterwards.
 """
 
+from __future__ import annotations
+
 import contextlib
+from typing import Any
 
 from downdraft.image import chain_of, class_path, core_scripts, manager_scripts
+from downdraft.messages.orders import Order
 from downdraft.metadata import engine, read_identity, version_tables
+from downdraft.orders.guard import Guard
 from downdraft.orders.unfinished import Unfinished, refuse_half_reversed
+from downdraft.orders.work import Work
 from downdraft.refused import Refused
 from downdraft.steps.reversible import can_reverse, reverse_by_scripts, reverse_manager, without_reverse
 from downdraft.text import one_line
 
 
-def look_at_chain(order, work):
+def look_at_chain(order: Order, work: Work) -> tuple[Any, str, str, list[str]]:
     """Manager class (None for core), version table, current revision and those to reverse; throws if it can't be done.
 
     Already at the target is done; else the target must be one exact, older revision of this image's chain.
@@ -31,7 +37,7 @@ def look_at_chain(order, work):
     return cls, table, current, between
 
 
-def reverse_schema(order, work):
+def reverse_schema(order: Order, work: Work) -> None:
     """From where the database really is down to the order's revision, and a look whether it is there afterwards."""
     target = order["toRevision"]
     cls, table, current, between = look_at_chain(order, work)
@@ -51,7 +57,7 @@ def reverse_schema(order, work):
     work.progress.finish(reached)
 
 
-def current_revision(guard, table):
+def current_revision(guard: Guard, table: str) -> str:
     """The one revision in a version table, read on a connection whose identity is checked."""
     with engine().connect() as connection:
         guard.check(read_identity(connection))
@@ -63,7 +69,7 @@ def current_revision(guard, table):
     return found[0]
 
 
-def revisions_between(scripts, current, target):
+def revisions_between(scripts: Any, current: str, target: str) -> list[str]:
     """The revisions to reverse, newest first. Alembic takes "base", "-1" or half an id, too; we take whole ids only."""
     from alembic.script.revision import RevisionError
 
