@@ -1,4 +1,4 @@
-/** What the stand-in for the runner does to whole databases: as src/inside/downdraft/backup/copy.py and takeback.py, without their checks. */
+/** What the stand-in for the runner does to whole databases: as src/inside/downdraft/backup/copy.py and returning.py, without their checks. */
 import pg from 'pg';
 import { runnerName } from '../../src/database/sessions.ts';
 import { waitFor } from '../cluster/wait.ts';

@@ -10,7 +10,7 @@ credentials           who logs in: Vault may give each pod a login of its own, s
 sql_alchemy_schema    where Airflow's tables are looked for
 fernet_key            what is rewritten for the older version is encrypted with it
 auth_manager, external_db_managers
-                      whose schemas are enforced, and so taken back
+                      whose schemas are enforced, and so downgraded
 sql_engine_collation_for_ids
                       with what columns MySQL's reverse scripts make
 

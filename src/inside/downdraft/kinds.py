@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple
 from downdraft.backup.copy import copy_database, look_at_names
 from downdraft.backup.dump import dump_database, look_at_dump
 from downdraft.backup.restore import look_at_restore, restore_database
-from downdraft.backup.takeback import drop_copy, take_back
+from downdraft.backup.returning import drop_copy, take_back
 from downdraft.messages.kinds import StepKind
 from downdraft.messages.orders import Order
 from downdraft.orders.work import Work

@@ -8,8 +8,8 @@ import pytest
 from downdraft.backup.copy import look_at_names, refuse_difference
 from downdraft.backup.copyable import missing_rights
 from downdraft.backup.marks import birthmark, is_of_this_run, mark_of
+from downdraft.backup.returning import setting_text
 from downdraft.backup.server import sql_name, sql_text, sqlstate, utc_now
-from downdraft.backup.takeback import setting_text
 from standins import IDENTITY, Work, kind_of
 
 

@@ -13,7 +13,7 @@ export interface Plan {
   /** What a person should know before: limits of the server, who is in the way, how long it may take. */
   notes: string[];
   /** What stands in the way; a plan with blockers is not carried out. */
-  blockers: { reason: string; message: string }[];
+  blockers: { reason: Reason; message: string }[];
   backup: PlannedBackup;
   /** Of what consent is asked and given: changes when steps or losses do. */
   hash: string;

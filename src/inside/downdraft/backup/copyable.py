@@ -88,7 +88,7 @@ def describe_on_postgres(connection, told):
     if others:
         told["why"].append(
             f"tables that are not Airflow's are in the schemas {', '.join(told['others'])}:"
-            " the way back would take their rows back, too"
+            " a return would undo what they wrote, too"
         )
     if unreadable:
         told["why"].append(f"{unreadable[0]} can't be read by {about.role}, so that a copy can't be checked")

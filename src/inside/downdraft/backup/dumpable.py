@@ -126,7 +126,7 @@ def describe_dump_of_postgres(connection, told):
         place = named(foreign[0].schema, foreign[0].name)
         told["why"].append(f"{place} does not belong to {role}, who could not bring it back")
     told["why"] += [
-        f"{role} may not make tables in the schema {schema}, so that they could not be brought back"
+        f"{role} may not make tables in the schema {schema}, so that they could not be restored"
         for schema in schemas
         if not rows(connection, "SELECT has_schema_privilege(:schema, 'CREATE')", schema=schema)[0][0]
     ]

@@ -1,6 +1,6 @@
 """The dump of MySQL and MariaDB, and its restore: what is not as on PostgreSQL.
 
-Their changes of tables can't be taken back, so a restore is not one act. While it is under way Airflow's version table
+Their changes of tables can't be rolled back, so a restore is not one act. While it is under way Airflow's version table
 holds RESTORING, a revision that no Airflow knows: neither empty, which would be taken for a new installation, nor one
 that an Airflow would start on. The true one is written last. An interrupted restore is begun anew by the next order.
 The version table itself is never dropped: MariaDB's identity is made from it.

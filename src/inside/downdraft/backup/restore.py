@@ -1,4 +1,4 @@
-"""The way back by a dump: the schemas as they are now are dropped and the dump's are made, in one transaction.
+"""The return by a dump: the schemas as they are now are dropped and the dump's are made, in one transaction.
 
 psql gets from us: BEGIN, a look whether this is the database, the drops, all that pg_restore prints, a look whether
 heads and rows are those of the mark, and COMMIT, which we write only when pg_restore has ended well. So the database is

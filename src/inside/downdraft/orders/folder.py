@@ -50,7 +50,7 @@ def claim() -> TextIO:
             by = f", process {file.read().strip()},"
         say(f"another runner{by} is alive and owns {DIR}; this one ends")
         sys.exit(3)
-    # Orders that a former runner left are not carried out unasked: the way back may have been taken since.
+    # Orders that a former runner left are not carried out unasked: the database may have been returned since.
     left = Authority.read() or {}
     if isinstance(left.get("token"), int):
         Authority.remember(left["token"])
@@ -112,7 +112,7 @@ class Authority:
         return cast(Orders, orders)
 
     def check(self) -> None:
-        """Before each step. A higher token with the same run renews the authority; another run ends it, as the way back
+        """Before each step. A higher token with the same run renews the authority; another run ends it, as a return
         does."""
         if os.path.exists(path("stop")):
             raise Refused("Stopped", "asked to stop; the steps from here on were not begun")

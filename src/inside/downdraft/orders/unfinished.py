@@ -1,4 +1,4 @@
-"""Reverse scripts that MySQL and MariaDB can't take back: which one was ended in its middle, and where."""
+"""Reverse scripts that MySQL and MariaDB can't roll back: which one was ended in its middle, and where."""
 
 from __future__ import annotations
 

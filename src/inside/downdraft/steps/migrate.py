@@ -1,4 +1,4 @@
-"""The way up again where there is no copy to take back: what `airflow db migrate` of this image does, in this process.
+"""The return where there is no copy to restore: what `airflow db migrate` of this image does, in this process.
 
 The rows that were converted stay in the older form, which newer readers take as well; what the reverse scripts deleted
 does not come back.

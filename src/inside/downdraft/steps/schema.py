@@ -33,7 +33,7 @@ def look_at_chain(order: Order, work: Work) -> tuple[Any, str, str, list[str]]:
     current = current_revision(work.guard, table)
     between = revisions_between(manager_scripts(cls) if cls else core_scripts(), current, order["toRevision"])
     if cls and not can_reverse(cls) and without_reverse(manager_scripts(cls), between):
-        raise Refused("CannotReverse", f"{class_path(cls)} has no downgrade; its schema must be taken back by hand")
+        raise Refused("CannotReverse", f"{class_path(cls)} has no downgrade; its schema must be downgraded by hand")
     return cls, table, current, between
 
 

@@ -1,4 +1,4 @@
-"""The way back: the verified copy takes the place of the reversed database, which is put aside; and dropping a copy.
+"""The return: the verified copy takes the place of the reversed database, which is put aside; and dropping a copy.
 
 Both renames, and all that a copy does not carry (who may connect, ALTER DATABASE … SET, limits, comment), are one
 transaction on the maintenance database: killed anywhere, either all of it is done or nothing. They are taken from the
@@ -63,10 +63,10 @@ def take_back(order, work):
 
 
 def refuse_other_place(connection, took, identity):
-    """Throws Refused unless the copy that was taken back is what stands in the original's place."""
+    """Throws Refused unless the copy that was restored is what stands in the original's place."""
     row = database_named(connection, identity["database"])
     if row is None or row.oid != took["oid"]:
-        told = "the copy was taken back before, but %s is another database now; nothing was done"
+        told = "the copy was restored before, but %s is another database now; nothing was done"
         raise Refused("IdentityChanged", told % identity["database"])
 
 
@@ -196,7 +196,7 @@ def place_now(server, name, mark):
 def drop_copy(order, work):
     """Drops a copy, finished or not, or what was put aside, of any run; facts: name, and whether there was one.
 
-    The orders may name the identity from before or after the way back: the database in use is known by its name.
+    The orders may name the identity from before or after the return: the database in use is known by its name.
     """
     work.progress.begin(work.index, "dropCopy", 0, "")
     with at_maintenance(work) as (_server, connection):
