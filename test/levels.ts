@@ -128,7 +128,7 @@ export const levels = {
   stories: {
     name: 'stories',
     question: 'and whatever happens in between?',
-    paths: ['test/stories', 'test/cluster/demo'],
+    paths: ['test/stories', 'test/demo'],
     except: coreStories,
     serial: true,
     node: true,

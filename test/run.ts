@@ -3,8 +3,8 @@
  * npm run test:stories: the other stories. npm run test:all: all levels, and all stories on one node.
  * A level that can't run here is named as skipped, with the reason.
  */
-import { ensureBinaries } from './cluster/binaries.ts';
-import { nodeAbsence } from './cluster/packages.ts';
+import { ensureBinaries } from './cluster/build/binaries.ts';
+import { nodeAbsence } from './cluster/build/packages.ts';
 import { type Count, everyStory, type Level, levels, runLevel } from './levels.ts';
 
 const below: Level[] = [

@@ -21,7 +21,7 @@ export default defineConfig({
         test: {
           name: 'tests',
           include: ['test/**/*.test.ts', `!${stories}`],
-          globalSetup: 'test/cluster/shared.setup.ts',
+          globalSetup: 'test/cluster/plane/shared.setup.ts',
         },
       },
       {

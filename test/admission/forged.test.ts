@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerSpec, PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { databaseHost, nameDatabase } from '../loop/names.ts';
 import { isOpened } from '../make/fifo.ts';

@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { ownAccount, type World } from '../make/ports.ts';
 import { makeDatabase } from '../make/release.ts';
 import { type Guarded, startGuarded } from './guarded.ts';

@@ -15,8 +15,8 @@ import { readConfig } from '../../src/config.ts';
 import { admissionPorts } from '../../src/wiring/admission.ts';
 import { callersOf } from '../../src/wiring/callers.ts';
 import { registryOf } from '../../src/wiring/images.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/plane/controlplane.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makePorts, type World } from '../make/ports.ts';
 
 /** A review that was answered, as the log tells it. */

@@ -8,9 +8,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { issue } from '../../certs/authority.ts';
 import { type Answer, readReview, respond } from '../../src/admission/review.ts';
 import { early } from '../../src/admission/webhooks/record.ts';
-import { ensureTool } from '../cluster/binaries.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { ensureTool } from '../cluster/build/binaries.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/plane/controlplane.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makePorts } from '../make/ports.ts';
 import { makeDatabase } from '../make/release.ts';
 

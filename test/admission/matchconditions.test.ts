@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bareTrialPod, gateConfiguration } from '../../src/cluster/drain-webhook.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
 import { makeDatabase } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';

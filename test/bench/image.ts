@@ -3,7 +3,7 @@ import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

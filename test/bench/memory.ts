@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePorts } from '../cluster/ports.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { startChild } from './child.ts';
 import type { Size } from './crowd.ts';
 import { withFolder } from './folder.ts';

@@ -3,8 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { freePorts } from '../cluster/ports.ts';
-import { Hopeless, waitFor } from '../cluster/wait.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { Hopeless, waitFor } from '../cluster/run/wait.ts';
 import { type Child, startChild } from './child.ts';
 import { containerEntry, containerEnvironment } from './image.ts';
 

@@ -1,8 +1,8 @@
 /** The programs that are measured beside downdraft, from their pinned packages; cold about 3 minutes, then cached. */
 import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cached, contentKey, type Progress } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
+import { cached, contentKey, type Progress } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
 
 const goFolder = join(import.meta.dirname, 'go');
 const peprFolder = join(import.meta.dirname, 'pepr');

@@ -3,8 +3,8 @@
  * itself takes and refuses, whoever writes it.
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { run } from '../cluster/command.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/plane/controlplane.ts';
+import { run } from '../cluster/run/command.ts';
 import { makePolicy, readableRules, unreadableRules } from '../make/policy.ts';
 
 let plane: ControlPlane;

@@ -8,7 +8,7 @@ import { core } from '../../src/cluster/client/paths.ts';
 import { clusterReads } from '../../src/cluster/reads.ts';
 import { probePod, runnerPod, triggersPod } from '../../src/release/kubernetes/helper-pods.ts';
 import type { ContainerSpec, PodObject, PodSpec } from '../../src/release/model/kubernetes.ts';
-import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/plane/shared.ts';
 import { makeWorkload } from '../make/release.ts';
 import { makeDeployment } from '../make/workload.ts';
 

@@ -5,8 +5,8 @@ import { parseAllDocuments } from 'yaml';
 import { type Client, connect } from '../../src/cluster/client/client.ts';
 import { forgetImage, learnImage } from '../../src/cluster/learned-images.ts';
 import { type Mirror, startMirror } from '../../src/cluster/mirror/mirror.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/plane/controlplane.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makeImage } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 

@@ -13,7 +13,7 @@ import { triggersPod } from '../../src/release/kubernetes/helper-pods.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import type { Release, Trial } from '../../src/release/model/release.ts';
 import type { Workload } from '../../src/release/model/workload.ts';
-import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/plane/shared.ts';
 import { makeRelease, makeWorkload } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { type Gatekeeper, startGatekeeper } from './gatekeeper.ts';

@@ -7,8 +7,8 @@ import { type Client, connect } from '../../src/cluster/client/client.ts';
 import { type PolicyReads, type PolicyWrites, reportPolicies } from '../../src/controller/report/policies.ts';
 import type { LabelSelector } from '../../src/release/kubernetes/selector.ts';
 import { type PolicyObject, readPolicy } from '../../src/release/policy/policy.ts';
-import { run } from '../cluster/command.ts';
-import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/plane/shared.ts';
+import { run } from '../cluster/run/command.ts';
 import { makePolicy, namespaces, readable, unreadable } from '../make/policy.ts';
 
 const path = '/apis/downdraft.dev/v1alpha1/downgradepolicies';

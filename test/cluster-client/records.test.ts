@@ -7,7 +7,7 @@ import { clusterReads, getConfigMap, getSecret } from '../../src/cluster/reads.t
 import { mayI } from '../../src/cluster/rights.ts';
 import { clusterWrites } from '../../src/cluster/writes.ts';
 import type { Learned } from '../../src/release/model/image.ts';
-import { type SharedPlane, sharedPlane } from '../cluster/shared.ts';
+import { type SharedPlane, sharedPlane } from '../cluster/plane/shared.ts';
 import { startFront } from './front.ts';
 
 let plane: SharedPlane;

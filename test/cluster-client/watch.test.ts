@@ -4,7 +4,7 @@ import { type Client, connect } from '../../src/cluster/client/client.ts';
 import { expired } from '../../src/cluster/client/errors.ts';
 import { type WatchEvent, type Watched, type WatchState, watch } from '../../src/cluster/client/watch.ts';
 import { elect } from '../../src/cluster/lease.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/controlplane.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/plane/controlplane.ts';
 
 let plane: ControlPlane;
 let client: Client;

@@ -1,9 +1,10 @@
 /** The test cluster for people: `npm run cluster -- up [--no-node] | status | images | down`. */
-import { startControlPlane } from './controlplane.ts';
-import { allImages, ensureImages } from './images.ts';
-import { clearCluster, clearLeftovers, listClusters } from './leftovers.ts';
-import { startNode } from './node.ts';
-import { nodeAbsence } from './packages.ts';
+
+import { allImages, ensureImages } from './build/images.ts';
+import { nodeAbsence } from './build/packages.ts';
+import { startNode } from './node/node.ts';
+import { startControlPlane } from './plane/controlplane.ts';
+import { clearCluster, clearLeftovers, listClusters } from './run/leftovers.ts';
 
 const onProgress = (message: string) => console.error(message);
 

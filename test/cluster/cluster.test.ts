@@ -3,14 +3,14 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cacheDir, cached } from './cache.ts';
-import { run } from './command.ts';
-import { type ControlPlane, startControlPlane } from './controlplane.ts';
-import { clearLeftovers, listClusters } from './leftovers.ts';
-import { takeLock, tryLock } from './lock.ts';
+import { tracesOf } from './node/traces.ts';
 import { orphanedCluster } from './orphaned.ts';
-import { identify } from './proc.ts';
-import { tracesOf } from './traces.ts';
+import { type ControlPlane, startControlPlane } from './plane/controlplane.ts';
+import { cacheDir, cached } from './run/cache.ts';
+import { run } from './run/command.ts';
+import { clearLeftovers, listClusters } from './run/leftovers.ts';
+import { takeLock, tryLock } from './run/lock.ts';
+import { identify } from './run/proc.ts';
 
 // The first run on a machine builds the programs.
 const BUILD = 45 * 60_000;

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from './command.ts';
-import { clearLeftovers } from './leftovers.ts';
-import { type NodeCluster, startNode } from './node.ts';
+import { nodeAbsence } from './build/packages.ts';
+import { type NodeCluster, startNode } from './node/node.ts';
+import { tracesOf } from './node/traces.ts';
 import { orphanedCluster } from './orphaned.ts';
-import { nodeAbsence } from './packages.ts';
-import { freePorts } from './ports.ts';
-import { tracesOf } from './traces.ts';
-import { waitFor } from './wait.ts';
+import { run } from './run/command.ts';
+import { clearLeftovers } from './run/leftovers.ts';
+import { freePorts } from './run/ports.ts';
+import { waitFor } from './run/wait.ts';
 
 // The first run on a machine builds the programs and the images.
 const BUILD = 60 * 60_000;

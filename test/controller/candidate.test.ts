@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Client, RequestOptions } from '../../src/cluster/client/client.ts';
 import { ApiError } from '../../src/cluster/client/errors.ts';
 import { elect } from '../../src/cluster/lease.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 /** An API server that keeps one Lease. */
 function makeLease() {

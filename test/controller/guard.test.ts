@@ -5,7 +5,7 @@ import { admissionMetrics } from '../../src/admission/metrics.ts';
 import type { Client, RequestOptions } from '../../src/cluster/client/client.ts';
 import { ApiError } from '../../src/cluster/client/errors.ts';
 import { guardOf } from '../../src/wiring/guard.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 type Stored = 'there' | 'gone' | 'empty' | 'unreachable';
 

@@ -6,7 +6,7 @@ import { startMirror } from '../../src/cluster/mirror/mirror.ts';
 import type { Reads } from '../../src/controller/ports.ts';
 import { defaultRules, type Rules } from '../../src/release/model/policy.ts';
 import { controllerReads } from '../../src/wiring/controller.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makePolicy } from '../make/policy.ts';
 import type { World } from '../make/world-parts.ts';
 import {

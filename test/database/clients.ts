@@ -1,7 +1,7 @@
 /** The databases' own client programs for tests, Debian's, in a folder for a PATH; nothing is installed. */
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cached, contentKey, type Progress } from '../cluster/cache.ts';
+import { cached, contentKey, type Progress } from '../cluster/run/cache.ts';
 import { programIn, unpacked, type Wanted } from './unpacked.ts';
 
 /** Debian 12's of PostgreSQL are older than the server of the tests, which they refuse. */

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Progress } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
-import { deleteClusterFolder, makeClusterFolder, startDaemon } from '../cluster/folder.ts';
-import { clearLeftovers } from '../cluster/leftovers.ts';
-import { freePorts } from '../cluster/ports.ts';
-import { waitFor } from '../cluster/wait.ts';
+import type { Progress } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
+import { deleteClusterFolder, makeClusterFolder, startDaemon } from '../cluster/run/folder.ts';
+import { clearLeftovers } from '../cluster/run/leftovers.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { programIn, unpacked, type Wanted } from './unpacked.ts';
 
 export type Flavour = 'mysql' | 'mariadb';

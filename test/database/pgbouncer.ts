@@ -5,10 +5,10 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cached, contentKey } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
-import { freePorts } from '../cluster/ports.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { cached, contentKey } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 export interface Pgbouncer {
   port: number;

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePorts } from '../cluster/ports.ts';
+import { freePorts } from '../cluster/run/ports.ts';
 import { embedded, password, user } from './embedded.ts';
 
 export interface Postgres {

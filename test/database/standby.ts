@@ -4,9 +4,9 @@ import { cp, mkdtemp, readFile, readlink, rm, stat, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { run } from '../cluster/command.ts';
-import { freePorts } from '../cluster/ports.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { run } from '../cluster/run/command.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import type { Postgres } from './postgres.ts';
 
 export interface Standby {

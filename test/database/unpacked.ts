@@ -5,8 +5,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cached, contentKey, type Progress } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
+import { cached, contentKey, type Progress } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
 
 /** Which packages, of which of Debian's suites. */
 export interface Wanted {

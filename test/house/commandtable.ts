@@ -13,7 +13,7 @@ const notTyped = (because: string, shownBy: string): NotTyped => ({ because, sho
 /** A verb in a sentence, with nothing to act on. */
 const verb = (shownBy: string): NotTyped => notTyped('is a verb in a sentence', shownBy);
 
-const demo = notTyped('takes a node and images', 'test/cluster/demo/demo.test.ts');
+const demo = notTyped('takes a node and images', 'test/demo/demo.test.ts');
 const levels = notTyped('is what CI runs, by level', 'test/run.ts');
 
 const devTyped = notTyped('does not end; there it is started on a free port and ended', 'test/tools/documents.test.ts');
@@ -53,7 +53,7 @@ export const commandsNotTyped: Record<string, NotTyped> = {
   'git config core.hooksPath .githooks': notTyped('changes the clone; the hook runs check:static', '.ci/run'),
   'docker build -t registry.example/downdraft:0.1.0 . && docker push registry.example/downdraft:0.1.0': notTyped(
     'takes Docker and a registry; the stories make the same image without',
-    'test/cluster/recipes/downdraft.ts',
+    'test/cluster/build/recipes/downdraft.ts',
   ),
   'kubectl apply': kubectl,
   'kubectl apply --dry-run=server': kubectl,

@@ -58,6 +58,6 @@ it('packages that are missing are named in one line', async () => {
 });
 
 it('a script has its own arguments', async () => {
-  const { stdout } = await run(process.execPath, ['.run.cjs', 'test/cluster/demo.ts', '--help']);
+  const { stdout } = await run(process.execPath, ['.run.cjs', 'test/demo/demo.ts', '--help']);
   expect(stdout).toContain('npm run demo -- --stop');
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { runnerScript, shellCommand } from '../../src/inside/bundle.ts';
 import { inspectionIn, progressIn, resultIn } from '../../src/release/model/messages.ts';
 import type { Inspection, RunnerProgress } from '../../src/release/model/runner.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 export const fabManager = 'airflow.providers.fab.auth_manager.models.db.FABDBManager';
 

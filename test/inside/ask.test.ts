@@ -11,7 +11,7 @@ import { connect } from '../../src/cluster/client/client.ts';
 import { askPod } from '../../src/cluster/exec/ask-pod.ts';
 import { readDatabase } from '../../src/database/read.ts';
 import { askScript, shellCommand } from '../../src/inside/bundle.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { startFakeKubelet } from '../cluster-client/kubelet.ts';
 import { pgbouncerAbsence, startPgbouncer } from '../database/pgbouncer.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';

@@ -11,7 +11,7 @@ import {
   shellCommand,
   takeUpScript,
 } from '../../src/inside/bundle.ts';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 
 const digests = () => digestsScript('airflow', 'ff');
 

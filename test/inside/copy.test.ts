@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { pgbouncerAbsence, startPgbouncer } from '../database/pgbouncer.ts';
 import type { Runner } from './airflow.ts';
 import { connectionSetting, heads321, runId, type Scene, type Stage, startStage } from './copies.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DatabaseSizes, FoundHazard, Obstacle } from '../../src/release/model/runner.ts';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { packageEnv } from '../make/inside.ts';
 import { airflowEnv } from './airflow.ts';

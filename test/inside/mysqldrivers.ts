@@ -1,8 +1,8 @@
 /** The drivers with which Airflow reaches MySQL, beside an environment of Airflow and not in it. */
 import { cp, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cached, contentKey, type Progress } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
+import { cached, contentKey, type Progress } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
 import { unpacked } from '../database/unpacked.ts';
 
 // mysqlclient is what the official image has; Airflow makes an asynchronous engine with aiomysql. Needs no more of each.

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { probeScript, shellCommand } from '../../src/inside/bundle.ts';
 import { explained } from '../../src/release/airflow/log.ts';
 import { probeIn } from '../../src/release/model/messages.ts';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { airflowEnv, fabManager } from './airflow.ts';
 import { type AirflowVersion, ensureVenv } from './venv.ts';
 

@@ -1,7 +1,7 @@
 /** Airflow itself as processes of this machine: what its Deployments run, from a Python environment. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { Hopeless, waitFor } from '../cluster/wait.ts';
+import { Hopeless, waitFor } from '../cluster/run/wait.ts';
 
 /** The parts of Airflow 3 that a release with the LocalExecutor needs. */
 export type Part = 'scheduler' | 'triggerer' | 'dag-processor' | 'api-server';

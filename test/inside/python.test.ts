@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from 'vitest';
-import { cacheDir } from '../cluster/cache.ts';
+import { cacheDir } from '../cluster/run/cache.ts';
 import { packageEnv } from '../make/inside.ts';
 import { ensurePythonTools } from './venv.ts';
 

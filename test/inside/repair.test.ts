@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { packageEnv } from '../make/inside.ts';
 import { airflowEnv } from './airflow.ts';

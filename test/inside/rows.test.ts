@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { type Postgres, startPostgres } from '../database/postgres.ts';
 import { airflowEnv, type Runner, startRunner } from './airflow.ts';
 import { ensureVenv } from './venv.ts';

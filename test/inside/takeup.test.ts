@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shellCommand, takeUpScript } from '../../src/inside/bundle.ts';
 import type { AskedTrigger, TakeUp } from '../../src/release/model/runner.ts';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { airflowEnv } from './airflow.ts';
 import { ensureVenv } from './venv.ts';
 

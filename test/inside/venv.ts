@@ -8,9 +8,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compare } from '@renovatebot/pep440';
-import { cacheDir, contentKey, type Progress } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
-import { withLock } from '../cluster/lock.ts';
+import { cacheDir, contentKey, type Progress } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
+import { withLock } from '../cluster/run/lock.ts';
 
 const python = '3.11';
 const dayMs = 86_400_000;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '../../src/cluster/client/client.ts';
 import { core } from '../../src/cluster/client/paths.ts';
 import type { Config } from '../../src/config.ts';
-import type { ControlPlane } from '../cluster/controlplane.ts';
+import type { ControlPlane } from '../cluster/plane/controlplane.ts';
 
 /** The kinds of the manifests by which the account gets its rights. */
 export const accountKinds = ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'];

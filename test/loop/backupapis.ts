@@ -8,7 +8,7 @@ import { mergePatch } from '../../src/cluster/client/paths.ts';
 import { snapshotApis } from '../../src/release/downgrade/snapshots.ts';
 import type { SnapshotWay } from '../../src/release/model/policy.ts';
 import type { BackupObject } from '../../src/release/model/release.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 const text = { type: 'string' };
 const object = (properties: object, ...required: string[]) => ({ type: 'object', properties, required });

@@ -9,7 +9,7 @@ import { createBackup, obstaclesOf } from '../../src/cluster/external-backups.ts
 import type { Writes } from '../../src/controller/ports.ts';
 import type { Rules, SnapshotWay } from '../../src/release/model/policy.ts';
 import type { BackupObject } from '../../src/release/model/release.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makePolicy } from '../make/policy.ts';
 import { askedFor, installApis, make } from './backupapis.ts';
 import { faultsAtEnd } from './ends.ts';

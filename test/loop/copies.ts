@@ -1,7 +1,7 @@
 /** What the stand-in for the runner does to whole databases: as src/inside/downdraft/backup/copy.py and returning.py, without their checks. */
 import pg from 'pg';
 import { runnerName } from '../../src/database/sessions.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 interface Order {
   name?: string;

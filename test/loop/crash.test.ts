@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { core } from '../../src/cluster/client/paths.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { faultsAtEnd } from './ends.ts';
 import { imageOf, newer, older } from './images.ts';
 import { type Death, type Diary, eachWrite, kindOf, type Point, startLife } from './mortal.ts';

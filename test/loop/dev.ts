@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect } from '../../src/cluster/client/client.ts';
-import { run } from '../cluster/command.ts';
+import { run } from '../cluster/run/command.ts';
 import { accountKinds, ownToken } from './account.ts';
 import { applyManifests } from './manifests.ts';
 

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Client } from '../../src/cluster/client/client.ts';
 import { apps, configurations, core, everywhere, namespaceOf } from '../../src/cluster/client/paths.ts';
 import { shop } from '../admission/written.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 /** Where the canaries are, and what they are called. */
 export const foreign = { namespace: 'prod', name: 'canary' } as const;

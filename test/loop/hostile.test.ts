@@ -13,7 +13,7 @@ import { releaseOfPod } from '../../src/release/kubernetes/pods.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { runController } from '../../src/wiring/controller.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { makeRecord } from '../make/helmrelease.ts';
 import { leavesOf, withLeaf } from '../make/leaves.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';

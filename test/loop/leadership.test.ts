@@ -11,7 +11,7 @@ import { holdOf, resumePatch } from '../../src/release/kubernetes/hold.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import { runController, whileLeading } from '../../src/wiring/controller.ts';
 import { lead } from '../../src/wiring/leading.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';
 import { eachWrite, startLife } from './mortal.ts';

@@ -4,8 +4,8 @@ import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import type { Client } from '../../src/cluster/client/client.ts';
 import { notFound } from '../../src/cluster/client/errors.ts';
-import type { ControlPlane } from '../cluster/controlplane.ts';
-import { waitFor } from '../cluster/wait.ts';
+import type { ControlPlane } from '../cluster/plane/controlplane.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 /** An address, and the CA of who answers there; without one, who answers writes it himself. */
 export interface Reach {

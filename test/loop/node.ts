@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../src/cluster/client/client.ts';
 import { mergePatch } from '../../src/cluster/client/paths.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 interface Node {
   spec?: { taints?: { key: string }[] };

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Client } from '../../src/cluster/client/client.ts';
 import { type Product, startProduct } from '../bench/product.ts';
-import type { ControlPlane } from '../cluster/controlplane.ts';
-import { freePorts } from '../cluster/ports.ts';
+import type { ControlPlane } from '../cluster/plane/controlplane.ts';
+import { freePorts } from '../cluster/run/ports.ts';
 import { accountKinds, ownToken } from './account.ts';
 import { applyManifests } from './manifests.ts';
 

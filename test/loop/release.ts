@@ -6,7 +6,7 @@ import { gateConfigurationName } from '../../src/cluster/drain-webhook.ts';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { PodObject, WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { revisionsOf } from '../make/release.ts';
 import { makeDeployment, makeStatefulSet } from '../make/workload.ts';
 import { imageOf, newer, type Version } from './images.ts';

@@ -6,7 +6,7 @@ import { downgradesOf, mergePatch } from '../../src/cluster/client/paths.ts';
 import { type DowngradeObject, newDowngrade } from '../../src/release/kubernetes/downgrade.ts';
 import type { RunStatus } from '../../src/release/model/run.ts';
 import { runController } from '../../src/wiring/controller.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { type Place, startPlace } from './place.ts';
 import { downgrades, forget, type Installed, install, makeSeed, releaseName } from './release.ts';
 

@@ -1,6 +1,6 @@
 /** One downgrade from hold to end, with a controller that may die on the way and another that starts from nothing. */
 import { downgradesOf, mergePatch } from '../../src/cluster/client/paths.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { atNewer, atOlder, faultsAtEnd } from './ends.ts';
 import { older } from './images.ts';
 import { type Death, type Diary, eachWrite, mortal, startLife } from './mortal.ts';

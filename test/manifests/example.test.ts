@@ -8,8 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { ensureBinaries } from '../cluster/binaries.ts';
-import { run } from '../cluster/command.ts';
+import { ensureBinaries } from '../cluster/build/binaries.ts';
+import { run } from '../cluster/run/command.ts';
 import { type Difference, differences, type Rendered, shapeOf, type Tree, workloadKinds } from './shape.ts';
 
 /** A difference on purpose: the lines that it explains, what kind of difference it is, and its reason. */

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-import { ensureBinaries } from '../cluster/binaries.ts';
+import { ensureBinaries } from '../cluster/build/binaries.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are read by path, and a wrong path fails the test that took it
 export type Manifest = any;

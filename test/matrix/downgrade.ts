@@ -10,7 +10,7 @@ import type { Run } from '../../src/release/model/run.ts';
 import type { TakeUp } from '../../src/release/model/runner.ts';
 import { planDowngrade, planInWords } from '../../src/release/plan/plan.ts';
 import { unasked } from '../../src/release/plan/triggers.ts';
-import { run as runCommand } from '../cluster/command.ts';
+import { run as runCommand } from '../cluster/run/command.ts';
 import { type Runner, startRunner } from '../inside/airflow.ts';
 
 /** What the target said, what was planned, and what came of it. */

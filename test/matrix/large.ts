@@ -12,7 +12,7 @@ import type { Plan } from '../../src/release/model/plan.ts';
 import type { Run } from '../../src/release/model/run.ts';
 import { estimateSeconds } from '../../src/release/plan/estimate.ts';
 import { planDowngrade } from '../../src/release/plan/plan.ts';
-import type { Progress } from '../cluster/cache.ts';
+import type { Progress } from '../cluster/run/cache.ts';
 import { type Runner, type RunnerFiles, startRunner } from '../inside/airflow.ts';
 import { countRows } from './counts.ts';
 import { processorOf } from './cputime.ts';

@@ -1,6 +1,6 @@
 /** A MySQL or MariaDB as the matrix uses a server: started from kept data, asked in the same SQL as PostgreSQL. */
 import { existsSync } from 'node:fs';
-import type { Progress } from '../cluster/cache.ts';
+import type { Progress } from '../cluster/run/cache.ts';
 import { type Flavour, startMysql } from '../database/mysql.ts';
 import type { Server } from './server.ts';
 

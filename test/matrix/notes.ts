@@ -1,7 +1,7 @@
 /** Notes on a run and on a task, by Airflow's own REST API: no command writes them. */
 import { compare } from '@renovatebot/pep440';
-import type { Progress } from '../cluster/cache.ts';
-import { waitFor } from '../cluster/wait.ts';
+import type { Progress } from '../cluster/run/cache.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import type { Installation } from './installation.ts';
 
 const dagRun = 'dags/matrix_works/dagRuns/first';

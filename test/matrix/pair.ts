@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Progress } from '../cluster/cache.ts';
+import type { Progress } from '../cluster/run/cache.ts';
 import { type Counts, countRows, type Difference, differences } from './counts.ts';
 import { type Downgraded, downgrade } from './downgrade.ts';
 import { type Installation, installation } from './installation.ts';

@@ -7,8 +7,8 @@ import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { run } from '../cluster/command.ts';
-import { freePorts } from '../cluster/ports.ts';
+import { run } from '../cluster/run/command.ts';
+import { freePorts } from '../cluster/run/ports.ts';
 import { embedded, password, user } from '../database/embedded.ts';
 import type { Flavour } from '../database/mysql.ts';
 

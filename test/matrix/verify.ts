@@ -1,6 +1,6 @@
 /** Is the older Airflow at home in the database: its own check, every row loaded, its processes at work? */
 import { writeFile } from 'node:fs/promises';
-import { Hopeless, waitFor } from '../cluster/wait.ts';
+import { Hopeless, waitFor } from '../cluster/run/wait.ts';
 import { bringUp, type Installation } from './installation.ts';
 
 /** What an Airflow's own models and readers say of the rows (airflow/sweep.py). */

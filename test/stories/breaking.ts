@@ -1,8 +1,8 @@
 /** What breaks things on the real node, from outside of the cluster: disk, network, memory. Each is undone by its answer. */
 import { mkdir, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run } from '../cluster/command.ts';
-import { stateDir } from '../cluster/containerd.ts';
+import { stateDir } from '../cluster/node/containerd.ts';
+import { run } from '../cluster/run/command.ts';
 import type { NodePlace } from './node.ts';
 
 const host = { env: process.env, timeoutMs: 20_000 };

@@ -12,8 +12,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { run } from '../cluster/command.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { run } from '../cluster/run/command.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { cutKubelet, cutPort, fill, runOutOfMemory, smallDisk } from './breaking.ts';
 import { changedIn, contentsOf } from './contents.ts';
 import { lean, leanValues, setting } from './lean.ts';

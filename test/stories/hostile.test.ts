@@ -9,8 +9,8 @@
  *              database's proxy, or with the source's anti-affinity; the gate's trial is a pod that no rule lets by
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../cluster/command.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { run } from '../cluster/run/command.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import type { Manifest } from '../manifests/render.ts';
 import { apply, databaseOf, dataNamespace, namespace, release, releaseOf, rulesOf } from './hostilenamespace.ts';
 import { onNode } from './node.ts';

@@ -13,8 +13,8 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
-import { run } from '../cluster/command.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { run } from '../cluster/run/command.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { killIn } from './killing.ts';
 import { lean } from './lean.ts';
 import { onNode } from './node.ts';

@@ -4,9 +4,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts';
-import { run } from '../cluster/command.ts';
-import type { NodeCluster } from '../cluster/node.ts';
-import { waitFor } from '../cluster/wait.ts';
+import type { NodeCluster } from '../cluster/node/node.ts';
+import { run } from '../cluster/run/command.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const chart = join(root, 'manifests/example');

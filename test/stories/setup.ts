@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
-import { startNode } from '../cluster/node.ts';
+import { startNode } from '../cluster/node/node.ts';
 import type { SharedNode } from './node.ts';
 
 export default async function startSharedNode(project: TestProject): Promise<() => Promise<void>> {

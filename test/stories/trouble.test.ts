@@ -8,7 +8,7 @@
  *   story 8  next.ts goes on with a run whose request is withdrawn: the database is downgraded under the newer version
  */
 import { describe, expect, it } from 'vitest';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { lean, leanValues, setting } from './lean.ts';
 import { onStage } from './node.ts';
 import {

@@ -1,7 +1,7 @@
 /** A release in a Git repository, and the Application by which Argo CD brings it to a site. */
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import type { Version } from '../loop/images.ts';
 import { chart, type Site, type ToolPlace } from './place.ts';
 import { must } from './terminal.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { imageOf } from '../loop/images.ts';
 import { type Application, type ApplicationShape, makeApplication, type Seen } from './application.ts';
 import { type ArgoCD, startArgoCD } from './argocd.ts';

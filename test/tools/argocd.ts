@@ -1,10 +1,10 @@
 /** Argo CD on the place: repo server and application controller as programs; no UI and none of its own server. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureTool } from '../cluster/binaries.ts';
-import { type Daemon, startDaemon } from '../cluster/folder.ts';
-import { freePorts } from '../cluster/ports.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { ensureTool } from '../cluster/build/binaries.ts';
+import { type Daemon, startDaemon } from '../cluster/run/folder.ts';
+import { freePorts } from '../cluster/run/ports.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import type { ToolPlace } from './place.ts';
 import { ensureRedis } from './redis.ts';
 import { must } from './terminal.ts';

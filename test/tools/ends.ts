@@ -4,7 +4,7 @@ import type { DowngradeObject } from '../../src/release/kubernetes/downgrade.ts'
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
 import { annotation, label } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { imageOf, newer, older, type Version, versionOf } from '../loop/images.ts';
 import { downgrades, gates, pods } from '../loop/release.ts';
 import { settled } from '../loop/runs.ts';

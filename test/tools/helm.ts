@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import type { Metadata } from '../../src/release/model/kubernetes.ts';
 import { label } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { changed, faultsAt, newer, older, ownedByUs, storedIn } from './ends.ts';
 import { all, chart, makeSite, type Site, type ToolPlace, untilServes, workloadsOf } from './place.ts';
 import { must, type Said, warningsIn } from './terminal.ts';

@@ -1,6 +1,6 @@
 /** helm 4, which installs by server-side apply and goes on as the release began. Rows S0-4, G34, G37, G38. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { ensureTool } from '../cluster/binaries.ts';
+import { ensureTool } from '../cluster/build/binaries.ts';
 import { faultsAt, older, outcomeOf } from './ends.ts';
 import { expectHoldsSaid, expectUndisturbed, type Helm, installed } from './helm.ts';
 import { startTools, type ToolPlace, workloadsOf } from './place.ts';

@@ -8,7 +8,7 @@ import { conflict, notFound } from '../../src/cluster/client/errors.ts';
 import { core, mergePatch } from '../../src/cluster/client/paths.ts';
 import { watch } from '../../src/cluster/client/watch.ts';
 import type { PodObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { newer, older, versionOf } from '../loop/images.ts';
 import type { Place } from '../loop/place.ts';
 import { succeededStatus } from '../loop/podstatus.ts';

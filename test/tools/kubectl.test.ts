@@ -3,7 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { apps } from '../../src/cluster/client/paths.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { imageOf, type Version } from '../loop/images.ts';
 import { downgrades } from '../loop/release.ts';
 import { changed, faultsAt, newer, older, outcomeOf, ownedByUs, storedIn } from './ends.ts';

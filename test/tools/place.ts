@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { core } from '../../src/cluster/client/paths.ts';
 import { readWorkload } from '../../src/release/kubernetes/workloads.ts';
 import type { WorkloadObject } from '../../src/release/model/kubernetes.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { imageOf, type Version } from '../loop/images.ts';
 import { databaseHost } from '../loop/names.ts';
 import { databaseOf, type Place, startPlace } from '../loop/place.ts';

@@ -3,7 +3,7 @@
  * it is stored. Rows S0-20, S4-16.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '../cluster/wait.ts';
+import { waitFor } from '../cluster/run/wait.ts';
 import { imageOf } from '../loop/images.ts';
 import { downgrades } from '../loop/release.ts';
 import { newer, older } from './ends.ts';

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { readdir, symlink } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { cached, contentKey } from '../cluster/cache.ts';
-import { run } from '../cluster/command.ts';
+import { cached, contentKey } from '../cluster/run/cache.ts';
+import { run } from '../cluster/run/command.ts';
 
 /** The program and the libraries that a small Debian lacks. */
 const packages = ['redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1'];
