@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Mode } from '../../src/release/model/policy.ts';
 import type { Reason } from '../../src/release/model/reasons.ts';
-import { type Circumstances, decide } from '../../src/release/verdict/decide.ts';
+import { type Circumstances, decide, ifResumable } from '../../src/release/verdict/decide.ts';
 import type { Verdict } from '../../src/release/verdict/question.ts';
 
 const workload = { kind: 'Deployment', name: 'af-scheduler', namespace: 'air' };
@@ -10,9 +10,16 @@ const workload = { kind: 'Deployment', name: 'af-scheduler', namespace: 'air' };
 const verdictOf = (verdict: Verdict['verdict'], reason: Reason): Verdict =>
   verdict === 'allow' ? { verdict, reason } : { verdict, reason, message: 'deployment/af-scheduler: why' };
 
-function decided(verdict: Verdict, shape: Partial<Circumstances> = {}) {
+function decided(
+  verdict: Verdict,
+  { missingRights = [], ...shape }: Partial<Circumstances> & { missingRights?: string[] } = {},
+) {
   const policies = shape.mode ? ['platform', 'strict'] : [];
-  return decide(verdict, { workload, mode: 'Hold', policies, fresh: false, missingRights: [], ...shape });
+  return ifResumable(
+    decide(verdict, { workload, mode: 'Hold', policies, fresh: false, ...shape }),
+    workload,
+    missingRights,
+  );
 }
 
 const allows: Reason[] = ['NewDatabase', 'Fits', 'PreviousImage', 'Upgrade', 'NewRelease', 'NothingHeld'];

@@ -6,12 +6,12 @@
 import { holdOf } from '../../release/kubernetes/hold.ts';
 import { mainContainerIn, readWorkload } from '../../release/kubernetes/workloads.ts';
 import type { DatabaseState } from '../../release/model/database.ts';
+import type { ImageKnowledge } from '../../release/model/image.ts';
 import { nameOf, type WorkloadObject } from '../../release/model/kubernetes.ts';
-import type { Mode } from '../../release/model/policy.ts';
 import type { Reason } from '../../release/model/reasons.ts';
 import type { Run } from '../../release/model/run.ts';
 import type { Workload } from '../../release/model/workload.ts';
-import { type Decision, decide } from '../../release/verdict/decide.ts';
+import { type Decision, decide, ifResumable } from '../../release/verdict/decide.ts';
 import { judge } from '../../release/verdict/judge.ts';
 import type { Question, Verdict } from '../../release/verdict/question.ts';
 import type { Ports, Told } from '../ports.ts';
@@ -73,54 +73,57 @@ export async function judgeWithin(subject: Subject, ports: Ports): Promise<Decis
   }
 }
 
-/** What came to be known on the way to a verdict. */
-interface Seen {
-  mode?: Mode;
-  by?: string[];
-  /** Something of the release is held or under way. */
-  concerned?: boolean;
-  /** Something of the release is stored. */
-  stored?: boolean;
+/** What a verdict goes by, but for database and images. */
+interface Around {
+  stored: WorkloadObject | undefined;
+  run: Run | undefined;
+  returned: Question['returned'];
+  learned: readonly ImageKnowledge[];
 }
 
+/** Observed once, judged once, decided once. */
 async function decided(subject: Subject, ports: Ports, look: Look): Promise<Decision> {
   const { workload } = subject;
-  const seen: Seen = {};
-  const verdict = await judged(subject, ports, look, seen).catch((error) => notObserved(subject, error));
-  const circumstances = {
-    workload,
-    mode: seen.mode ?? 'Hold',
-    policies: seen.by ?? [],
-    fresh: subject.lenient === true && seen.concerned !== true,
-  };
-  const decision = decide(verdict, { ...circumstances, missingRights: [] });
-  // Of what is not stored anyone could make up any number, each a dozen questions to the API server.
-  if (decision.verdict !== 'hold' || subject.onlyRefused || !seen.stored) return decision;
+  let policy: Awaited<ReturnType<Ports['policy']>> = { mode: 'Hold', by: [] };
+  let around: Around | undefined;
+  let verdict: Verdict;
   try {
-    const missing = await look('our own rights', (signal) => ports.missingRights(workload.namespace, signal));
-    const missingRights =
-      missing.length > 0 ? [said(ports, missing.join(', '), 'do all that it takes (its log names it)')] : [];
-    return decide(verdict, { ...circumstances, missingRights });
-  } catch {
-    return decision; // not knowing our rights is no reason to refuse: the controller says what it is not allowed
+    // On its own and first: whatever fails after it, a policy that only observes must not hold.
+    policy = await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal));
+    around = await lookAround(subject, ports, look);
+    verdict = await judged(subject, around, ports, look);
+  } catch (error) {
+    verdict = notObserved(subject, error);
   }
+  const fresh = subject.lenient === true && !isConcerned(around);
+  const decision = decide(verdict, { workload, mode: policy.mode, policies: policy.by, fresh });
+  // Of what is not stored anyone could make up any number, each a dozen questions to the API server.
+  const asks = decision.verdict === 'hold' && !subject.onlyRefused && Boolean(around?.stored ?? around?.run);
+  return asks ? ifResumable(decision, workload, await missingRights(workload.namespace, ports, look)) : decision;
 }
 
-async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): Promise<Verdict> {
-  const { workload, image, others = [], from, connectionChanged = false } = subject;
-  // On its own and first: whatever fails after it, a policy that only observes must not hold.
-  Object.assign(seen, await look('the DowngradePolicies', (signal) => ports.policy(workload.namespace, signal)));
+async function lookAround({ workload, connection }: Subject, ports: Ports, look: Look): Promise<Around> {
+  const { namespace, release } = workload;
   const [stored, run, returned, learned] = await Promise.all([
-    look('the stored workload', (signal) => subject.connection(signal)),
-    look('whether a downgrade is under way', (signal) => ports.run(workload.namespace, workload.release, signal)),
-    look('whether one was returned before', (signal) => ports.returned(workload.namespace, workload.release, signal)),
+    look('the stored workload', (signal) => connection(signal)),
+    look('whether a downgrade is under way', (signal) => ports.run(namespace, release, signal)),
+    look('whether one was returned before', (signal) => ports.returned(namespace, release, signal)),
     look('what is known of images', (signal) => ports.learnedImages(workload, signal)),
   ]);
-  seen.stored = stored !== undefined || run !== undefined;
-  seen.concerned = run !== undefined || (stored !== undefined && holdOf(stored) !== undefined);
+  return { stored, run, returned, learned };
+}
+
+/** Something of the release is held or under way. */
+function isConcerned(around: Around | undefined): boolean {
+  return around?.run !== undefined || (around?.stored !== undefined && holdOf(around.stored) !== undefined);
+}
+
+async function judged(subject: Subject, around: Around, ports: Ports, look: Look): Promise<Verdict> {
+  const { workload, image, others = [], from, connectionChanged = false } = subject;
+  const { stored, run, returned } = around;
   if (!stored && !(subject.created && run)) return { verdict: 'allow', reason: subject.otherwise ?? 'NothingHeld' };
-  const know = (of: string) => knowledgeOf(of, { subject, stored, run, learned }, ports, look);
-  const patienceMs = subject.lenient && !seen.concerned ? briefMs : undefined;
+  const know = (of: string) => knowledgeOf(of, { subject, ...around }, ports, look);
+  const patienceMs = subject.lenient && !isConcerned(around) ? briefMs : undefined;
   const [database, known, ...rest] = await Promise.all([
     databaseFor(subject, stored, run, ports, look, patienceMs),
     know(image),
@@ -128,6 +131,16 @@ async function judged(subject: Subject, ports: Ports, look: Look, seen: Seen): P
   ]);
   const question = { workload, image: known, others: rest, database, run, returned, from, connectionChanged };
   return judgeBack(question, stored, ports, look);
+}
+
+/** Not knowing our rights is no reason to refuse: the controller says what it is not allowed. */
+async function missingRights(namespace: string, ports: Ports, look: Look): Promise<string[]> {
+  try {
+    const missing = await look('our own rights', (signal) => ports.missingRights(namespace, signal));
+    return missing.length > 0 ? [said(ports, missing.join(', '), 'do all that it takes (its log names it)')] : [];
+  } catch {
+    return [];
+  }
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
- * decide: what a verdict on the facts means here: under this policy, with our rights, for a new or a changed object.
+ * decide: what a verdict on the facts means here: under this policy, for a new or a changed object.
  *
- * Order: an observing policy lets everything through, but for what would turn a run round in its middle. A new object is
- * only held or refused on certain knowledge. Then the policy may forbid, and what can't be resumed is never held.
+ * Order: an observing policy lets everything through, but for what would undo a run in its middle. A new object is only
+ * held or refused on certain knowledge. Then the policy may forbid. What can't be resumed is never held (ifResumable).
  */
 import { nameOf } from '../model/kubernetes.ts';
 import type { Mode } from '../model/policy.ts';
@@ -19,8 +19,6 @@ export interface Circumstances {
   policies: readonly string[];
   /** The object is being created, and nothing of its release is held or under way. */
   fresh: boolean;
-  /** Rights that downdraft lacks in this namespace, in words. */
-  missingRights: readonly string[];
 }
 
 /** Not knowing, as a verdict's reason. */
@@ -38,7 +36,7 @@ const downgrades: readonly Reason[] = ['DatabaseAhead', 'ProviderAhead'];
 
 /** The answer to a change. Pure. */
 export function decide(verdict: Verdict, circumstances: Circumstances): Decision {
-  const { workload, mode, policies, fresh, missingRights } = circumstances;
+  const { workload, mode, policies, fresh } = circumstances;
   if (verdict.verdict === 'allow') return verdict;
   if (fresh && uncertain.includes(verdict.reason)) return { verdict: 'allow', reason: 'NotKnownYet' };
   if (mode === 'Observe' && !begun.includes(verdict.reason))
@@ -50,11 +48,19 @@ export function decide(verdict: Verdict, circumstances: Circumstances): Decision
       reason: 'PolicyDenies',
       message: `${verdict.message}; DowngradePolicy ${policies.join(', ')} forbids downgrades in namespace ${workload.namespace}: keep the newer image, or ask who keeps that policy`,
     };
-  if (missingRights.length > 0)
-    return {
-      verdict: 'deny',
-      reason: 'RightsMissing',
-      message: `${verdict.message}; it can't be held, since downdraft could not resume it: in namespace ${workload.namespace} its service account may not ${missingRights.join(', ')}; apply manifests/rbac.yaml, then deploy ${nameOf(workload)} again`,
-    };
   return verdict;
+}
+
+/** The same decision; a hold becomes a refusal where rights to resume the workload are missing (in words). */
+export function ifResumable(
+  decision: Decision,
+  workload: Circumstances['workload'],
+  missingRights: readonly string[],
+): Decision {
+  if (decision.verdict !== 'hold' || missingRights.length === 0) return decision;
+  return {
+    verdict: 'deny',
+    reason: 'RightsMissing',
+    message: `${decision.message}; it can't be held, since downdraft could not resume it: in namespace ${workload.namespace} its service account may not ${missingRights.join(', ')}; apply manifests/rbac.yaml, then deploy ${nameOf(workload)} again`,
+  };
 }
