@@ -89,3 +89,19 @@ it('the server of the webhooks keeps such connections', async () => {
   expect(done).toEqual(['kept', 'answered', 'ended']);
   await app.close();
 });
+
+it.each(['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'])(
+  'the caller knows which cipher is cheap where it runs: %s first',
+  async (first) => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'x' }], { keyType: 'ec' });
+    const app = buildServer(makePorts({}), { logger: undefined, tls: { cert, key } });
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = app.server.address() as AddressInfo;
+    const ciphers = [first, ...tls.DEFAULT_CIPHERS.split(':').filter((one) => one !== first)].join(':');
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ciphers });
+    await once(socket, 'secureConnect');
+    expect([socket.getProtocol(), socket.getCipher().standardName]).toEqual(['TLSv1.3', first]);
+    socket.destroy();
+    await app.close();
+  },
+);

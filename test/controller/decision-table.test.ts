@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { knowImage } from '../../src/release/airflow/images.ts';
 import type { DatabaseState } from '../../src/release/model/database.ts';
-import { decide } from '../../src/release/verdict/decide.ts';
+import { decide, ifResumable } from '../../src/release/verdict/decide.ts';
 import { judge } from '../../src/release/verdict/judge.ts';
 import { apply } from '../make/door.ts';
 import { makeMigrationPod, makePod } from '../make/pod.ts';
@@ -130,9 +130,11 @@ describe('S1-3: deciding', () => {
       mode: 'Hold',
       policies: [],
       fresh: false,
-      missingRights: ['create pods'],
     } as const;
-    expect(decide(verdict, circumstances)).toMatchObject({ verdict: 'deny', reason: 'RightsMissing' });
+    expect(ifResumable(decide(verdict, circumstances), workload, ['create pods'])).toMatchObject({
+      verdict: 'deny',
+      reason: 'RightsMissing',
+    });
   });
 });
 
