@@ -129,6 +129,26 @@ describe('a policy that cannot be read', () => {
   });
 });
 
+/** The strictest first. */
+const order = { approval: ['Always', 'WhenLossy', 'Never'], onFailure: ['Ask', 'Return'] };
+
+/** Each field that the policy names counts as it says, or is stricter. */
+function expectNoLooser(rules: Rules, { spec, metadata }: PolicyObject): void {
+  if (spec.approval)
+    expect(order.approval.indexOf(rules.approval), metadata.name).toBeLessThanOrEqual(
+      order.approval.indexOf(spec.approval),
+    );
+  if (spec.onFailure)
+    expect(order.onFailure.indexOf(rules.onFailure)).toBeLessThanOrEqual(order.onFailure.indexOf(spec.onFailure));
+  if (spec.backup) expectNoLooserBackup(rules.backup, spec.backup);
+}
+
+function expectNoLooserBackup(counts: Rules['backup'], said: NonNullable<SaidRules['backup']>): void {
+  if (said.required) expect(counts.required).toBe(true);
+  if (said.keepHours !== undefined) expect(counts.keepHours).toBeGreaterThanOrEqual(said.keepHours);
+  if (said.ways) expect(said.ways).toEqual(expect.arrayContaining([...counts.ways]));
+}
+
 describe('whatever the policies', () => {
   const said = fc.record<SaidRules>(
     {
@@ -156,7 +176,6 @@ describe('whatever the policies', () => {
       all.map(({ selector: s, ...shape }): PolicyObject => makePolicy({ ...shape, ...(s ? { selector: s } : {}) })),
     );
   const labels = fc.constantFrom(undefined, ...Object.values(namespaces));
-  const order = { approval: ['Always', 'WhenLossy', 'Never'], onFailure: ['Ask', 'Return'] };
 
   it('their order does not matter', () => {
     fc.assert(
@@ -170,20 +189,7 @@ describe('whatever the policies', () => {
     fc.assert(
       fc.property(policies, labels, (all, of) => {
         const { matched, rules } = policyFor(all, of);
-        for (const { spec, metadata } of all.filter((p) => matched.includes(p.metadata.name))) {
-          if (spec.approval)
-            expect(order.approval.indexOf(rules.approval), metadata.name).toBeLessThanOrEqual(
-              order.approval.indexOf(spec.approval),
-            );
-          if (spec.onFailure)
-            expect(order.onFailure.indexOf(rules.onFailure)).toBeLessThanOrEqual(
-              order.onFailure.indexOf(spec.onFailure),
-            );
-          if (spec.backup?.required) expect(rules.backup.required).toBe(true);
-          if (spec.backup?.keepHours !== undefined)
-            expect(rules.backup.keepHours).toBeGreaterThanOrEqual(spec.backup.keepHours);
-          if (spec.backup?.ways) expect(spec.backup.ways).toEqual(expect.arrayContaining([...rules.backup.ways]));
-        }
+        for (const policy of all.filter((p) => matched.includes(p.metadata.name))) expectNoLooser(rules, policy);
       }),
     );
   });
