@@ -67,10 +67,9 @@ export function runRunner(place: RunnerPlace): { notice(): Promise<void> } {
     const look = folder.get('look');
     if (!folder.has('inspect.json') || folder.delete('look'))
       folder.set('inspect.json', JSON.stringify({ ...(await inspect(place)), ...(look ? { look } : {}) }));
-    const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
-    const signature = orders && `${orders.token}/${orders.run}`;
-    if (!orders || signature === done || orders.token < Number(folder.get('token') ?? 0)) return;
-    done = signature!;
+    const orders = newOrders(folder, done);
+    if (!orders) return;
+    done = signatureOf(orders);
     folder.set('token', String(orders.token));
     obeying = true;
     await begin(orders);
@@ -91,6 +90,17 @@ export function runRunner(place: RunnerPlace): { notice(): Promise<void> } {
   };
   void notice();
   return { notice };
+}
+
+function signatureOf({ token, run }: Orders): string {
+  return `${token}/${run}`;
+}
+
+/** What is ordered, unless it is what was obeyed last or comes from a controller that another has followed. */
+function newOrders(folder: RunnerPlace['folder'], done: string): Orders | undefined {
+  const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
+  if (!orders || signatureOf(orders) === done || orders.token < Number(folder.get('token') ?? 0)) return undefined;
+  return orders;
 }
 
 async function inspect({ url, version }: RunnerPlace): Promise<Inspection> {

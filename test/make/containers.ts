@@ -138,6 +138,11 @@ interface Orders {
   steps: Order[];
 }
 
+interface Fault {
+  kind: string;
+  message: string;
+}
+
 /** One step of the runner's program in its folder: looks, then does one thing of what is ordered. */
 export function work(
   folder: Map<string, string>,
@@ -146,43 +151,19 @@ export function work(
   world: RunnerWorld,
   volume?: DumpPlace,
 ): void {
-  const look = folder.get('look');
-  if (!folder.has('inspect.json') || folder.delete('look'))
-    folder.set(
-      'inspect.json',
-      JSON.stringify({ ...inspection(version, database, world, volume), ...(look ? { look } : {}) }),
-    );
-  const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
-  if (!orders || JSON.parse(folder.get('result.json') ?? '{}').run === orders.run) return;
+  answerLook(folder, () => inspection(version, database, world, volume));
+  const orders = openOrders(folder);
+  if (!orders) return;
   const tell = (file: string, said: object) =>
     folder.set(file, JSON.stringify({ token: orders.token, run: orders.run, ...said }));
-  const fail = (kind: string, message: string) =>
-    tell('result.json', { ok: false, error: { kind, message }, versionTables: database.versionTables });
-  const returns = orders.steps[0]!.kind === 'takeBack';
-  if (!returns && JSON.stringify(orders.identity) !== JSON.stringify(database.identity))
-    return void fail('OtherDatabase', 'not the planned one');
-  const kept = ['dump', 'restore'].includes(orders.steps[0]!.kind) && !volume;
-  if (kept) return void fail('NoDump', 'no folder for dumps');
-  const counts = orders.steps[0]!.kind === 'count';
-  const copies = ['copy', 'dump'].includes(orders.steps[0]!.kind);
-  const failure = copies ? world.copyFails : counts ? world.countFails : world.stepFails;
-  if (failure && counts) {
-    world.countFails = undefined;
-    return void fail(/^(\w+): /.exec(failure)?.[1] ?? 'CountFailed', failure);
-  }
-  if (failure) {
-    world.copyFails = world.stepFails = undefined;
-    const [, kind = 'StepFailed'] = /^(\w+): /.exec(failure) ?? [];
-    return void fail(kind, failure);
-  }
+  const fail = (error: Fault) => tell('result.json', { ok: false, error, versionTables: database.versionTables });
+  const fault = refusalOf(orders, database, volume) ?? takeFailure(orders, world);
+  if (fault) return void fail(fault);
   for (const [step, order] of orders.steps.entries()) {
-    if (order.kind === 'dropCopy' && folder.get('dropped') !== orders.run) {
-      folder.set('dropped', orders.run);
-      delete world.copies[order.name ?? ''];
-    }
+    if (order.kind === 'dropCopy') dropCopyOnce(folder, orders.run, order, world);
     const told = { step, steps: orders.steps.length, kind: order.kind, done: 1, of: 2, revision: '', message: 'at it' };
-    const differing = order.kind === 'verify' && !order.accept && differenceOf(order, world);
-    if (differing) return void fail('RowsDiffer', differing);
+    const differing = differenceOf(order, world);
+    if (differing) return void fail({ kind: 'RowsDiffer', message: differing });
     if (advance(order, version, database, world)) return void tell('progress.json', told);
   }
   tell('result.json', {
@@ -192,6 +173,48 @@ export function work(
   });
 }
 
+/** Tells what it sees at the start, and whenever somebody asks for it. */
+function answerLook(folder: Map<string, string>, inspect: () => Inspection): void {
+  const look = folder.get('look');
+  if (!folder.has('inspect.json') || folder.delete('look'))
+    folder.set('inspect.json', JSON.stringify({ ...inspect(), ...(look ? { look } : {}) }));
+}
+
+/** What is ordered and has no result yet. */
+function openOrders(folder: Map<string, string>): Orders | undefined {
+  const orders = JSON.parse(folder.get('orders.json') ?? 'null') as Orders | null;
+  if (!orders || JSON.parse(folder.get('result.json') ?? '{}').run === orders.run) return undefined;
+  return orders;
+}
+
+/** Why the runner begins nothing of this. */
+function refusalOf({ identity, steps }: Orders, database: DatabaseRead, volume?: DumpPlace): Fault | undefined {
+  const { kind } = steps[0]!;
+  if (kind !== 'takeBack' && JSON.stringify(identity) !== JSON.stringify(database.identity))
+    return { kind: 'OtherDatabase', message: 'not the planned one' };
+  if (['dump', 'restore'].includes(kind) && !volume) return { kind: 'NoDump', message: 'no folder for dumps' };
+  return undefined;
+}
+
+/** The failure that a test has in store for such orders: it happens once. A word before a colon is its kind. */
+function takeFailure({ steps }: Orders, world: RunnerWorld): Fault | undefined {
+  const { kind } = steps[0]!;
+  const counts = kind === 'count';
+  const copies = ['copy', 'dump'].includes(kind);
+  const message = copies ? world.copyFails : counts ? world.countFails : world.stepFails;
+  if (!message) return undefined;
+  if (counts) world.countFails = undefined;
+  else world.copyFails = world.stepFails = undefined;
+  const [, said] = /^(\w+): /.exec(message) ?? [];
+  return { kind: said ?? (counts ? 'CountFailed' : 'StepFailed'), message };
+}
+
+function dropCopyOnce(folder: Map<string, string>, run: string, { name = '' }: Order, { copies }: RunnerWorld): void {
+  if (folder.get('dropped') === run) return;
+  folder.set('dropped', run);
+  delete copies[name];
+}
+
 /** What a step tells of the rows. */
 function factsOf({ kind }: Order, { rows, lostRows }: RunnerWorld): Record<string, unknown> | null {
   if (kind === 'copy' || kind === 'count') return { counts: rows };
@@ -199,7 +222,9 @@ function factsOf({ kind }: Order, { rows, lostRows }: RunnerWorld): Record<strin
   return null;
 }
 
-function differenceOf({ counts = {} }: Order, { rows, lostRows }: RunnerWorld): string | undefined {
+/** Which rows a step that verifies finds otherwise than they were counted, unless that is accepted. */
+function differenceOf({ kind, accept, counts = {} }: Order, { rows, lostRows }: RunnerWorld): string | undefined {
+  if (kind !== 'verify' || accept) return undefined;
   const now = { ...rows, ...lostRows };
   const table = Object.keys(counts).find((name) => counts[name] !== now[name]);
   return table && `${table} had ${counts[table]} rows and has ${now[table]}`;
@@ -207,8 +232,12 @@ function differenceOf({ counts = {} }: Order, { rows, lostRows }: RunnerWorld): 
 
 /** Does one thing of a step; false when nothing of it is left to do. */
 function advance(order: Order, version: Version, database: DatabaseRead, world: RunnerWorld): boolean {
+  return advanceBackup(order, database, world) || advanceTables(order, version, database, world);
+}
+
+/** A copy or a dump is made, or takes the place of what is there. */
+function advanceBackup({ kind, name = '', aside = '' }: Order, database: DatabaseRead, world: RunnerWorld): boolean {
   const tables = database.versionTables;
-  const { kind, name = '', aside = '', toRevision = '' } = order;
   if (kind === 'copy' && !world.copies[name]) world.copies[name] = structuredClone(tables);
   else if (kind === 'dump' && !world.dumps[name]) world.dumps[name] = structuredClone(tables);
   else if (kind === 'restore' && JSON.stringify(tables) !== JSON.stringify(world.dumps[name]))
@@ -218,7 +247,19 @@ function advance(order: Order, version: Version, database: DatabaseRead, world: 
     database.versionTables = world.copies[name];
     database.identity = { ...database.identity, oid: `${Number(database.identity.oid) + 1}` };
     delete world.copies[name];
-  } else if (kind === 'migrate' && isMisfit(version, database)) migrateUp(version, database);
+  } else return false;
+  return true;
+}
+
+/** The rows and the version tables become those of another version. */
+function advanceTables(
+  { kind, toRevision = '' }: Order,
+  version: Version,
+  database: DatabaseRead,
+  world: RunnerWorld,
+): boolean {
+  const tables = database.versionTables;
+  if (kind === 'migrate' && isMisfit(version, database)) migrateUp(version, database);
   else if (kind === 'convert' && world.unreadableRows > 0) world.unreadableRows = 0;
   else if (kind === 'core' && tables.alembic_version![0] !== toRevision)
     tables.alembic_version = [line[line.indexOf(tables.alembic_version![0] as never) + 1]!];
