@@ -61,47 +61,56 @@ export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) =
   const end = (pod: PodObject) => {
     pod.metadata.deletionTimestamp = 'now';
   };
-  const isReady = (pod: PodObject) => pod.status?.phase === 'Running';
+  const standingOf = (w: WorkloadObject) => podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
 
-  const rollDeployment = (w: WorkloadObject) => {
-    const { template, replicas = 1, paused, strategy } = w.spec;
-    const standing = podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
-    const isFresh = (p: PodObject) => p.metadata.labels?.[revisionLabel.Deployment] === hashOf(template);
-    const [fresh, old] = [standing.filter(isFresh), standing.filter((p) => !isFresh(p))];
-    const name = `${w.metadata.name}-${serial++}`;
+  /** The old ReplicaSet keeps its pods; a paused Deployment that never rolled out has no ReplicaSet at all. */
+  const keepPaused = (w: WorkloadObject, standing: PodObject[], name: string) => {
     const before = finished.get(key(w));
-    if (paused) {
-      // The old ReplicaSet keeps its pods; a paused Deployment that never rolled out has no ReplicaSet at all.
-      if (before && standing.length < replicas) make(w, before, name);
-    } else if ((strategy as { type?: string } | undefined)?.type === 'Recreate' && old.length > 0) old.forEach(end);
+    if (before && standing.length < (w.spec.replicas ?? 1)) make(w, before, name);
+  };
+  const replaceOld = (w: WorkloadObject, fresh: PodObject[], old: PodObject[], name: string) => {
+    const { template, replicas = 1 } = w.spec;
+    if (recreates(w) && old.length > 0) old.forEach(end);
     else if (fresh.length < replicas) make(w, template, name);
     else if (fresh.every(isReady)) old.forEach(end);
-    if (!paused && fresh.length === replicas && old.length === 0) finished.set(key(w), template);
+    if (fresh.length === replicas && old.length === 0) finished.set(key(w), template);
+  };
+  const rollDeployment = (w: WorkloadObject) => {
+    const standing = standingOf(w);
+    const isFresh = freshIn(w);
+    const [fresh, old] = [standing.filter(isFresh), standing.filter((p) => !isFresh(p))];
+    const name = `${w.metadata.name}-${serial++}`;
+    if (w.spec.paused) keepPaused(w, standing, name);
+    else replaceOld(w, fresh, old, name);
     return { standing, updated: fresh.length };
   };
 
-  /** OrderedReady: one pod after the other, and a pod that is not Ready is waited for, for ever. */
+  /** OrderedReady: one pod after the other, and a pod that is not Ready is waited for, for ever. True when all are. */
+  const fillInOrder = (w: WorkloadObject, before: Template): boolean => {
+    const { template, replicas = 1 } = w.spec;
+    const { partition } = updateOf(w);
+    for (let ordinal = 0; ordinal < replicas; ordinal++) {
+      const name = `${w.metadata.name}-${ordinal}`;
+      const pod = podsOf(w).find((p) => p.metadata.name === name);
+      if (!pod) make(w, ordinal < partition ? before : template, name);
+      if (!pod || pod.metadata.deletionTimestamp || !isReady(pod)) return false;
+    }
+    return true;
+  };
+  /** The outdated pod with the highest ordinal ends; with no outdated pod left, the rollout has ended. */
+  const updateInOrder = (w: WorkloadObject) => {
+    const { rolling, partition } = updateOf(w);
+    if (!rolling) return;
+    const isFresh = freshIn(w);
+    const outdated = podsOf(w).filter((p) => !isFresh(p) && ordinalOf(p) >= partition);
+    if (outdated.length > 0) end(outdated.at(-1)!);
+    else if (podsOf(w).every(isFresh)) finished.set(key(w), w.spec.template);
+  };
   const rollStatefulSet = (w: WorkloadObject) => {
-    const { template, replicas = 1, updateStrategy } = w.spec;
-    if (!finished.has(key(w))) finished.set(key(w), template);
-    const before = finished.get(key(w))!;
-    const rolling = updateStrategy?.type !== 'OnDelete';
-    const partition = rolling ? (updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
-    const isFresh = (p: PodObject) => p.metadata.labels?.[revisionLabel.StatefulSet] === hashOf(template);
-    const step = () => {
-      for (let ordinal = 0; ordinal < replicas; ordinal++) {
-        const name = `${w.metadata.name}-${ordinal}`;
-        const pod = podsOf(w).find((p) => p.metadata.name === name);
-        if (!pod) return make(w, rolling && ordinal < partition ? before : template, name);
-        if (pod.metadata.deletionTimestamp || !isReady(pod)) return;
-      }
-      const outdated = podsOf(w).filter((p) => !isFresh(p) && ordinalOf(p) >= partition);
-      if (rolling && outdated.length > 0) end(outdated.at(-1)!);
-      else if (rolling && podsOf(w).every(isFresh)) finished.set(key(w), template);
-    };
-    step();
-    const standing = podsOf(w).filter((p) => !p.metadata.deletionTimestamp);
-    return { standing, updated: standing.filter(isFresh).length };
+    if (!finished.has(key(w))) finished.set(key(w), w.spec.template);
+    if (fillInOrder(w, finished.get(key(w))!)) updateInOrder(w);
+    const standing = standingOf(w);
+    return { standing, updated: standing.filter(freshIn(w)).length };
   };
 
   const roll = (w: WorkloadObject) => {
@@ -133,6 +142,26 @@ export function makeRollouts(pods: () => PodObject[], create: (pod: PodObject) =
     return templates.flatMap((spec) => spec?.containers.flatMap(({ image }) => image ?? []) ?? []);
   };
   return { roll, collect, imagesOf, finished: (w) => finished.get(key(w)) };
+}
+
+function isReady(pod: PodObject): boolean {
+  return pod.status?.phase === 'Running';
+}
+
+/** Whether a pod is of the workload's template as it is now. */
+function freshIn({ kind, spec }: WorkloadObject): (pod: PodObject) => boolean {
+  const name = revisionLabel[kind === 'Deployment' ? kind : 'StatefulSet'];
+  return (pod) => pod.metadata.labels?.[name] === hashOf(spec.template);
+}
+
+function recreates({ spec }: WorkloadObject): boolean {
+  return (spec.strategy as { type?: string } | undefined)?.type === 'Recreate';
+}
+
+/** Whether a StatefulSet takes its pods to a new template by itself, and from which ordinal on. */
+function updateOf({ spec: { updateStrategy } }: WorkloadObject): { rolling: boolean; partition: number } {
+  const rolling = updateStrategy?.type !== 'OnDelete';
+  return { rolling, partition: rolling ? (updateStrategy?.rollingUpdate?.partition ?? 0) : 0 };
 }
 
 function isSelected(pod: PodObject, workload: WorkloadObject): boolean {
