@@ -32,18 +32,44 @@ import {
   work,
 } from './containers.ts';
 import { admitOwn, drained } from './door.ts';
-import { makeDatabase } from './release.ts';
+import { makeDatabase, type Version } from './release.ts';
 import { makeRollouts, ownerName } from './rollouts.ts';
 import type { World } from './world-parts.ts';
 import { makeWrites } from './writes.ts';
 
-function crashed(pod: PodObject, name: string): void {
+/** True when a pod is neither held back by a gate, nor being deleted, nor over: kubelet then runs it. */
+function isRunnable({ metadata, spec, status }: PodObject): boolean {
+  const waits = (spec.schedulingGates ?? []).length > 0 || metadata.deletionTimestamp;
+  return !waits && !['Succeeded', 'Failed'].includes(status?.phase ?? '');
+}
+
+function containerName(pod: PodObject): string {
+  const image = mainImage(pod);
+  return pod.spec.containers.find((c) => c.image === image)!.name;
+}
+
+/** The status that kubelet writes. */
+function report(pod: PodObject, phase: 'Pending' | 'Running' | 'Succeeded', state: object, imageID?: string): void {
+  pod.status = {
+    phase,
+    conditions: [{ type: 'Ready', status: phase === 'Running' ? 'True' : 'False' }],
+    containerStatuses: [{ name: containerName(pod), ...(imageID ? { imageID } : {}), state }],
+  };
+}
+
+function unscheduled(pod: PodObject, claim: string): void {
+  const message = `0/1 nodes are available: persistentvolumeclaim "${claim}" not found.`;
+  const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }];
+  pod.status = { phase: 'Pending', conditions };
+}
+
+function crashed(pod: PodObject): void {
   const state = { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } };
   const lastState = { terminated: { exitCode: 1, reason: 'Error' } };
   pod.status = {
     phase: 'Pending',
     conditions: [{ type: 'Ready', status: 'False' }],
-    containerStatuses: [{ name, state, lastState }],
+    containerStatuses: [{ name: containerName(pod), state, lastState }],
   };
 }
 
@@ -140,7 +166,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
   };
   const databaseOf = (metadata: PodObject['metadata'], spec: PodSpec) => databaseBy(secretOf(metadata, spec));
 
-  const runAirflow = (pod: PodObject, version: ReturnType<typeof versionIn>) => {
+  const runAirflow = (pod: PodObject, version: Version) => {
     const database = databaseOf(pod.metadata, pod.spec);
     const recognized = recognize(pod.metadata, pod.spec);
     if (database.state !== 'read' || !recognized) return;
@@ -155,43 +181,35 @@ export function makeWorld(workloads: WorkloadObject[]): World {
       );
   };
 
-  const runPod = (pod: PodObject) => {
+  const runRunner = (pod: PodObject, version: Version) => {
+    const database = databaseOf(pod.metadata, pod.spec);
+    const folder = files.get(pod.metadata.name) ?? new Map<string, string>();
+    files.set(pod.metadata.name, folder);
+    if (database.state === 'read') work(folder, version, database, world, backupVolume(pod));
+  };
+
+  /** What the main container does once its image is there. */
+  const runContainer = (pod: PodObject, id: string) => {
     const role = roleOf(pod);
-    const image = mainImage(pod);
-    const name = pod.spec.containers.find((c) => c.image === image)!.name;
-    const say = (phase: 'Pending' | 'Running' | 'Succeeded', state: object, id?: string) => {
-      pod.status = {
-        phase,
-        conditions: [{ type: 'Ready', status: phase === 'Running' ? 'True' : 'False' }],
-        containerStatuses: [{ name, ...(id ? { imageID: id } : {}), state }],
-      };
-    };
-    const claim = backupVolume(pod)?.claim;
-    if (claim && world.claimsMissing.has(claim)) {
-      const message = `0/1 nodes are available: persistentvolumeclaim "${claim}" not found.`;
-      const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }];
-      pod.status = { phase: 'Pending', conditions };
-      return;
-    }
-    if (world.broken.has(image))
-      return say('Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
-    if (world.crashing.has(pod.metadata.name)) return crashed(pod, name);
-    // What was pulled at the start stays, wherever the tag points by now.
-    const id = pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image);
     const version = versionIn(id);
-    if (role === 'probe') return say(world.meshed ? 'Running' : 'Succeeded', { terminated: { exitCode: 0 } }, id);
-    say('Running', { running: {} }, id);
-    if (role === 'runner') {
-      const volume = backupVolume(pod);
-      const database = databaseOf(pod.metadata, pod.spec);
-      const folder = files.get(pod.metadata.name) ?? new Map<string, string>();
-      files.set(pod.metadata.name, folder);
-      if (database.state === 'read') work(folder, version, database, world, volume);
-      return;
-    }
+    const over = { terminated: { exitCode: 0 } };
+    if (role === 'probe') return report(pod, world.meshed ? 'Running' : 'Succeeded', over, id);
+    report(pod, 'Running', { running: {} }, id);
+    if (role === 'runner') return runRunner(pod, version);
     runAirflow(pod, version);
     if (pod.metadata.ownerReferences?.[0]?.kind === 'Job' && !world.busy.has(pod.metadata.name))
-      say('Succeeded', { terminated: { exitCode: 0 } }, id);
+      report(pod, 'Succeeded', over, id);
+  };
+
+  const runPod = (pod: PodObject) => {
+    const image = mainImage(pod);
+    const claim = backupVolume(pod)?.claim;
+    if (claim && world.claimsMissing.has(claim)) return unscheduled(pod, claim);
+    if (world.broken.has(image))
+      return report(pod, 'Pending', { waiting: { reason: 'ImagePullBackOff', message: 'not found' } });
+    if (world.crashing.has(pod.metadata.name)) return crashed(pod);
+    // What was pulled at the start stays, wherever the tag points by now.
+    runContainer(pod, pod.status?.containerStatuses?.[0]?.imageID ?? imageID(image));
   };
 
   const tick = () => {
@@ -200,10 +218,7 @@ export function makeWorld(workloads: WorkloadObject[]): World {
     rollouts.collect(world.workloads);
     for (const w of world.workloads) rollouts.roll(w);
     for (const b of world.backups) if (world.maker) b.status = world.maker(b);
-    for (const p of world.pods) {
-      const waits = (p.spec.schedulingGates ?? []).length > 0 || p.metadata.deletionTimestamp;
-      if (!waits && !['Succeeded', 'Failed'].includes(p.status?.phase ?? '')) runPod(p);
-    }
+    for (const p of world.pods) if (isRunnable(p)) runPod(p);
   };
 
   const within = <T extends { metadata: { namespace?: string } }>(objects: T[], namespace: string) =>
