@@ -12,6 +12,7 @@ import { readWorkload } from '../../release/kubernetes/workloads.ts';
 import { isRecord } from '../../release/model/json.ts';
 import type { Metadata, PodSpec, WorkloadObject } from '../../release/model/kubernetes.ts';
 import type { Workload } from '../../release/model/workload.ts';
+import { membersOf } from './members.ts';
 
 export interface HelmRelease {
   name: string;
@@ -89,52 +90,6 @@ function releaseOf(members: Map<string, Buffer>, limits: Limits): HelmRelease | 
 
 function isHook(hook: unknown): hook is HelmRelease['hooks'][number] {
   return isRecord(hook) && typeof hook.manifest === 'string' && Array.isArray(hook.events);
-}
-
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
-const openers = [0x7b, 0x5b];
-const closers = [0x7d, 0x5d];
-
-/** Colons and commas between members; a record has eight members. */
-const mostSeparators = 100;
-
-/**
- * The members of a JSON object as raw bytes, by name, without parsing them: for 16 MiB of brackets JSON.parse takes
- * seconds, this milliseconds. What is no object has none; what is malformed inside a member shows when that is parsed.
- */
-function membersOf(json: Buffer): Map<string, Buffer> {
-  const members = new Map<string, Buffer>();
-  if (json.toString('latin1', 0, KiB).trimStart()[0] !== '{') return members;
-  let [depth, name, start, count] = [0, '', 0, 0];
-  for (let at = 0; at < json.length && count < mostSeparators; at++) {
-    const byte = json[at]!;
-    if (byte === quote) at = endOfString(json, at);
-    else if (byte === openers[0] || byte === openers[1]) {
-      if (++depth === 1) start = at + 1;
-    } else if (byte === closers[0] || byte === closers[1]) {
-      if (--depth === 0) return members.set(name, json.subarray(start, at));
-    } else if (depth === 1 && byte === colon) {
-      name = nameIn(json, start, at);
-      start = at + 1;
-      count++;
-    } else if (depth === 1 && byte === comma) {
-      members.set(name, json.subarray(start, at));
-      start = at + 1;
-      count++;
-    }
-  }
-  return new Map();
-}
-
-function endOfString(json: Buffer, start: number): number {
-  let at = start + 1;
-  while (at < json.length && json[at] !== quote) at += json[at] === backslash ? 2 : 1;
-  return at;
-}
-
-/** A member's name without its quotes; '' for one that is longer than any we look for. */
-function nameIn(json: Buffer, start: number, end: number): string {
-  return end - start > 64 ? '' : json.toString('latin1', start, end).trim().slice(1, -1);
 }
 
 /** Airflow's workloads of the manifest that go to this namespace. A generator, so that others may be served in between. */

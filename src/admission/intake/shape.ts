@@ -2,6 +2,7 @@
  * How much a JSON text will be once it is parsed, told from its bytes. 7 MiB of `{},{},…` become some 150 MB of objects,
  * more than the whole heap, so what no review can be is refused before anything is made of it.
  */
+import { closes, colon, comma, endOfString, opens, quote } from '../json-bytes.ts';
 
 /** Values are counted by what stands before or between them: brackets, commas, colons. */
 export interface Shape {
@@ -18,23 +19,18 @@ export const mostDepth = 1_000;
 /** Of what V8 makes of a text: a value of the dearest kind (an object with a key of its own), and a character of it twice. */
 const [bytesOfValue, bytesOfCharacter] = [80, 2];
 
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
-const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
-
 /** Counts; the text need not be well-formed. */
 export function shapeOf(text: Buffer): Shape {
   const end = text.length;
   let [values, depth, deepest] = [0, 0, 0];
   for (let at = 0; at < end; at++) {
-    const byte = text[at];
-    if (byte === quote) {
-      at++;
-      while (at < end && text[at] !== quote) at += text[at] === backslash ? 2 : 1;
-    } else if (byte === comma || byte === colon) values++;
-    else if (byte === openArray || byte === openObject) {
+    const byte = text[at]!;
+    if (byte === quote) at = endOfString(text, at);
+    else if (byte === comma || byte === colon) values++;
+    else if (opens(byte)) {
       values++;
       if (++depth > deepest) deepest = depth;
-    } else if (byte === closeArray || byte === closeObject) depth--;
+    } else if (closes(byte)) depth--;
   }
   return { values, depth: deepest };
 }

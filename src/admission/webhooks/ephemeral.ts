@@ -1,6 +1,6 @@
 /** /ephemeral: the containers that a person adds to a running pod to debug it. */
 import { releaseOfPod } from '../../release/kubernetes/pods.ts';
-import type { PodObject, PodSpec } from '../../release/model/kubernetes.ts';
+import type { ContainerSpec, PodObject, PodSpec } from '../../release/model/kubernetes.ts';
 import type { Reason } from '../../release/model/reasons.ts';
 import { foremost } from '../../release/verdict/workload.ts';
 import { judgeWithin, storedRelease } from '../judging/evaluate.ts';
@@ -20,14 +20,25 @@ const certain: readonly Reason[] = [
 export async function ephemeral(request: ReviewRequest, ports: Ports): Promise<Answer> {
   const { operation, kind, subResource, object, oldObject } = request;
   if (operation !== 'UPDATE' || kind !== 'Pod' || subResource !== 'ephemeralcontainers') return allowed('NotAirflow');
-  const pod = object.metadata && object.spec ? (object as unknown as PodObject) : undefined;
-  const release = pod && releaseOfPod(pod);
-  if (!pod || !release) return allowed('NotAirflow');
+  if (!isPod(object)) return allowed('NotAirflow');
+  const release = releaseOfPod(object);
+  if (!release) return allowed('NotAirflow');
+  const workload = { kind: 'Pod', namespace: request.namespace, name: request.name || object.metadata.name, release };
+  return judgeAdded(addedTo(object, oldObject), workload, ports);
+}
+
+function isPod(object: Record<string, unknown>): object is Record<string, unknown> & PodObject {
+  return Boolean(object.metadata && object.spec);
+}
+
+function addedTo({ spec }: PodObject, oldObject: Record<string, unknown>): ContainerSpec[] {
   const before = (oldObject.spec as PodSpec | undefined)?.ephemeralContainers ?? [];
-  const added = (pod.spec.ephemeralContainers ?? []).filter(({ name }) => !before.some((b) => b.name === name));
+  return (spec.ephemeralContainers ?? []).filter(({ name }) => !before.some((b) => b.name === name));
+}
+
+async function judgeAdded(added: ContainerSpec[], workload: Debugged, ports: Ports): Promise<Answer> {
   let reason: Reason | undefined;
   for (const { name, image = '' } of added) {
-    const workload = { kind: 'Pod', namespace: request.namespace, name: request.name || pod.metadata.name, release };
     const verdict = await judgeWithin({ ...subjectOf(workload, ports), image }, ports);
     if (verdict.verdict !== 'allow' && certain.includes(verdict.reason))
       return denied(verdict.reason, `ephemeral container ${name}, ${verdict.message}; use an image that fits`);
@@ -36,7 +47,14 @@ export async function ephemeral(request: ReviewRequest, ports: Ports): Promise<A
   return allowed(reason ?? 'SameImage');
 }
 
-function subjectOf(workload: { kind: string; namespace: string; name: string; release: string }, ports: Ports) {
+interface Debugged {
+  kind: string;
+  namespace: string;
+  name: string;
+  release: string;
+}
+
+function subjectOf(workload: Debugged, ports: Ports) {
   return {
     workload,
     declaredVersion: undefined,

@@ -27,8 +27,7 @@ export async function mutate(request: ReviewRequest, ports: Ports): Promise<Answ
   const { operation, object } = request;
   if (!['CREATE', 'UPDATE', 'DELETE', 'CONNECT'].includes(operation))
     return errored(400, `operation "${operation}" is not known`);
-  if ((operation !== 'UPDATE' && operation !== 'CREATE') || request.subResource !== '') return allowed('NotAirflow');
-  if (request.group !== 'apps' || !['Deployment', 'StatefulSet'].includes(request.kind)) return allowed('NotAirflow');
+  if (!isChange(request) || !isOfWorkload(request)) return allowed('NotAirflow');
   const needed = operation === 'UPDATE' ? [object, request.oldObject] : [object];
   if (!isObject(object) || !needed.every(isObject))
     return errored(400, operation === 'UPDATE' ? 'an UPDATE needs object and oldObject' : 'a CREATE needs an object');
@@ -38,6 +37,15 @@ export async function mutate(request: ReviewRequest, ports: Ports): Promise<Answ
   if (!matters(change)) return allowed('SameImage');
   if (await isOwnResume(change, ports)) return allowed('Resumed');
   return change.current ? judgeUpdate(change, change.current, object, ports) : judgeCreate(change, object, ports);
+}
+
+/** Of the object itself: its status and its scale hold no image. */
+function isChange({ operation, subResource }: ReviewRequest): boolean {
+  return (operation === 'UPDATE' || operation === 'CREATE') && subResource === '';
+}
+
+function isOfWorkload({ group, kind }: ReviewRequest): boolean {
+  return group === 'apps' && ['Deployment', 'StatefulSet'].includes(kind);
 }
 
 function isObject(object: Record<string, unknown>): object is Record<string, unknown> & WorkloadObject {
