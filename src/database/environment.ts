@@ -25,27 +25,34 @@ export interface References {
 /** Longest value taken: a few nested references could otherwise fill the memory of everybody's webhook. */
 const mostCharacters = 65_536;
 
+/** What is set, and the sources that may have set more, by the prefix of what they set. */
+interface Known {
+  set: Map<string, Variable>;
+  missing: { prefix: string; unknown: string }[];
+}
+
 /** The container's environment: a function from a name to what it is set to. */
 export function environmentOf(container: ContainerSpec, lookup: Lookup): (name: string) => Variable {
-  const set = new Map<string, Variable>();
-  const missing: { prefix: string; unknown: string }[] = [];
+  const known: Known = { set: new Map(), missing: [] };
+  const { set, missing } = known;
   const read = (name: string): Variable => set.get(name) ?? missing.findLast(({ prefix }) => name.startsWith(prefix));
-  for (const source of container.envFrom ?? []) {
-    const content = contentOf(source, lookup);
-    if (!content) continue;
-    const prefix = source.prefix ?? '';
-    if ('values' in content)
-      for (const [key, value] of Object.entries(content.values)) set.set(prefix + key, { value });
-    else {
-      for (const name of set.keys()) if (name.startsWith(prefix)) set.delete(name);
-      missing.push({ prefix, unknown: content.unknown });
-    }
-  }
+  for (const source of container.envFrom ?? []) layOver(known, source.prefix ?? '', contentOf(source, lookup));
   for (const entry of container.env ?? []) {
     const found = entry.value ? expanded(entry.value, read) : referred(lookup, entry);
     if (found) set.set(entry.name, found);
   }
   return read;
+}
+
+/** A source's variables over those before it; one that is missing leaves none of its prefix known. */
+function layOver({ set, missing }: Known, prefix: string, content: Content): void {
+  if (!content) return;
+  if ('values' in content) {
+    for (const [key, value] of Object.entries(content.values)) set.set(prefix + key, { value });
+    return;
+  }
+  for (const name of set.keys()) if (name.startsWith(prefix)) set.delete(name);
+  missing.push({ prefix, unknown: content.unknown });
 }
 
 /**

@@ -52,13 +52,19 @@ function framing(): (chunk: Buffer) => boolean {
       const end = at + 1 + rest.readUInt32BE(at + 1);
       if (end < at + 5) return false;
       if (end > rest.length) break;
-      const type = rest[at];
-      // Fields end in a zero each and the list in one more: with both there the parser must stop.
-      const ended = end - at >= 7 && rest[end - 1] === 0 && rest[end - 2] === 0;
-      if ((type === errorResponse || type === noticeResponse) && !ended) return false;
+      if (hasFields(rest[at]) && !isEnded(rest, at, end)) return false;
       at = end;
     }
     rest = rest.subarray(at);
     return true;
   };
+}
+
+function hasFields(type: number | undefined): boolean {
+  return type === errorResponse || type === noticeResponse;
+}
+
+/** Fields end in a zero each and the list in one more: with both there the parser must stop. */
+function isEnded(bytes: Buffer, start: number, end: number): boolean {
+  return end - start >= 7 && bytes[end - 1] === 0 && bytes[end - 2] === 0;
 }

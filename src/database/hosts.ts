@@ -30,21 +30,29 @@ export function hostsOf(
   const given = ['hostaddr', 'host'].map((name) => query.getAll(name)).find((values) => values.length > 0);
   const listed = (given ?? [authority]).flatMap((list) => list.split(','));
   if (listed.length > mostHosts) return { unreadable: `the connection URL names more than ${mostHosts} hosts` };
-  const written = listed.map(hostAndPort);
-  const own = ownPorts(authority.split(',').map(hostAndPort));
+  // SQLAlchemy 2 lets the URL's own port count for one host of the query, and for none of several.
+  const ownCounts = query.has('hostaddr') || listed.length === 1 || !given;
+  const own = ownCounts ? ownPorts(authority.split(',').map(hostAndPort)) : [];
   const asked = query.getAll('port').flatMap((list) => list.split(','));
   const hosts: DatabaseHost[] = [];
-  for (const [index, entry] of written.entries()) {
+  for (const [index, entry] of listed.map(hostAndPort).entries()) {
     const refused = refusedHost(entry?.host);
     if (!entry || refused) return { unreadable: refused ?? 'the connection URL has a host that is not understood' };
-    // SQLAlchemy 2 lets the URL's own port count for one host of the query, and for none of several.
-    const otherwise = query.has('hostaddr') || listed.length === 1 || !given ? (own[index] ?? own[0]) : undefined;
-    const port = Number((asked.length > 0 ? (asked[index] ?? asked[0]) : (entry.port ?? otherwise)) || 5432);
-    if (!(Number.isInteger(port) && port > 0 && port < 65536))
-      return { unreadable: 'the connection URL has a port that is not a number from 1 to 65535' };
+    const written = asked.length > 0 ? ofHost(asked, index) : (entry.port ?? ofHost(own, index));
+    const port = Number(written || 5432);
+    if (!isPort(port)) return { unreadable: 'the connection URL has a port that is not a number from 1 to 65535' };
     hosts.push({ host: entry.host, port, names: namesOf(entry.host, namespace) });
   }
   return { hosts };
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port > 0 && port < 65536;
+}
+
+/** The port of one host; a list that is too short has its first one for it. */
+function ofHost(ports: (string | undefined)[], index: number): string | undefined {
+  return ports[index] ?? ports[0];
 }
 
 type Written = { host: string; port?: string } | undefined;

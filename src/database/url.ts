@@ -70,6 +70,27 @@ function settingsOf(
 ): ConnectionSettings | Unreadable {
   for (const file of ['service', 'servicefile', 'passfile'])
     if (query.get(file)) return refuse(`names a ${file}, which is a file inside the pod`);
+  const login = loginOf(parts, query);
+  if ('unreadable' in login) return login;
+  const hosts = hostsOf(parts.hosts ?? '', query, namespace);
+  if ('unreadable' in hosts) return hosts;
+  const encryption = encryptionOf(query);
+  if (typeof encryption !== 'string') return encryption;
+  return {
+    hosts: hosts.hosts,
+    ...login,
+    encryption,
+    ...sessionOptions(query.get('options') ?? ''),
+    ...connectTimeout(query.get('connect_timeout')),
+    primaryOnly: ['read-write', 'primary'].includes(query.get('target_session_attrs') ?? ''),
+  };
+}
+
+/** Who comes in, by what, and to which database. */
+function loginOf(
+  parts: Record<string, string | undefined>,
+  query: URLSearchParams,
+): Pick<ConnectionSettings, 'user' | 'password' | 'database'> | Unreadable {
   const user = query.get('user') ?? percentDecoded(parts.user ?? '');
   const password = query.get('password') ?? percentDecoded(parts.password ?? '');
   const database = query.get('dbname') || parts.database || user;
@@ -78,20 +99,7 @@ function settingsOf(
     return refuse('has an @ after the host: write it as %40 in user and password, and / as %2F');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (/[\0-\x1f\x7f]/.test(user + database) || password.includes('\0')) return refuse('holds a control character');
-  const hosts = hostsOf(parts.hosts ?? '', query, namespace);
-  if ('unreadable' in hosts) return hosts;
-  const encryption = encryptionOf(query);
-  if (typeof encryption !== 'string') return encryption;
-  return {
-    hosts: hosts.hosts,
-    user,
-    password: () => password,
-    database,
-    encryption,
-    ...sessionOptions(query.get('options') ?? ''),
-    ...connectTimeout(query.get('connect_timeout')),
-    primaryOnly: ['read-write', 'primary'].includes(query.get('target_session_attrs') ?? ''),
-  };
+  return { user, password: () => password, database };
 }
 
 function refuse(what: string): Unreadable {

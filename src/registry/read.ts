@@ -135,13 +135,17 @@ function repositoryAt(reach: Reach, place: Place, credentials: readonly Credenti
       authorization = await authorizationFor(reach, challenge, { repository: place.repository, insecure }, credential);
       if (!authorization) continue;
       const tried = await once(path, accept, limitBytes, method);
-      // A registry may hide from one login what it shows to another; the highest of these says most.
-      const refused = [401, 403, 404].includes(tried.status);
-      if (!refused || (tried.status > answer.status && (credential || credentials.length === 0))) answer = tried;
-      if (!refused) break;
+      if (!isRefused(tried)) return expected(tried, place, credentials.length);
+      // What nobody is told counts only where there is no login: the refusal of one says more.
+      if (tried.status > answer.status && (credential || credentials.length === 0)) answer = tried;
     }
     return expected(answer, place, credentials.length);
   };
+}
+
+/** A registry may hide from one login what it shows to another; the highest of these says most. */
+function isRefused({ status }: Answer): boolean {
+  return [401, 403, 404].includes(status);
 }
 
 /** Only the registry's own challenge is met: storage to which it redirects is shown nothing. */
