@@ -81,15 +81,12 @@ async function step(
   settings: ReconcileSettings,
   bounded: (act: Act, of: Release) => Act,
 ): Promise<Act | undefined> {
-  let release = await observe(reads, key, settings);
-  forgetGone(release, settings);
-  await keepStore(release, writes, settings);
-  let act = next(release);
-  if (begins(act)) {
-    release = await lookAgain(reads, release);
-    act = next(release);
-  }
-  act = bounded(act, release);
+  const observed = await observe(reads, key, settings);
+  forgetGone(observed, settings);
+  await keepStore(observed, writes, settings);
+  const decided = await decide(observed, reads);
+  let { release } = decided;
+  const act = bounded(decided.act, release);
   if (act.act === 'wait') await report(release, act, reads, writes);
   else if (isStale(release.run)) {
     const shown = await report(release, act, reads, writes);
@@ -111,6 +108,14 @@ async function step(
   const wait: Act = { act: 'wait', reason: 'RunnerStarting', message: `asked and not answered: ${act.act}` };
   if (again > patience) await report(release, wait, reads, writes);
   return wait;
+}
+
+/** What is to be done; decided anew by what people say at this moment where it begins what is not undone by doing nothing. */
+async function decide(observed: Release, reads: Reads): Promise<{ release: Release; act: Act }> {
+  const act = next(observed);
+  if (!begins(act)) return { release: observed, act };
+  const release = await lookAgain(reads, observed);
+  return { release, act: next(release) };
 }
 
 /** Whoever watches the Downgrade must not have to read our log to learn of a missing right or a full quota. */

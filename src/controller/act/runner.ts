@@ -32,25 +32,19 @@ export async function startRunner(
   const standing = ownPod(release.pods, run, 'runner');
   if (standing) return startIn(standing, release, run, ways, settings);
   const living = livingSources(release, run);
-  if (release.profile !== 'labelled' && (release.rules.runner ?? settings.runner) === 'OldPod') {
+  if (livesInOldPod(release, settings)) {
     const [source] = living;
     if (!source) throw new NoOldPod(run);
     return source.gated ? copy(source, release, run, ways, settings) : startIn(source, release, run, ways, settings);
   }
   const running = living.find((p) => !p.gated);
-  const { proof } = run.status;
-  // Once the release is drained a new copy is compared with nobody, and what one copy saw the next one sees.
-  const unlike = proof && (running || run.status.drainStartedAt) && differing(proof).length > 0;
-  const refused = unlike ? [] : await copyOne(release, run, ways, settings);
+  const unlike = unlikeOldPods(run, running);
+  const refused = unlike === undefined ? await copyOne(release, run, ways, settings) : [];
   if (!refused) return;
   const unadmitted = refused.length > 0 ? `no copy of an old pod is admitted (${refused.join('; ')})` : '';
-  const what = unlike ? differenceInWords(proof) : unadmitted;
+  const what = unlike ?? unadmitted;
   if (!what) throw new NoOldPod(run);
-  if (!running && unlike)
-    throw new Error(
-      `${what}. No copy is used, and the old pod in which the runner was is gone: what is left is a person's work, with the backup that the Downgrade names`,
-    );
-  if (!running) throw new Error(`${what}, and the runner can't live in an old pod here; admit one of these pods`);
+  if (!running) throw new Error(`${what}${unlike === undefined ? admitOne : noneIsLeft}`);
   await tell(
     run,
     release,
@@ -58,6 +52,22 @@ export async function startRunner(
     `${what}: the runner lives in pod/${running.name} itself, so the database can't be copied`,
   );
   return startIn(running, release, run, ways, settings);
+}
+
+function livesInOldPod({ profile, rules }: Release, { runner }: ActSettings): boolean {
+  return profile !== 'labelled' && (rules.runner ?? runner) === 'OldPod';
+}
+
+const admitOne = ", and the runner can't live in an old pod here; admit one of these pods";
+const noneIsLeft =
+  ". No copy is used, and the old pod in which the runner was is gone: what is left is a person's work, with the backup that the Downgrade names";
+
+/** How a copy differed from the old pods, in words; undefined when it did not or was not compared. */
+function unlikeOldPods(run: Run, running: Pod | undefined): string | undefined {
+  const { proof, drainStartedAt } = run.status;
+  // Once the release is drained a new copy is compared with nobody, and what one copy saw the next one sees.
+  const counts = proof && (running || drainStartedAt) && differing(proof).length > 0;
+  return counts ? differenceInWords(proof) : undefined;
 }
 
 /** So many different pods are tried: what refuses four of them will refuse all. */

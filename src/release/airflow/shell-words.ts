@@ -35,28 +35,45 @@ export function commandsOf(line: string): ShellCommand[] | undefined {
     words = [];
   };
   while (at < line.length) {
-    const blank = /^(?:[ \t]|\\\n)+|^#[^\n]*/.exec(line.slice(at))?.[0];
-    const operator = blank ? undefined : operators.find((one) => line.startsWith(one, at));
-    const redirection = blank ? undefined : /^(?:\d*(?:<<|[<>][<>&|]?)|&>>?)[ \t]*/.exec(line.slice(at))?.[0];
-    if (blank) at += blank.length;
-    else if (operator && !redirection) {
-      // name() { … } and what ends a case.
-      if (operator === ';;' || (operator === '(' && words.length > 0)) return undefined;
-      close(operator);
-      at += operator.length;
-    } else {
-      if (redirection?.includes('<<')) return undefined;
-      const start = at + (redirection?.length ?? 0);
-      const end = endOfWord(line, start);
-      if (end === undefined || end === at) return undefined;
-      if (!redirection) words.push({ start, end, raw: line.slice(start, end) });
-      at = end;
-    }
+    const token = tokenAt(line, at);
+    if (!token) return undefined;
+    if (token.kind === 'operator') {
+      if (isBeyond(token.operator, words)) return undefined;
+      close(token.operator);
+    } else if (token.kind === 'word') words.push({ start: at, end: token.end, raw: line.slice(at, token.end) });
+    at = token.end;
   }
   close('');
   return commands.some(({ words: [first] }) => ['case', 'function', 'select'].includes(first?.raw ?? ''))
     ? undefined
     : commands;
+}
+
+/** name() { … } and what ends a case. */
+function isBeyond(operator: string, before: Word[]): boolean {
+  return operator === ';;' || (operator === '(' && before.length > 0);
+}
+
+/** What stands between words counts for nothing: blanks, a comment, a redirection with its file. */
+type Token = { kind: 'operator'; operator: string; end: number } | { kind: 'word' | 'between'; end: number };
+
+/** What begins here; undefined when it is not read here or does not end. */
+function tokenAt(line: string, at: number): Token | undefined {
+  const rest = line.slice(at);
+  const blank = /^(?:[ \t]|\\\n)+|^#[^\n]*/.exec(rest)?.[0];
+  if (blank) return { kind: 'between', end: at + blank.length };
+  const redirection = /^(?:\d*(?:<<|[<>][<>&|]?)|&>>?)[ \t]*/.exec(rest)?.[0];
+  if (redirection) return redirectionAt(line, at, redirection);
+  const operator = operators.find((one) => line.startsWith(one, at));
+  if (operator) return { kind: 'operator', operator, end: at + operator.length };
+  const end = endOfWord(line, at);
+  return end === undefined || end === at ? undefined : { kind: 'word', end };
+}
+
+function redirectionAt(line: string, at: number, redirection: string): Token | undefined {
+  if (redirection.includes('<<')) return undefined;
+  const end = endOfWord(line, at + redirection.length);
+  return end === undefined ? undefined : { kind: 'between', end };
 }
 
 /** Where the word that begins here ends; undefined when a quote or a substitution in it does not. */

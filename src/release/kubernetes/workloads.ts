@@ -82,14 +82,15 @@ export function connectionFingerprint(container: ContainerSpec | undefined): str
 function isSettled(kind: string, { metadata, spec, status }: WorkloadObject): boolean {
   const wanted = spec.replicas ?? 1;
   if (!status || (status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
-  const updated = status.updatedReplicas ?? 0;
   const total = status.replicas ?? 0;
   const ready = status.readyReplicas ?? 0;
   const held = holdOf({ metadata, spec }) !== undefined;
   // What its owner keeps back is where it is to be: nothing rolls out, or only what is above the partition.
   if (kind === 'Deployment' && spec.paused === true && !held) return total === ready;
-  const kept = kind === 'StatefulSet' && !held ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
+  const strategy = kind === 'StatefulSet' ? spec.updateStrategy : undefined;
   // A StatefulSet with OnDelete does not count updated pods the same way; Ready is all that can be said.
-  const current = kind === 'StatefulSet' && spec.updateStrategy?.type === 'OnDelete' ? true : updated >= wanted - kept;
+  const uncounted = strategy?.type === 'OnDelete';
+  const kept = held ? 0 : (strategy?.rollingUpdate?.partition ?? 0);
+  const current = uncounted || (status.updatedReplicas ?? 0) >= wanted - kept;
   return current && total === wanted && ready >= wanted;
 }

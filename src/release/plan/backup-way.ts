@@ -4,7 +4,7 @@
  * person restores from them; the others are a person's word.
  */
 import type { PlannedBackup } from '../model/plan.ts';
-import { type BackupWay, type MadeWay, nouns, type Places } from '../model/policy.ts';
+import { type BackupWay, isMade, type MadeWay, nouns, type Places } from '../model/policy.ts';
 import type { Outlook } from '../model/release.ts';
 import type { Inspection } from '../model/runner.ts';
 
@@ -27,9 +27,11 @@ export function chooseBackup(inspection: Inspection, means: Means): PlannedBacku
   const { ways, places = {}, named = {}, failed = {} } = means;
   const why: string[] = [];
   for (const way of new Set([...ways, 'Reference', 'Waiver'] as const)) {
-    const word = way === 'Reference' ? named.reference : way === 'Waiver' ? named.waivedBy : undefined;
-    if (word) return { way, named: word, why };
-    if (way === 'Reference' || way === 'Waiver') continue;
+    if (!isMade(way)) {
+      const word = named[wordOf[way]];
+      if (word) return { way, named: word, why };
+      continue;
+    }
     const obstacles = failed[way] === undefined ? obstaclesTo[way](inspection, means) : [failed[way]];
     const place = placeOf[way](places);
     if (obstacles.length === 0) return { way, ...(place ? { place } : {}), why };
@@ -37,6 +39,9 @@ export function chooseBackup(inspection: Inspection, means: Means): PlannedBacku
   }
   return { way: 'None', why };
 }
+
+/** Where a person's word for a way stands. */
+const wordOf = { Reference: 'reference', Waiver: 'waivedBy' } as const;
 
 const obstaclesTo: Record<MadeWay, (inspection: Inspection, means: Means) => string[]> = {
   ServerCopy: ({ copy, database }) => {
