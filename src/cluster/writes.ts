@@ -123,25 +123,29 @@ async function createGate(client: Client, namespace: string, release: string, bo
 
 const ungateTries = 3;
 
-/** Reads, then writes what was read less our gate, bound to that reading; gates of others stay. Gone, replaced or ungated: fine. */
+/** Takes our gate off; gates of others stay. Gone, replaced or ungated: fine. */
 async function ungatePod(client: Client, namespace: string, name: string, uid: string): Promise<void> {
-  const path = core(namespace, 'pods', name);
   for (let attempt = 1; ; attempt++) {
     try {
-      const pod = await client.request<PodObject>('GET', path);
-      const gates = pod.spec.schedulingGates ?? [];
-      if (pod.metadata.uid !== uid) return;
-      const others = gates.filter((gate) => gate.name !== gateName);
-      if (others.length === gates.length && pod.metadata.labels?.[label.gated] === undefined) return;
-      const { resourceVersion } = pod.metadata;
-      const metadata = { uid, resourceVersion, labels: { [label.gated]: null } };
-      return await patchPod(client, namespace, name, {
-        metadata,
-        spec: { schedulingGates: others.length > 0 ? others : null },
-      });
+      return await ungateAsRead(client, namespace, name, uid);
     } catch (error) {
       if (notFound(error)) return;
       if (!conflict(error) || attempt === ungateTries) throw error;
     }
   }
+}
+
+/** Reads, then writes what was read less our gate, bound to that reading. */
+async function ungateAsRead(client: Client, namespace: string, name: string, uid: string): Promise<void> {
+  const pod = await client.request<PodObject>('GET', core(namespace, 'pods', name));
+  const gates = pod.spec.schedulingGates ?? [];
+  if (pod.metadata.uid !== uid) return;
+  const others = gates.filter((gate) => gate.name !== gateName);
+  if (others.length === gates.length && pod.metadata.labels?.[label.gated] === undefined) return;
+  const { resourceVersion } = pod.metadata;
+  const metadata = { uid, resourceVersion, labels: { [label.gated]: null } };
+  await patchPod(client, namespace, name, {
+    metadata,
+    spec: { schedulingGates: others.length > 0 ? others : null },
+  });
 }

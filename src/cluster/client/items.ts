@@ -24,14 +24,14 @@ export async function readItems(
   signal: AbortSignal,
 ): Promise<ListHead> {
   stream.setEncoding('utf8');
-  const scan = scanner();
+  const scan = new Scanner();
   let head: ListHead | undefined;
   let length = 0;
   try {
     for await (const chunk of stream as AsyncIterable<string>) {
       length += chunk.length;
       scan.push(chunk, (item) => {
-        head ??= JSON.parse(`${scan.around()}]}`) as ListHead;
+        head ??= JSON.parse(`${scan.around}]}`) as ListHead;
         take(JSON.parse(item), head);
       });
     }
@@ -40,65 +40,78 @@ export async function readItems(
   } finally {
     afterPage(length);
   }
-  return JSON.parse(scan.around()) as ListHead;
+  return JSON.parse(scan.around) as ListHead;
 }
 
 /** Splits the text of one list. What it keeps between two chunks is at most one unfinished item. */
-function scanner() {
-  /** Of the text around the items, and of the item under way. */
-  let around = '';
-  let item = '';
-  let [depth, inString, escaped, inItems] = [0, false, false, false];
+class Scanner {
+  /** The text around the items. */
+  around = '';
+  /** The text of the item under way. */
+  #item = '';
   /** The last string of the list itself: its key, when a colon follows. */
-  let key = '';
+  #key = '';
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  #inItems = false;
 
-  /** One character outside of strings; says what it means for the split. */
-  const step = (code: number): 'begins' | 'ends' | 'itemsBegin' | 'itemsEnd' | undefined => {
-    if (code === openBrace || code === openBracket) {
-      depth++;
-      if (inItems && depth === 3) return 'begins';
-      if (depth !== 2 || code !== openBracket || key !== 'items') return undefined;
-      inItems = true;
-      return 'itemsBegin';
-    }
-    if (code !== closeBrace && code !== closeBracket) return undefined;
-    depth--;
-    if (inItems && depth === 2) return 'ends';
-    if (!inItems || depth !== 1) return undefined;
-    inItems = false;
-    return 'itemsEnd';
-  };
-
-  const push = (chunk: string, found: (item: string) => void): void => {
+  /** Reads on; gives each item that ends in this chunk to `found`. */
+  push(chunk: string, found: (item: string) => void): void {
+    /** What stands before it is kept already, or is between two items. */
     let from = 0;
-    for (let at = 0; at < chunk.length; at++) {
+    for (let at = this.#inString ? this.#string(chunk, 0) + 1 : 0; at < chunk.length; at++) {
       const code = chunk.charCodeAt(at);
-      if (inString) {
-        if (escaped) escaped = false;
-        else if (code === backslash) escaped = true;
-        else if (code === quote) inString = false;
-        else if (depth === 1) key += chunk[at];
-        continue;
-      }
-      if (code === quote) {
-        inString = true;
-        if (depth === 1) key = '';
-        continue;
-      }
-      const what = step(code);
-      if (what === 'itemsBegin') {
-        around += chunk.slice(from, at + 1);
-        from = at + 1;
-      } else if (what === 'begins' || what === 'itemsEnd') from = at;
-      else if (what === 'ends') {
-        const text = item + chunk.slice(from, at + 1);
-        item = '';
-        from = at + 1;
-        found(text);
-      }
+      if (code === quote) at = this.#beginString(chunk, at);
+      else if (code === openBrace || code === openBracket) from = this.#open(chunk, from, at);
+      else if (code === closeBrace || code === closeBracket) from = this.#close(chunk, from, at, found);
     }
-    if (!inItems) around += chunk.slice(from);
-    else if (depth > 2) item += chunk.slice(from);
-  };
-  return { push, around: () => around };
+    if (!this.#inItems) this.around += chunk.slice(from);
+    else if (this.#depth > 2) this.#item += chunk.slice(from);
+  }
+
+  #beginString(chunk: string, at: number): number {
+    this.#inString = true;
+    if (this.#depth === 1) this.#key = '';
+    return this.#string(chunk, at + 1);
+  }
+
+  /** Goes through the string under way; answers where its last quote is, or the chunk's length. */
+  #string(chunk: string, start: number): number {
+    const isKey = this.#depth === 1;
+    for (let at = start; at < chunk.length; at++) {
+      const code = chunk.charCodeAt(at);
+      if (this.#escaped) this.#escaped = false;
+      else if (code === backslash) this.#escaped = true;
+      else if (code === quote) {
+        this.#inString = false;
+        return at;
+      } else if (isKey) this.#key += chunk[at];
+    }
+    return chunk.length;
+  }
+
+  /** An item or the list of them may begin; answers from where on the text is not kept yet. */
+  #open(chunk: string, from: number, at: number): number {
+    this.#depth++;
+    if (this.#inItems) return this.#depth === 3 ? at : from;
+    if (this.#depth !== 2 || this.#key !== 'items' || chunk.charCodeAt(at) !== openBracket) return from;
+    this.#inItems = true;
+    this.around += chunk.slice(from, at + 1);
+    return at + 1;
+  }
+
+  /** An item or the list of them may end; answers from where on the text is not kept yet. */
+  #close(chunk: string, from: number, at: number, found: (item: string) => void): number {
+    this.#depth--;
+    if (!this.#inItems || this.#depth > 2) return from;
+    if (this.#depth === 1) {
+      this.#inItems = false;
+      return at;
+    }
+    const text = this.#item + chunk.slice(from, at + 1);
+    this.#item = '';
+    found(text);
+    return at + 1;
+  }
 }

@@ -66,13 +66,18 @@ export async function watch<T extends Watched>(client: Client, path: string, opt
       course.failures = 0;
     } catch (error) {
       if (options.signal.aborted) return;
-      if (expired(error)) course.version = undefined;
-      if (performance.now() - started > livedMs) course.failures = 0;
-      const afterMs = pauseOf(error, course.failures++);
-      options.onState?.({ state: 'retrying', error, afterMs });
-      await wait(afterMs, undefined, { signal: options.signal }).catch(() => undefined);
+      await pause(error, performance.now() - started > livedMs, options, course);
     }
   }
+}
+
+/** After an end that was not in order: says so, and waits until the next try is due or the signal fires. */
+async function pause<T>(error: unknown, lived: boolean, options: WatchOptions<T>, course: Course): Promise<void> {
+  if (expired(error)) course.version = undefined;
+  if (lived) course.failures = 0;
+  const afterMs = pauseOf(error, course.failures++);
+  options.onState?.({ state: 'retrying', error, afterMs });
+  await wait(afterMs, undefined, { signal: options.signal }).catch(() => undefined);
 }
 
 async function relist<T extends Watched>(client: Client, path: string, options: WatchOptions<T>, course: Course) {
