@@ -88,10 +88,14 @@ function grown(old: Buffer | undefined, end: number, size: number): Buffer {
   return larger;
 }
 
-// Without their first quote: a search goes by the first byte, and quotes are everywhere.
-const fieldsKey = 'managedFields":[';
+/** A key without its first quote, in two: a search goes by the first byte, so it is for the part that begins rarely. */
+interface Key {
+  head: string;
+  tail: string;
+}
 
-const copyKey = 'kubectl.kubernetes.io/last-applied-configuration":"';
+const fieldsKey: Key = { head: 'mana', tail: 'gedFields":[' };
+const copyKey: Key = { head: 'kubectl.kubernetes.io', tail: '/last-applied-configuration":"' };
 
 /** A body of which the unread parts are left out; they need not be well-formed. Overwrites the body. */
 export function withoutUnread(body: Buffer): Buffer {
@@ -119,11 +123,12 @@ const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Where the value of that key begins, at or after `from`; the body's length when there is none. */
-function placeOf(body: Buffer, key: string, from: number): number {
-  for (let at = body.indexOf(key, from); at >= 0; at = body.indexOf(key, at + key.length)) {
+function placeOf(body: Buffer, { head, tail }: Key, from: number): number {
+  for (let at = body.indexOf(tail, from + head.length); at >= 0; at = body.indexOf(tail, at + tail.length)) {
+    const start = at - head.length;
     // Else it is the end of a longer key.
-    const whole = body[at - 1] === quote && (body[at - 2] === openObject || body[at - 2] === comma);
-    if (whole) return at + key.length;
+    const whole = body[start - 1] === quote && (body[start - 2] === openObject || body[start - 2] === comma);
+    if (whole && body.toString('latin1', start, at) === head) return at + tail.length;
   }
   return body.length;
 }
