@@ -1,6 +1,6 @@
 /**
- * The levels of test, fast ones first. Rules and door need Python and nothing else; cluster needs Go for its binaries; node and stories
- * need root on Debian.
+ * The levels of test, fast ones first. Rules and door need Python 3.11 and, once, a package index for the tools that look at
+ * src/inside; cluster needs Go for its binaries; node and stories need root on Debian.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

@@ -16,7 +16,7 @@ export function keptAnswers<T>(): (key: string, ask: () => Promise<T>) => Promis
   const kept = new Map<string, Kept<T>>();
   return (key, ask) => {
     const now = performance.now();
-    for (const [old, { at }] of kept) if (now - at >= keptMs || kept.size > mostKept) kept.delete(old);
+    for (const [old, { at }] of kept) if (now - at >= keptMs || kept.size >= mostKept) kept.delete(old);
     const known = kept.get(key);
     if (known) return known.answer;
     const entry = { at: now, answer: ask() };

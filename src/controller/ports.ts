@@ -38,7 +38,7 @@ export interface StoredRollout {
 export interface Reads {
   /** Deployments and StatefulSets of one namespace, live. */
   workloads(namespace: string): Promise<WorkloadObject[]>;
-  /** As far as they are judged, see release/kept.ts; those that ended and tell nothing any more are left out. */
+  /** As far as they are judged, see release/kubernetes/kept-fields.ts; those that ended and tell nothing any more are left out. */
   pods(namespace: string): Promise<PodObject[]>;
   /** One pod, whole; undefined when there is none. */
   pod(namespace: string, name: string): Promise<PodObject | undefined>;

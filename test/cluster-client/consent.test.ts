@@ -264,7 +264,7 @@ describe('the schema of a Downgrade', () => {
 
   it('knows an abort for ever', async () => {
     expect(await kubectl('', ['apply', '-f', '-'], downgrade('af-3', { abort: true }))).toBeUndefined();
-    for (const abort of [false, null]) answers(await patch('', 'af-3', { abort }), "an abort can't be downgraded");
+    for (const abort of [false, null]) answers(await patch('', 'af-3', { abort }), "an abort can't be undone");
     answers(await patch('', 'af-3', { approved: hash }), undefined);
   });
 

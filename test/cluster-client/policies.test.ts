@@ -156,7 +156,7 @@ describe('the status', () => {
     });
   });
 
-  it('is downgraded when the overlap is gone, and a change of the spec is seen', async () => {
+  it('is withdrawn when the overlap is gone, and a change of the spec is seen', async () => {
     await client.request('PATCH', `${path}/production`, { body: { spec: { mode: 'Observe' } }, contentType });
     expect((await report()).sort()).toEqual(['everywhere', 'production']);
     await client.request('DELETE', `${path}/production`);

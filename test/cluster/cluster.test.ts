@@ -33,7 +33,8 @@ describe('a control plane', () => {
 
   it('makes the pods that a Deployment asks for', async () => {
     await kubectl('create', 'deployment', 'web', '--image=web:1', '--replicas=2');
-    const replicas = 'jsonpath={.status.unavailableReplicas}=2';
+    // Those that are there, as the ReplicaSet counts them; unavailable are also those that are not made yet.
+    const replicas = 'jsonpath={.status.replicas}=2';
     await kubectl('wait', 'deployment/web', `--for=${replicas}`, '--timeout=30s');
     expect((await kubectl('get', 'pods', '-o', 'name')).trim().split('\n')).toHaveLength(2);
   }, 60_000);

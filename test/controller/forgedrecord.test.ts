@@ -65,7 +65,7 @@ const stages: [string, Backup, (world: World) => boolean][] = [
   ['a dump is due', dumps, (w) => record(w).backup?.way === 'Dump'],
   ['a copy is due', {}, (w) => record(w).backup?.way === 'ServerCopy'],
   ['the schema is reversed', {}, (w) => record(w).progress?.kind === 'core'],
-  ['a copy is downgraded', { abort: true }, (w) => Boolean(record(w).returnStartedAt)],
+  ['a copy is restored', { abort: true }, (w) => Boolean(record(w).returnStartedAt)],
   ['a dump is loaded again', { ...dumps, abort: true }, (w) => Boolean(record(w).returnStartedAt)],
 ];
 

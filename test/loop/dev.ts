@@ -67,16 +67,19 @@ async function beside(folder: string, context: string | undefined, address: stri
   const url = `https://${address}`;
   const kinds = ['MutatingWebhook', 'ValidatingWebhook'].map((kind) => `${kind}Configuration`);
   const policies = ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'];
-  await applyManifests(client, { env }, [...kinds, ...policies], { url });
-  client.close();
+  // From now on a signal ends what runs, and then the webhooks go: without an answer no workload of Airflow could be changed.
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort(signal));
   try {
-    return await started({
+    await applyManifests(client, { env }, [...kinds, ...policies], { url });
+    return await started(ending.signal, {
       DOWNDRAFT_KUBECONFIG: own,
       DOWNDRAFT_WEBHOOK_URL: url,
       DOWNDRAFT_PORT: new URL(url).port,
       DOWNDRAFT_CERT_HOSTS: new URL(url).hostname,
     });
   } finally {
+    client.close();
     await kubectl('delete', configurations.join(), '-l', 'app.kubernetes.io/part-of=downdraft');
   }
 }
@@ -87,10 +90,11 @@ function as(config: Kubeconfig, token: string): Kubeconfig {
 }
 
 /** Runs it until somebody ends it; answers its exit code. */
-async function started(settings: Record<string, string>): Promise<number> {
+async function started(ending: AbortSignal, settings: Record<string, string>): Promise<number> {
+  if (ending.aborted) return 0;
   const args = ['--watch-path=src', '--watch-path=certs', '--watch-preserve-output', 'src/main.ts'];
   const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...settings } });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+  ending.addEventListener('abort', () => child.kill(ending.reason));
   return await new Promise((resolve, reject) => {
     child.once('error', reject).once('close', (code) => resolve(code ?? 0));
   });

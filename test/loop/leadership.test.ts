@@ -201,9 +201,9 @@ it('a replica that is not told the policies does not stand, and a controller wit
   const spec = { mode: 'Hold', approval: 'Always', namespaceSelector };
   const policy = { apiVersion: 'downdraft.dev/v1alpha1', kind: 'DowngradePolicy', metadata: { name: 'asks' }, spec };
   await place.client.request('POST', path, { body: policy });
-  let pausedByOwner = true;
+  let heldOff = true;
   const read = (async (...call) => {
-    if (call[0] === path && pausedByOwner) throw new ApiError(429, 'TooManyRequests', 'too many requests', 1);
+    if (call[0] === path && heldOff) throw new ApiError(429, 'TooManyRequests', 'too many requests', 1);
     return place.client.read(...call);
   }) as Client['read'];
   const client = { ...place.client, read };
@@ -222,7 +222,7 @@ it('a replica that is not told the policies does not stand, and a controller wit
     await waitFor('the log to say so', 10_000, () => said.some((line) => line.includes('does not stand for election')));
     expect(said.join('')).not.toContain('"leading"');
     expect(await downgrades(place.client, namespace)).toEqual([]);
-    pausedByOwner = false;
+    heldOff = false;
     await waitFor('it to lead', 20_000, () => said.some((line) => line.includes('"leading"')));
     ending.abort();
     await standing;

@@ -28,6 +28,19 @@ const rows: Row[] = [
     'NewDatabase',
   ],
   ['S0-12: the same heads fit', makeImage('3.2.1'), makeDatabase(), 'allow', 'Fits'],
+  // Scripts were squashed: one revision stands for all up to the other, and the schema is the same.
+  ...[
+    ['4bc4d934e2bc', 'c804e5c76e3e'],
+    ['c804e5c76e3e', '4bc4d934e2bc'],
+  ].map(
+    ([at, needed]): Row => [
+      `S0-12: ${needed} fits a database at ${at}, which stands for it or is stood for`,
+      makeImage('3.2.1', { coreHead: needed! }),
+      core(at!),
+      'allow',
+      'Fits',
+    ],
+  ),
   [
     'S0-13: an upgrade is left to the release itself',
     makeImage('3.2.1'),

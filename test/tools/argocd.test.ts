@@ -175,7 +175,7 @@ it.concurrent('a commit of the older version and one that reverts it: nothing is
   expect(place.kubelet.ran.filter((c) => c.namespace === namespace)).toHaveLength(ran);
 }, 240_000);
 
-it.concurrent('paused: false written in Git is downgraded in the very request; the hold stands and the run ends', async () => {
+it.concurrent('paused: false written in Git is undone in the very request; the hold stands and the run ends', async () => {
   const { site, app } = await synced('unpausing', shape);
   const unpausing = (text: string) =>
     text.replaceAll(/^(kind: Deployment\n[\s\S]*?\nspec:\n)/gm, '$1  paused: false\n');

@@ -3,7 +3,14 @@
  * order stands in judge.ts. None relies on it: what an earlier check would have answered, a later one does not answer.
  */
 import { isCertain, tagOf } from '../airflow/images.ts';
-import { compareRevisions, coreTable, describeRevision, headOf, lowestSupported } from '../airflow/revisions.ts';
+import {
+  compareRevisions,
+  coreTable,
+  describeRevision,
+  headOf,
+  lowestSupported,
+  type Relation,
+} from '../airflow/revisions.ts';
 import { isBelow } from '../airflow/versions.ts';
 import type { DatabaseState } from '../model/database.ts';
 import type { ImageKnowledge, ImageUnknown } from '../model/image.ts';
@@ -111,12 +118,21 @@ export function tooOld({ workload, image, database }: Question): Verdict | undef
   };
 }
 
+/** How the database's revision stands to the one that the image needs. Two revisions are the same where one stands for the other. */
+function relationTo(
+  { coreHead, version }: ImageKnowledge,
+  core: string,
+): { needed: string | undefined; relation: Relation } {
+  const needed = coreHead ?? headOf(version);
+  const relation = needed === undefined ? 'unknown' : needed === core ? 'same' : compareRevisions(core, needed);
+  return { needed, relation };
+}
+
 /** The revision that the image needs beside the database's. */
 export function coreSchema({ workload, image, database }: Question): Verdict | undefined {
   const core = coreOf(database);
   if (image.source === 'unknown' || core === undefined) return undefined;
-  const needed = image.coreHead ?? headOf(image.version);
-  const relation = needed === undefined ? 'unknown' : needed === core ? 'same' : compareRevisions(core, needed);
+  const { needed, relation } = relationTo(image, core);
   if (relation === 'same') return undefined;
   if (relation === 'behind') return { verdict: 'allow', reason: 'Upgrade' };
   const at = `the database is at ${describeRevision(core)}`;
@@ -143,7 +159,7 @@ export function coreSchema({ workload, image, database }: Question): Verdict | u
 export function sameCore({ image, database }: Question): Verdict | undefined {
   const core = coreOf(database);
   if (image.source === 'unknown' || core === undefined) return undefined;
-  return core === (image.coreHead ?? headOf(image.version)) ? { verdict: 'allow', reason: 'Fits' } : undefined;
+  return relationTo(image, core).relation === 'same' ? { verdict: 'allow', reason: 'Fits' } : undefined;
 }
 
 /**
