@@ -94,12 +94,13 @@ async function type(typed: Command[]): Promise<string> {
   return printed;
 }
 
+/** Without what a machine's own bashrc does: behind a socket, as here, bash takes itself for a remote shell and reads it. */
 const shell = (text: string, input = '') =>
-  terminal(plane.env)('bash', ['-ceuo', 'pipefail', text], { cwd: folder, input });
+  terminal(plane.env)('bash', ['--norc', '-ceuo', 'pipefail', text], { cwd: folder, input });
 
 /** Of a command that follows something until it is interrupted: what there is already. */
 async function firstLines(text: string) {
-  const child = spawn('bash', ['-c', `exec ${text}`], { env: plane.env, cwd: folder });
+  const child = spawn('bash', ['--norc', '-c', `exec ${text}`], { env: plane.env, cwd: folder });
   let stdout = '';
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (more) => (stderr += more));
