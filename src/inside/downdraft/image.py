@@ -6,6 +6,8 @@ Nothing here connects to a database.
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.metadata
 import importlib.util
 import os
 from typing import Any

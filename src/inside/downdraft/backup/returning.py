@@ -99,7 +99,7 @@ def exchange(connection, order, reversed_one, copy, work):
     names = {row.name for row in (reversed_one, copy) if row}
 
     def act():
-        work.progress.tell(message=f"takes the copy {copy.name} back")
+        work.progress.tell(message=f"restores the copy {copy.name}")
         with one_transaction(connection):
             if reversed_one and reversed_one.name != order["aside"]:
                 rename(connection, reversed_one.name, order["aside"])

@@ -1,6 +1,6 @@
 """What stands in the way of going back: rows that reverse scripts refuse or drop, sizes, limits, who else is there.
 
-All of it only reads, within a transaction that is there already. src/release/hazards.ts says what follows from it.
+All of it only reads, within a transaction that is there already. src/release/plan/hazards.ts says what follows from it.
 
 A hazard of hazards.json:
 - crosses: the revision whose reverse script has the effect. Counted when this image's chain has it; the plan keeps
