@@ -2,7 +2,8 @@
 
 export const [quote, comma, colon] = [0x22, 0x2c, 0x3a];
 const backslash = 0x5c;
-const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
+export const openObject = 0x7b;
+const [openArray, closeArray, closeObject] = [0x5b, 0x5d, 0x7d];
 
 export function opens(byte: number): boolean {
   return byte === openArray || byte === openObject;

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { afterBody, afterRefused } from '../../heap/giveback.ts';
+import { closes, comma, endOfString, openObject, opens, quote } from '../json-bytes.ts';
 import type { Inflow, Reception } from './inflow.ts';
 import { Aborted, Busy, TooLarge } from './refusals.ts';
 
@@ -106,7 +107,7 @@ export function withoutUnread(body: Buffer): Buffer {
   while (fields < body.length || copy < body.length) {
     const from = Math.min(fields, copy);
     end = moved(body, end, kept, from);
-    kept = fields < copy ? endOfArray(body, from) : endOfText(body, from);
+    kept = fields < copy ? endOfArray(body, from) : Math.min(endOfString(body, from - 1), body.length);
     if (fields <= kept) fields = placeOf(body, fieldsKey, kept);
     if (copy <= kept) copy = placeOf(body, copyKey, kept);
   }
@@ -119,9 +120,6 @@ function moved(body: Buffer, to: number, from: number, end: number): number {
   return to + end - from;
 }
 
-const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
-const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
-
 /** Where the value of that key begins, at or after `from`; the body's length when there is none. */
 function placeOf(body: Buffer, { head, tail }: Key, from: number): number {
   for (let at = body.indexOf(tail, from + head.length); at >= 0; at = body.indexOf(tail, at + tail.length)) {
@@ -133,22 +131,15 @@ function placeOf(body: Buffer, { head, tail }: Key, from: number): number {
   return body.length;
 }
 
-/** Place of the quote that ends the text which is open at `at`. */
-function endOfText(body: Buffer, at: number): number {
-  const end = body.length;
-  while (at < end && body[at] !== quote) at += body[at] === backslash ? 2 : 1;
-  return Math.min(at, end);
-}
-
 /** Place of the bracket that ends the array which is open at `at`. */
 function endOfArray(body: Buffer, at: number): number {
   const end = body.length;
   let depth = 1;
   for (; at < end; at++) {
-    const byte = body[at];
-    if (byte === quote) at = endOfText(body, at + 1);
-    else if (byte === openArray || byte === openObject) depth++;
-    else if ((byte === closeArray || byte === closeObject) && --depth === 0) return at;
+    const byte = body[at]!;
+    if (byte === quote) at = endOfString(body, at);
+    else if (opens(byte)) depth++;
+    else if (closes(byte) && --depth === 0) return at;
   }
   return end;
 }

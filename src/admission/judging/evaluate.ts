@@ -3,6 +3,7 @@
  * policy side by side, then the database by the stored workload's own connection and, where its name does not tell, the
  * image's registry. Whatever fails or takes too long is "not observed", which is a hold and never an allow.
  */
+import { tagOf } from '../../release/airflow/images.ts';
 import { holdOf } from '../../release/kubernetes/hold.ts';
 import { mainContainerIn, readWorkload } from '../../release/kubernetes/workloads.ts';
 import type { DatabaseState } from '../../release/model/database.ts';
@@ -184,8 +185,7 @@ function containerOf(stored: WorkloadObject): string {
 const briefMs = 500;
 
 function notObserved({ workload, image }: Subject, error: unknown): Verdict {
-  const tag = image.slice(image.lastIndexOf('/') + 1);
-  const why = `${firstLine(error)}, so whether image ${tag} fits the database is not known`;
+  const why = `${firstLine(error)}, so whether ${tagOf(image)} fits the database is not known`;
   const message = `${nameOf(workload)}: ${why}; running pods are not affected, no action needed unless it lasts`;
   return { verdict: 'hold', reason: 'DatabaseUnreadable', message };
 }
